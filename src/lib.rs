@@ -1,0 +1,9 @@
+//! runnel: a Redis-compatible in-memory server.
+//!
+//! The modules stand in the order of the arrow drawn in `ARCHITECTURE.md`: bytes come in
+//! through `net` and `resp`, `server` decides, `cmd` acts on `db`, and what changed goes out
+//! to the side. Start reading at `server::dispatch`.
+
+pub mod ds;
+pub mod types;
+pub mod util;

@@ -1,0 +1,4 @@
+//! What a key can hold: pure values over the containers of `ds`.
+//!
+//! A type knows its encodings and their thresholds and nothing of commands, clients or clocks:
+//! time and randomness come in as arguments, values go out.
