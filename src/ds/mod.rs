@@ -3,3 +3,5 @@
 //! Each file is one data structure with its drawing, its invariants (`check()`) and property tests
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
+
+pub mod item;

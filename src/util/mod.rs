@@ -1,1 +1,3 @@
 //! Small leaves that everything may use: numbers as text, patterns, checksums, compression.
+
+pub mod number;
