@@ -112,7 +112,8 @@ mod tests {
         #[test]
         fn text_and_value_agree(value: i64) {
             let text = IntegerText::new(value);
-            prop_assert_eq!(text.as_bytes(), value.to_string().as_bytes());
+            let expected = value.to_string();
+            prop_assert_eq!(text.as_bytes(), expected.as_bytes());
             prop_assert_eq!(parse_i64(text.as_bytes()), Some(value));
         }
     }
