@@ -7,3 +7,6 @@
 pub mod ds;
 pub mod types;
 pub mod util;
+
+#[global_allocator]
+static ALLOCATOR: util::memory::Accounted = util::memory::Accounted;
