@@ -4,4 +4,6 @@
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
 
+pub mod blob;
 pub mod item;
+pub mod record;
