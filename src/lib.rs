@@ -5,6 +5,7 @@
 //! to the side. Start reading at `server::dispatch`.
 
 pub mod ds;
+pub mod resp;
 pub mod types;
 pub mod util;
 
