@@ -5,3 +5,4 @@
 //! a socket or a command.
 
 pub mod item;
+pub mod keytable;
