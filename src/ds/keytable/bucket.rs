@@ -40,8 +40,6 @@ pub(super) const BUCKETS_MAX: usize = 64;
 #[repr(C, align(64))]
 pub(super) struct Bucket([u64; SLOTS]);
 
-pub(super) const EMPTY: Bucket = Bucket([0; SLOTS]);
-
 /// Where a slot is inside an array.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Spot {
@@ -101,6 +99,9 @@ impl Bucket {
     pub(super) fn is_full(&self) -> bool {
         self.0[SLOTS - 1] != 0
     }
+
+    #[cfg(test)]
+    pub(super) const EMPTY: Bucket = Bucket([0; SLOTS]);
 
     pub(super) fn slots(&self) -> &[u64; SLOTS] {
         &self.0

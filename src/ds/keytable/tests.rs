@@ -183,8 +183,8 @@ fn a_table_is_a_map() {
                 }
                 twins.check();
             }
-            twins.table.retain(|item| item.value % 3 == 0);
-            twins.model.retain(|_, value| *value % 3 == 0);
+            twins.table.retain(|item| item.value.is_multiple_of(3));
+            twins.model.retain(|_, value| value.is_multiple_of(3));
             twins.check();
             while let Some(item) = twins.table.take_random(&mut random) {
                 assert!(twins.model.remove(&item.0.number()).is_some());
@@ -247,7 +247,7 @@ fn scan_shows_what_stays() {
             for number in 0..staying {
                 twins.set(number, 0);
             }
-            let mut grow = random() % 2 == 0;
+            let mut grow = random().is_multiple_of(2);
             let mut many = |twins: &mut Twins, count: u32, grow: bool| {
                 for _ in 0..count {
                     let number = staying + (random() % u64::from(others)) as u32;
@@ -371,7 +371,7 @@ fn marks_never_hide_a_deadline() {
             for round in 0..40 {
                 for _ in 0..500 {
                     let number = (random() % 4_000) as u32;
-                    if random() % 3 == 0 {
+                    if random().is_multiple_of(3) {
                         twins.remove(number);
                     } else {
                         let due = round * 100 + random() % 5_000;
@@ -435,7 +435,7 @@ fn epochs_make_a_snapshot_of_one_moment() {
                         let number = (random() % range) as u32;
                         let touched = twins.table.segment_of(hashing.of(number)).unwrap();
                         hand_over(&mut twins.table, touched);
-                        if random() % 3 == 0 { twins.set(number, random()) } else { twins.remove(number) }
+                        if random().is_multiple_of(3) { twins.set(number, random()) } else { twins.remove(number) }
                     }
                 }
                 assert_eq!(image, moment);
@@ -496,7 +496,7 @@ fn a_new_table_owns_nothing_and_a_small_one_little() {
 fn tags_are_compared_alike_with_and_without_simd() {
     let mut random = random(3);
     for _ in 0..20_000 {
-        let mut bucket: Bucket = [bucket::EMPTY; 1][0];
+        let mut bucket = Bucket::EMPTY;
         let tags: Vec<u16> = (0..random() % 9).map(|_| [0, 1, 0x7fff, 0x8000, 0xffff][random() as usize % 5]).collect();
         for (slot, &tag) in bucket.slots_mut().iter_mut().zip(&tags) {
             *slot =
@@ -515,7 +515,7 @@ fn tags_are_compared_alike_with_and_without_simd() {
 fn arrays_fill_well_and_keep_their_order() {
     let mut random = random(11);
     for buckets in bucket::STEPS {
-        let mut array = vec![bucket::EMPTY; buckets];
+        let mut array = vec![Bucket::EMPTY; buckets];
         let mut filled = 0;
         let rounds = 60;
         for _ in 0..rounds {
@@ -529,7 +529,7 @@ fn arrays_fill_well_and_keep_their_order() {
             for at in 0..buckets {
                 for slot in (0..SLOTS).rev() {
                     let spot = Spot { bucket: at as u8, slot: slot as u8 };
-                    if bucket::word_at(&array, spot) != 0 && random() % 3 == 0 {
+                    if bucket::word_at(&array, spot) != 0 && random().is_multiple_of(3) {
                         let word = bucket::word_at(&array, spot);
                         assert_eq!(bucket::remove(&mut array, spot), word);
                     }

@@ -56,7 +56,7 @@ impl<E: Slot> Table<E> {
     /// and removed between calls. Some may be shown twice. A call does bounded work even where the table is sparse.
     pub fn scan(&self, cursor: u64, count: usize, show: &mut impl FnMut(E::Ref<'_>)) -> u64 {
         let from = Cursor::unpack(cursor);
-        let Some(position) = from.position().filter(|_| self.len() > 0) else { return 0 };
+        let Some(position) = from.position().filter(|_| !self.is_empty()) else { return 0 };
         let mut work_left = count.max(1).saturating_mul(10);
         let mut shown = 0;
         let mut index = self.directory.index(position);
