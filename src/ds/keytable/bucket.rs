@@ -111,13 +111,20 @@ impl Bucket {
         &mut self.0
     }
 
+    /// Counted without branches: where a bucket ends is anybody's guess.
+    #[inline]
+    fn taken(&self) -> usize {
+        self.0.iter().map(|&slot| usize::from(slot != 0)).sum()
+    }
+
+    #[inline]
     fn push(&mut self, word: u64) {
-        let free = self.0.iter().position(|&slot| slot == 0);
-        self.0[free.expect("the caller found the bucket not full")] = word;
+        debug_assert!(!self.is_full());
+        self.0[self.taken() % SLOTS] = word;
     }
 
     fn take(&mut self, slot: usize) -> u64 {
-        let last = self.0.iter().rposition(|&slot| slot != 0).unwrap_or(slot);
+        let last = (self.taken() - 1) % SLOTS;
         let word = self.0[slot];
         self.0[slot] = self.0[last];
         self.0[last] = 0;
@@ -197,19 +204,34 @@ pub(super) fn word_at(array: &[Bucket], spot: Spot) -> u64 {
 
 /// Puts the word into the first bucket with room from its home on; where that is out of reach, moves others
 /// further along to bring the free slot near. `false`, and nothing changed, where that cannot be done.
+#[inline]
 pub(super) fn insert(array: &mut [Bucket], word: u64) -> bool {
     let buckets = array.len();
-    let reach = reach(buckets);
     let home = home(tag_of(word), buckets);
-    let Some(mut distance) = (0..buckets).find(|&by| !array[ahead(home, by, buckets)].is_full()) else {
+    if !array[home].is_full() {
+        array[home].push(word);
+        return true;
+    }
+    let Some(distance) = (1..buckets).find(|&by| !array[ahead(home, by, buckets)].is_full()) else {
         return false;
     };
+    if distance <= reach(buckets) {
+        array[ahead(home, distance, buckets)].push(word);
+        return true;
+    }
+    insert_by_moving(array, word, home, distance)
+}
 
-    // Each hop is a slot that moves into the place freed before it. Nothing is moved until the whole way is known.
+/// `distance` is that of the first bucket with room. Each hop is a slot that moves into the place freed before it; nothing is
+/// moved until the whole way is known.
+fn insert_by_moving(array: &mut [Bucket], word: u64, home: usize, mut distance: usize) -> bool {
+    let buckets = array.len();
+    let reach = reach(buckets);
+    let mut free = ahead(home, distance, buckets);
+    let first_free = free;
     let mut hops = [Spot { bucket: 0, slot: 0 }; BUCKETS_MAX];
     let mut hop_count = 0;
     while distance > reach {
-        let free = ahead(home, distance, buckets);
         let hop = (1..=reach).rev().find_map(|by| {
             let bucket = behind(free, by, buckets);
             let slot = array[bucket].0.iter().position(|&other| displacement(other, free, buckets) <= reach)?;
@@ -219,10 +241,10 @@ pub(super) fn insert(array: &mut [Bucket], word: u64) -> bool {
         hops[hop_count] = spot;
         hop_count += 1;
         distance -= by;
+        free = usize::from(spot.bucket);
     }
 
-    let first_free = (0..buckets).map(|by| ahead(home, by, buckets)).find(|&at| !array[at].is_full());
-    let mut free = first_free.expect("found above");
+    let mut free = first_free;
     for spot in &hops[..hop_count] {
         let moved = array[usize::from(spot.bucket)].take(usize::from(spot.slot));
         array[free].push(moved);
