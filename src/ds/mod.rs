@@ -7,3 +7,4 @@
 pub mod blob;
 pub mod item;
 pub mod record;
+pub mod keytable;

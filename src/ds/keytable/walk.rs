@@ -1,0 +1,352 @@
+//! Everything that goes over many entries of a table: iteration, SCAN, random samples, and visits of one segment with
+//! its deadline mark and epoch, from which the keyspace makes its expiry and its snapshots.
+//!
+//! All of it goes in the order of hashes: prefixes first, tags inside a segment. That order does not change when
+//! segments grow, split and merge, which is what makes a position in it a cursor.
+
+use std::mem;
+
+use super::bucket::{self, BUCKETS_MAX, Bucket, SLOTS, Spot, home, pointer_of, tag_of};
+use super::{Hash, Place, Segment, Slot, Table};
+
+/// What to do with an entry that was visited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Visit {
+    Keep,
+    Remove,
+}
+
+/// A place in hash order between two calls of `scan`, as it is packed into a cursor.
+///
+/// ```text
+///   52            21 20     16 15        0
+///   ┌───────────────┬─────────┬───────────┐
+///   │ prefix        │ depth   │ tag       │     below 2^53: clients that keep cursors in a double are safe
+///   └───────────────┴─────────┴───────────┘
+/// ```
+///
+/// It says: segments before `prefix` (of `depth` bits) are done, and of the entries with that prefix those of lower
+/// tags.
+struct Cursor {
+    prefix: u64,
+    depth: u32,
+    tag: u32,
+}
+
+impl Cursor {
+    fn unpack(cursor: u64) -> Cursor {
+        Cursor { prefix: cursor >> 21, depth: (cursor >> 16) as u32 & 0x1f, tag: cursor as u32 & 0xffff }
+    }
+
+    fn pack(&self) -> u64 {
+        self.prefix << 21 | u64::from(self.depth) << 16 | u64::from(self.tag)
+    }
+
+    /// The lowest hash of the prefix; `None` for a cursor that this table never gave.
+    fn position(&self) -> Option<u64> {
+        (self.prefix >> self.depth == 0).then(|| (self.prefix << 1) << (63 - self.depth))
+    }
+}
+
+/// SCAN and samples.
+impl<E: Slot> Table<E> {
+    /// Shows about `count` entries from the cursor's place on and returns the next cursor; 0 begins and ends.
+    ///
+    /// An entry that is in the table from the first call to the last is shown at least once, whatever else is inserted
+    /// and removed between calls. Some may be shown twice. A call does bounded work even where the table is sparse.
+    pub fn scan(&self, cursor: u64, count: usize, show: &mut impl FnMut(E::Ref<'_>)) -> u64 {
+        let from = Cursor::unpack(cursor);
+        let Some(position) = from.position().filter(|_| !self.is_empty()) else { return 0 };
+        let mut work_left = count.max(1).saturating_mul(10);
+        let mut shown = 0;
+        let mut index = self.directory.index(position);
+        // Where segments merged since, the one found here also has entries that lie before the cursor's prefix or after
+        // it with a lower tag: it is done again from its start.
+        let mut tag = if self.directory.at(index).depth() < from.depth { 0 } else { from.tag };
+
+        while index < self.directory.len() {
+            let word = self.directory.at(index);
+            let buckets = word.buckets().max(1);
+            for bucket in home(tag as u16, buckets)..buckets {
+                if shown >= count.max(1) || work_left == 0 {
+                    return self.cursor(index, tag);
+                }
+                shown += self.show_home(index, bucket, tag, show);
+                work_left -= 1;
+                tag = bucket::first_tag(bucket + 1, buckets);
+            }
+            index = self.directory.next(index);
+            tag = 0;
+        }
+        0
+    }
+
+    fn cursor(&self, index: usize, tag: u32) -> u64 {
+        let depth = self.directory.at(index).depth();
+        let position = self.directory.position(index).unwrap_or(0);
+        Cursor { prefix: (position >> 1) >> (63 - depth), depth, tag }.pack()
+    }
+
+    /// Shows the entries of one home bucket, from a tag on. How many.
+    fn show_home(&self, index: usize, bucket: usize, from_tag: u32, show: &mut impl FnMut(E::Ref<'_>)) -> usize {
+        let array = self.array(self.directory.at(index));
+        let strays = self.strays_of(index);
+        let strays = self.strays[strays].iter().map(|stray| stray.word);
+        let strays = strays.filter(|&word| home(tag_of(word), array.len().max(1)) == bucket);
+        let mut shown = 0;
+        for word in bucket::at_home(array, bucket).chain(strays).filter(|&word| u32::from(tag_of(word)) >= from_tag) {
+            let Some(raw) = pointer_of(word) else { continue };
+            // SAFETY: the entry is in the table, which is borrowed during the call.
+            show(unsafe { E::view(raw) });
+            shown += 1;
+        }
+        shown
+    }
+
+    /// One entry, each with the same probability.
+    pub fn random(&self, random: &mut impl FnMut() -> u64) -> Option<E::Ref<'_>> {
+        let place = self.random_place(random)?;
+        // SAFETY: the entry is in the table, which is borrowed as long as the view.
+        Some(unsafe { E::view(self.raw_at(place)) })
+    }
+
+    /// Takes one entry out, each with the same probability.
+    pub fn take_random(&mut self, random: &mut impl FnMut() -> u64) -> Option<E> {
+        let place = self.random_place(random)?;
+        Some(self.take(place))
+    }
+
+    /// Throws at the directory, as if every word had 64 buckets of its own, until an entry is hit: all are targets of one
+    /// size, whatever the size and fill of their segments.
+    fn random_place(&self, random: &mut impl FnMut() -> u64) -> Option<Place> {
+        const THROWS_MAX: usize = 2_000;
+        if self.is_empty() {
+            return None;
+        }
+        let alone = self.directory.segments() == 1;
+        let width = if alone { self.directory.at(0).buckets() } else { BUCKETS_MAX } * SLOTS;
+        let targets = self.directory.len() * width;
+        for _ in 0..THROWS_MAX {
+            let target = below(random(), targets + self.strays.len());
+            if target >= targets {
+                return Some(Place::Stray(target - targets));
+            }
+            let (index, target) = (target / width, target % width);
+            let spot = Spot { bucket: (target / SLOTS) as u8, slot: (target % SLOTS) as u8 };
+            let word = self.directory.at(index);
+            if target / SLOTS < word.buckets()
+                && self.directory.first(index) == index
+                && bucket::word_at(self.array(word), spot) != 0
+            {
+                return Some(Place::Slot(index, spot));
+            }
+        }
+        // A table of almost nothing but holes, which merging does not leave behind, or a source that is not random.
+        self.places_from(below(random(), self.directory.len()), 0).next().or(Some(Place::Stray(0)))
+    }
+
+    /// Shows up to `count` entries that lie side by side somewhere: cheap, and good enough to choose a victim from.
+    pub fn sample(&self, random: &mut impl FnMut() -> u64, count: usize, show: &mut impl FnMut(E::Ref<'_>)) {
+        if self.is_empty() {
+            return;
+        }
+        let index = below(random(), self.directory.len());
+        let bucket = below(random(), self.directory.at(index).buckets().max(1));
+        let strays = (0..self.strays.len()).map(Place::Stray);
+        for place in self.places_from(index, bucket).chain(strays).take(count.min(self.len())) {
+            // SAFETY: the entry is in the table, which is borrowed during the call.
+            show(unsafe { E::view(self.raw_at(place)) });
+        }
+    }
+
+    /// Every taken slot once: from that bucket of that segment to the last, then from the first.
+    fn places_from(&self, index: usize, bucket: usize) -> impl Iterator<Item = Place> + '_ {
+        let start = self.directory.first(index);
+        let buckets = |index: usize| self.directory.at(index).buckets();
+        let after = self.directory.firsts_from(self.directory.next(start));
+        let before = self.directory.firsts_from(0).take_while(move |&index| index < start);
+        let others = after.chain(before).flat_map(move |index| (0..buckets(index)).map(move |bucket| (index, bucket)));
+        let own = |range: std::ops::Range<usize>| range.map(move |bucket| (start, bucket));
+        own(bucket..buckets(start))
+            .chain(others)
+            .chain(own(0..bucket))
+            .flat_map(move |(index, bucket)| self.places_in(index, bucket))
+    }
+
+    fn places_in(&self, index: usize, bucket: usize) -> impl Iterator<Item = Place> + '_ {
+        let slots = self.array(self.directory.at(index)).get(bucket).map_or(&[][..], |bucket| &bucket.slots()[..]);
+        let taken = slots.iter().enumerate().filter(|(_, word)| **word != 0);
+        taken.map(move |(slot, _)| Place::Slot(index, Spot { bucket: bucket as u8, slot: slot as u8 }))
+    }
+}
+
+/// All entries.
+impl<E: Slot> Table<E> {
+    pub fn iter(&self) -> impl Iterator<Item = E::Ref<'_>> + '_ {
+        let arrays = self.directory.firsts_from(0).map(|index| self.array(self.directory.at(index)));
+        let slots = arrays.flatten().flat_map(Bucket::slots).copied();
+        let raws = slots.chain(self.strays.iter().map(|stray| stray.word)).filter_map(pointer_of);
+        // SAFETY: the entry is in the table, which is borrowed as long as the view.
+        raws.map(|raw| unsafe { E::view(raw) })
+    }
+
+    pub fn for_each_mut(&mut self, mut visit: impl FnMut(E::Mut<'_>)) {
+        let arrays = self.directory.firsts_from(0).map(|index| self.array(self.directory.at(index)));
+        let slots = arrays.flatten().flat_map(Bucket::slots).copied();
+        for raw in slots.chain(self.strays.iter().map(|stray| stray.word)).filter_map(pointer_of) {
+            // SAFETY: the table is borrowed for this call alone, and each entry comes up once.
+            visit(unsafe { E::view_mut(raw) });
+        }
+    }
+
+    /// Drops the entries that `keep` refuses.
+    pub fn retain(&mut self, mut keep: impl FnMut(E::Mut<'_>) -> bool) {
+        let mut visit = |entry: E::Mut<'_>| if keep(entry) { Visit::Keep } else { Visit::Remove };
+        let mut next = self.segment_at(0);
+        while let Some(segment) = next {
+            self.visit_segment(segment, &mut visit, &mut drop);
+            next = self.position_after(segment).and_then(|position| self.segment_at(position));
+        }
+        let mut position = Some(0);
+        while let Some(segment) = position.and_then(|position| self.segment_at(position)) {
+            position = self.position_after(segment);
+            self.settle(segment);
+        }
+    }
+
+    /// Takes all entries out and gives them to `sink`; the table is as new.
+    pub fn drain(&mut self, mut sink: impl FnMut(E)) {
+        let directory = mem::take(&mut self.directory);
+        let strays = mem::take(&mut self.strays);
+        self.len = 0;
+        self.buckets_first = 1;
+        let mut give = |word: u64| {
+            if let Some(raw) = pointer_of(word) {
+                // SAFETY: the table let go of all its entries above; each comes up once.
+                sink(unsafe { E::from_raw(raw) });
+            }
+        };
+        for index in directory.firsts_from(0) {
+            let slots = self.slots_of(directory.at(index));
+            self.free_array(directory.at(index));
+            slots.into_iter().for_each(&mut give);
+        }
+        strays.into_iter().for_each(|stray| give(stray.word));
+    }
+}
+
+/// Segments: their order, visits, marks and epochs.
+impl<E: Slot> Table<E> {
+    pub fn segments(&self) -> usize {
+        self.directory.segments()
+    }
+
+    /// The segment of a hash. `None` while the table is unused.
+    pub fn segment_of(&self, hash: Hash) -> Option<Segment> {
+        self.segment_at(hash.0)
+    }
+
+    /// The segment at a position of the order of hashes: 0 is the first, `position_after` gives the next. Positions
+    /// outlive changes of the table: going from 0 to the end passes every hash at least once.
+    pub fn segment_at(&self, position: u64) -> Option<Segment> {
+        (self.directory.len() > 0).then(|| Segment(self.directory.first(self.directory.index(position))))
+    }
+
+    /// The position at which the next segment begins; `None` after the last.
+    pub fn position_after(&self, segment: Segment) -> Option<u64> {
+        self.directory.position(self.directory.next(segment.0))
+    }
+
+    /// Entries of a segment, strays not counted.
+    pub fn segment_len(&self, segment: Segment) -> usize {
+        self.directory.at(segment.0).entries()
+    }
+
+    /// Shows every entry of a segment.
+    pub fn show_segment(&self, segment: Segment, show: &mut impl FnMut(E::Ref<'_>)) {
+        let slots = self.array(self.directory.at(segment.0)).iter().flat_map(Bucket::slots).copied();
+        let strays = self.strays[self.strays_of(segment.0)].iter().map(|stray| stray.word);
+        for raw in slots.chain(strays).filter_map(pointer_of) {
+            // SAFETY: the entry is in the table, which is borrowed during the call.
+            show(unsafe { E::view(raw) });
+        }
+    }
+
+    /// Shows every entry of a segment for changing, and gives to `sink` those to be removed. The table's segments stay as
+    /// they are, so a mark can be set afterwards; `settle` then lets a segment that lost much merge.
+    pub fn visit_segment(
+        &mut self,
+        segment: Segment,
+        visit: &mut impl FnMut(E::Mut<'_>) -> Visit,
+        sink: &mut impl FnMut(E),
+    ) {
+        let index = segment.0;
+        let word = self.directory.at(index);
+        let mut refused = |slot: u64| {
+            let raw = pointer_of(slot).expect("a taken slot points to an entry");
+            // SAFETY: the entry is in the table, which is borrowed for this view alone.
+            visit(unsafe { E::view_mut(raw) }) == Visit::Remove
+        };
+        let (mut removed, kept): (Vec<u64>, Vec<u64>) =
+            self.slots_of(word).into_iter().partition(|&slot| refused(slot));
+        let strays: Vec<usize> = self.strays_of(index).filter(|&at| refused(self.strays[at].word)).collect();
+
+        let strays = strays.into_iter().rev().map(|at| self.strays.remove(at).word);
+        let array_changed = !removed.is_empty();
+        removed.extend(strays);
+        if array_changed {
+            let roomy = kept.len() * 2 < word.buckets() * SLOTS;
+            let buckets = if roomy { bucket::buckets_for(kept.len() + kept.len() / 8) } else { word.buckets() };
+            self.rebuild(index, &kept, if kept.is_empty() { 0 } else { buckets.min(word.buckets()) });
+        }
+        self.len -= removed.len();
+        for raw in removed.into_iter().filter_map(pointer_of) {
+            // SAFETY: the table let go of this pointer above.
+            sink(unsafe { E::from_raw(raw) });
+        }
+    }
+
+    /// Lets the segment merge with its buddy if both are small. Segments change, positions do not.
+    pub fn settle(&mut self, segment: Segment) {
+        self.merge(segment.0);
+    }
+
+    /// Notes that an entry with this hash has this deadline: its segment's mark is at most that from now on.
+    pub fn mark_deadline(&mut self, hash: Hash, when: u64) {
+        if let Some(segment) = self.segment_of(hash)
+            && when < self.mark(segment)
+        {
+            self.set_mark(segment, when);
+        }
+    }
+
+    /// A lower bound of the deadlines in the segment; `u64::MAX` where there are none.
+    pub fn mark(&self, segment: Segment) -> u64 {
+        self.directory.mark(segment.0)
+    }
+
+    /// Replaces the mark, after a visit that saw every entry's deadline.
+    pub fn set_mark(&mut self, segment: Segment, when: u64) {
+        self.directory.set_mark(segment.0, when);
+    }
+
+    /// The first segment from that position on with a mark not after `now`: a sweep over marks that lie side by side.
+    pub fn next_due(&self, position: u64, now: u64) -> Option<Segment> {
+        let start = self.segment_at(position)?;
+        self.directory.next_due(start.0, now).map(Segment)
+    }
+
+    /// The segment's epoch: 0 at first. Halves of a split keep it, and only segments of one epoch merge.
+    pub fn epoch(&self, segment: Segment) -> u32 {
+        self.directory.epoch(segment.0)
+    }
+
+    pub fn set_epoch(&mut self, segment: Segment, epoch: u32) {
+        self.directory.set_epoch(segment.0, epoch);
+    }
+}
+
+/// Maps a random word to `0..limit`. The bias is below 2^-20 for any table that fits into memory.
+fn below(random: u64, limit: usize) -> usize {
+    ((u128::from(random) * limit as u128) >> 64) as usize
+}
