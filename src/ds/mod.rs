@@ -5,3 +5,5 @@
 //! a socket or a command.
 
 pub mod item;
+pub mod listpack;
+pub mod sizeclass;
