@@ -191,7 +191,9 @@ impl Listpack {
     pub fn append(&mut self, other: &Packed) {
         let (at, entries) = (self.bytes() - 1, other.bytes() - EMPTY_BYTES);
         let added = other.len();
-        self.splice(at, 0, entries).copy_from_slice(&other.as_bytes()[HEADER..HEADER + entries]);
+        let source = NonNull::from(&other.as_bytes()[HEADER..HEADER + entries]).cast();
+        // SAFETY: the gap is `entries` bytes of a buffer that `other` is no part of.
+        unsafe { self.splice(at, 0, entries).copy_from_nonoverlapping(source, entries) };
         self.recount(added, 0);
     }
 
@@ -212,15 +214,16 @@ impl Listpack {
     /// Replaces `removed` bytes at `at`, which are one entry or nothing, with one entry.
     #[inline]
     fn put(&mut self, at: usize, removed: usize, encoded: &Encoded<'_>) {
-        encoded.write(self.splice(at, removed, encoded.size()));
+        // SAFETY: the gap is as large as the entry, and nobody else refers to the buffer.
+        unsafe { encoded.write(self.splice(at, removed, encoded.size())) };
         if removed == 0 {
             self.recount(1, 0);
         }
     }
 
-    /// Replaces `removed` bytes at `at` with `added` new ones, to be filled by the caller.
+    /// Replaces `removed` bytes at `at` with a gap of `added` bytes, which the caller must fill.
     #[inline]
-    fn splice(&mut self, at: usize, removed: usize, added: usize) -> &mut [u8] {
+    fn splice(&mut self, at: usize, removed: usize, added: usize) -> NonNull<u8> {
         let (old, class) = (self.bytes(), self.class());
         let total = old - removed + added;
         if total > class_bytes(class) {
@@ -240,9 +243,8 @@ impl Listpack {
         if total < old {
             self.retag(class);
         }
-        // SAFETY: the gap lies within the buffer, and its bytes were initialised when they were part of the listpack
-        // or are moved-over copies; `u8` has no invalid values, and the caller overwrites all of them.
-        unsafe { std::slice::from_raw_parts_mut(self.buffer().add(at).as_ptr(), added) }
+        // SAFETY: the gap starts within the buffer.
+        unsafe { self.buffer().add(at) }
     }
 
     /// Keeps the capacity known after the total has shrunk: the class must stay within three of the total's.
@@ -393,7 +395,8 @@ impl Builder {
     fn push_encoded(&mut self, encoded: &Encoded<'_>) {
         let start = self.bytes.len().max(HEADER);
         self.bytes.resize(start + encoded.size(), 0);
-        encoded.write(&mut self.bytes[start..]);
+        // SAFETY: the vector was just made long enough.
+        unsafe { encoded.write(NonNull::from(&mut self.bytes[start..]).cast()) };
         self.count += 1;
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::ds::item::Item;
 use crate::util::number::parse_i64;
+use std::ptr::NonNull;
 
 /// ```text
 ///   encoding + data                         back-length: the size of encoding + data, read from its right end,
@@ -122,19 +123,23 @@ impl<'a> Encoded<'a> {
         usize::from(self.head_len) + self.data.len()
     }
 
-    /// Writes the entry to `out`, which is exactly `size()` long.
+    /// Writes the entry's bytes from `out` on.
+    ///
+    /// # Safety
+    /// `size()` bytes from `out` on may be written, and do not overlap the element's own text.
     #[inline]
-    pub fn write(&self, out: &mut [u8]) {
-        let (body, head_len) = (self.body(), usize::from(self.head_len));
-        let (front, back) = out.split_at_mut(body);
-        let (head, data) = front.split_at_mut(head_len);
-        if head_len == 1 {
-            head[0] = self.head[0];
-        } else {
-            head.copy_from_slice(&self.head[..head_len]);
+    pub unsafe fn write(&self, out: NonNull<u8>) {
+        let head_len = usize::from(self.head_len);
+        // SAFETY: head, data and back-length together are `size()` bytes.
+        unsafe {
+            if head_len == 1 {
+                out.write(self.head[0]);
+            } else {
+                out.copy_from_nonoverlapping(NonNull::from(&self.head).cast(), head_len);
+            }
+            out.add(head_len).copy_from_nonoverlapping(NonNull::from(self.data).cast(), self.data.len());
+            write_back(self.body(), out.add(self.body()));
         }
-        data.copy_from_slice(self.data);
-        write_back(body, back);
     }
 }
 
@@ -151,18 +156,20 @@ pub fn back_size(body: usize) -> usize {
     }
 }
 
+/// # Safety
+/// `back_size(body)` bytes from `out` on may be written.
 #[inline]
-fn write_back(body: usize, back: &mut [u8]) {
-    if let [only] = back {
-        *only = body as u8;
-        return;
+unsafe fn write_back(body: usize, out: NonNull<u8>) {
+    let width = back_size(body);
+    if width == 1 {
+        // SAFETY: the caller's promise.
+        return unsafe { out.write(body as u8) };
     }
-    let mut rest = body;
-    for byte in back.iter_mut().rev() {
-        *byte = (rest & 0x7F) as u8 | 0x80;
-        rest >>= 7;
+    for place in 0..width {
+        let bits = (body >> (7 * (width - 1 - place)) & 0x7F) as u8;
+        // SAFETY: the caller's promise.
+        unsafe { out.add(place).write(if place == 0 { bits } else { bits | 0x80 }) };
     }
-    back[0] &= 0x7F;
 }
 
 /// Where the entry that ends at `end` starts. `None` where the bytes make no back-length that fits.
