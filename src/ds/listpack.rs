@@ -7,11 +7,10 @@ mod entry;
 mod packed;
 
 use crate::ds::item::Item;
-use crate::ds::sizeclass::{class_bytes, class_of};
+use crate::ds::thin::ThinBuffer;
 pub(in crate::ds) use entry::Encoded;
 pub(in crate::ds) use packed::{COUNT_UNKNOWN, EMPTY_BYTES, HEADER};
 pub use packed::{Iter, Packed, Position};
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ops::Deref;
 use std::ptr::NonNull;
 
@@ -19,20 +18,15 @@ use std::ptr::NonNull;
 pub const BYTES_MAX: usize = 1 << 30;
 
 /// ```text
-///  the word     address of the buffer, a multiple of 8 │ 0 │ c c     (bit 2 is free for whoever embeds a listpack)
-///
-///  the buffer   total bytes u32 │ count u16 │ entry │ entry │ … │ FF │ unused, up to the end of its size class
+///   total bytes u32 │ count u16 │ entry │ entry │ … │ FF │ unused, up to the end of its size class
 /// ```
-/// The capacity is not stored: it is the nearest size class, at or above the total, whose index ends in `cc`. So
-/// a buffer is at most three classes (about half) larger than its content, and is cut when it would be more.
-pub struct Listpack(NonNull<u8>);
+/// How the capacity is known without a place of its own is told in `thin`.
+pub struct Listpack(ThinBuffer);
 
 // SAFETY: a listpack owns its buffer alone, as a `Vec<u8>` does.
 unsafe impl Send for Listpack {}
 // SAFETY: a shared listpack is only read.
 unsafe impl Sync for Listpack {}
-
-const CLASS_BITS: usize = 0b11;
 
 impl Listpack {
     /// An empty listpack (which already owns a small buffer).
@@ -54,31 +48,23 @@ impl Listpack {
     /// A copy that takes no byte more than its size class.
     pub fn from_packed(packed: &Packed) -> Self {
         let bytes = packed.as_bytes();
-        let class = class_of(bytes.len());
-        let layout = layout_of(class);
-        // SAFETY: a size class is never zero bytes.
-        let buffer = NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout));
+        let buffer = ThinBuffer::new(bytes.len());
         // SAFETY: the new buffer has room for all of them and overlaps nothing.
-        unsafe { buffer.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
-        Self::tagged(buffer, class)
-    }
-
-    #[inline]
-    fn tagged(buffer: NonNull<u8>, class: usize) -> Self {
-        Self(buffer.map_addr(|address| address | (class & CLASS_BITS)))
+        unsafe { buffer.start().copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
+        Self(buffer)
     }
 
     /// Gives up the word, whose bit 2 is clear, to be kept in some union.
     #[inline]
     pub fn into_raw(self) -> NonNull<u8> {
-        std::mem::ManuallyDrop::new(self).0
+        std::mem::ManuallyDrop::new(self).0.word()
     }
 
     /// # Safety
     /// The word must come from `into_raw` and must not be used again.
     #[inline]
     pub unsafe fn from_raw(word: NonNull<u8>) -> Self {
-        Self(word)
+        Self(ThinBuffer::from_word(word))
     }
 
     /// The bytes that the entry of this text takes.
@@ -200,15 +186,14 @@ impl Listpack {
     /// The bytes of memory it takes, not counting its word.
     #[inline]
     pub fn memory(&self) -> usize {
-        class_bytes(self.class())
+        self.0.capacity(self.bytes())
     }
 
     /// Gives spare capacity back.
     pub fn shrink_to_fit(&mut self) {
-        let class = class_of(self.bytes());
-        if class < self.class() {
-            self.set_class(class);
-        }
+        let len = self.bytes();
+        // SAFETY: the total is what the capacity is kept for.
+        unsafe { self.0.shrink_to_fit(len) }
     }
 
     /// Replaces `removed` bytes at `at`, which are one entry or nothing, with one entry.
@@ -224,36 +209,22 @@ impl Listpack {
     /// Replaces `removed` bytes at `at` with a gap of `added` bytes, which the caller must fill.
     #[inline]
     fn splice(&mut self, at: usize, removed: usize, added: usize) -> NonNull<u8> {
-        let (old, class) = (self.bytes(), self.class());
-        let total = old - removed + added;
-        if total > class_bytes(class) {
-            assert!(total <= BYTES_MAX, "a listpack stays below its limit");
-            self.set_class(class_of(total));
-        }
-        let behind = at + removed;
-        assert!(behind < old, "a splice ends before the end mark");
-        // SAFETY: both ranges lie within the buffer, whose capacity was just made to hold the larger total.
+        let old = self.bytes();
+        let (total, behind) = (old - removed + added, at + removed);
+        assert!(behind < old && total <= BYTES_MAX, "a listpack stays below its limit, and its end mark where it is");
+        // SAFETY: the total is what the capacity is kept for; both ranges lie within the buffer, which is made to
+        // hold the larger total before the bytes move, and is cut only after that.
         unsafe {
-            let start = self.buffer();
             if removed != added {
+                self.0.grow(old, total.max(old));
+                let start = self.0.start();
                 start.add(behind).copy_to(start.add(at + added), old - behind);
+                start.cast::<[u8; 4]>().write((total as u32).to_le_bytes());
+                if total < old {
+                    self.0.shrink(old, total);
+                }
             }
-            start.cast::<[u8; 4]>().write((total as u32).to_le_bytes());
-        }
-        if total < old {
-            self.retag(class);
-        }
-        // SAFETY: the gap starts within the buffer.
-        unsafe { self.buffer().add(at) }
-    }
-
-    /// Keeps the capacity known after the total has shrunk: the class must stay within three of the total's.
-    #[inline]
-    fn retag(&mut self, class: usize) {
-        let needed = class_of(self.bytes());
-        if class - needed > CLASS_BITS {
-            // The class cannot be told from the total any more, so the old one is passed on.
-            self.reallocate(class, needed);
+            self.0.start().add(at)
         }
     }
 
@@ -265,39 +236,8 @@ impl Listpack {
         }
         let count = u16::try_from(usize::from(count) + added - removed).unwrap_or(COUNT_UNKNOWN);
         // SAFETY: the header is within every buffer.
-        unsafe { self.buffer().add(4).cast::<[u8; 2]>().write(count.to_le_bytes()) };
+        unsafe { self.0.start().add(4).cast::<[u8; 2]>().write(count.to_le_bytes()) };
     }
-
-    /// The size class of the buffer.
-    #[inline]
-    fn class(&self) -> usize {
-        let needed = class_of(self.bytes());
-        needed + (self.0.addr().get().wrapping_sub(needed) & CLASS_BITS)
-    }
-
-    fn set_class(&mut self, class: usize) {
-        self.reallocate(self.class(), class);
-    }
-
-    fn reallocate(&mut self, from: usize, to: usize) {
-        let layout = layout_of(to);
-        // SAFETY: the buffer was allocated with class `from`, and a size class is never zero bytes.
-        let moved = unsafe { realloc(self.buffer().as_ptr(), layout_of(from), layout.size()) };
-        let buffer = NonNull::new(moved).unwrap_or_else(|| handle_alloc_error(layout));
-        // Not an assignment: dropping the old word would free the buffer that has just moved.
-        std::mem::forget(std::mem::replace(self, Self::tagged(buffer, to)));
-    }
-
-    #[inline]
-    fn buffer(&self) -> NonNull<u8> {
-        // SAFETY: an allocation is not at address zero, and only bits that alignment leaves free are cleared.
-        self.0.map_addr(|address| unsafe { std::num::NonZero::new_unchecked(address.get() & !7) })
-    }
-}
-
-#[inline]
-fn layout_of(class: usize) -> Layout {
-    Layout::from_size_align(class_bytes(class), 8).expect("a listpack is below 2 GiB")
 }
 
 impl Deref for Listpack {
@@ -305,7 +245,7 @@ impl Deref for Listpack {
 
     #[inline]
     fn deref(&self) -> &Packed {
-        let buffer = self.buffer();
+        let buffer = self.0.start();
         // SAFETY: a buffer starts with its total, and that many bytes of it are initialised.
         unsafe {
             let total = u32::from_le_bytes(buffer.cast::<[u8; 4]>().read()) as usize;
@@ -316,8 +256,9 @@ impl Deref for Listpack {
 
 impl Drop for Listpack {
     fn drop(&mut self) {
-        // SAFETY: the buffer is its own and was allocated with this class.
-        unsafe { dealloc(self.buffer().as_ptr(), layout_of(self.class())) }
+        let len = self.bytes();
+        // SAFETY: the total is what the capacity is kept for.
+        unsafe { self.0.free(len) }
     }
 }
 

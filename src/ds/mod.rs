@@ -7,3 +7,4 @@
 pub mod item;
 pub mod listpack;
 pub mod sizeclass;
+mod thin;
