@@ -4,6 +4,7 @@
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
 
+pub mod intset;
 pub mod item;
 pub mod listpack;
 pub mod sizeclass;
