@@ -21,6 +21,7 @@ pub const BYTES_MAX: usize = 1 << 30;
 ///   total bytes u32 │ count u16 │ entry │ entry │ … │ FF │ unused, up to the end of its size class
 /// ```
 /// How the capacity is known without a place of its own is told in `thin`.
+#[repr(transparent)]
 pub struct Listpack(ThinBuffer);
 
 // SAFETY: a listpack owns its buffer alone, as a `Vec<u8>` does.

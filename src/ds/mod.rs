@@ -4,8 +4,10 @@
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
 
+pub mod deque;
 pub mod intset;
 pub mod item;
 pub mod listpack;
+pub mod packed_or_box;
 pub mod sizeclass;
 mod thin;

@@ -15,6 +15,7 @@ use std::ptr::NonNull;
 /// three classes (about half) larger than its content, and is cut when it would be more.
 ///
 /// It does not free itself: it cannot know the length. Its owner calls `free`.
+#[repr(transparent)]
 pub(in crate::ds) struct ThinBuffer(NonNull<u8>);
 
 const CLASS_BITS: usize = 0b11;

@@ -132,6 +132,12 @@ impl Packed {
         entry::read(&self.0, position.byte()).map_or(Item::Bytes(&[]), |(item, _)| item)
     }
 
+    /// The element at a position, and the bytes its entry takes.
+    #[inline]
+    pub(in crate::ds) fn entry(&self, position: Position) -> (Item<'_>, usize) {
+        entry::read(&self.0, position.byte()).unwrap_or((Item::Bytes(&[]), 0))
+    }
+
     /// The bytes that the entry at a position takes.
     #[inline]
     pub fn entry_bytes(&self, position: Position) -> usize {
