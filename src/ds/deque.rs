@@ -256,8 +256,11 @@ impl Deque {
                 // The new element goes behind the old one, which keeps its position, as the last of its node.
                 let ordinal = self.ordinal(cursor.place);
                 self.insert(cursor, true, text, fill);
-                if let Some(place) = self.place(ordinal) {
-                    self.delete(Cursor { place, ..cursor });
+                let Some(place) = self.place(ordinal) else { return };
+                let alone = self.node(place).count() == 1;
+                self.delete(Cursor { place, ..cursor });
+                if !alone {
+                    self.merge_around(ordinal, fill);
                 }
             }
         }
@@ -278,7 +281,7 @@ impl Deque {
             return self.insert_into(place, inside, edge, text, fill);
         }
         if let Some(inside) = inside {
-            return self.insert_splitting(place, inside, text, fill);
+            return self.insert_splitting(place, inside, behind, text, fill);
         }
         let neighbour = if behind { self.next(place) } else { self.prev(place) };
         match neighbour.filter(|&at| fill.admits(self.node(at), text.len()) && !fill.is_large(text.len())) {
@@ -295,17 +298,22 @@ impl Deque {
         });
     }
 
-    /// Splits a full node where the element belongs, then joins what has become small with its neighbours.
-    fn insert_splitting(&mut self, place: Place, inside: Position, text: &[u8], fill: &Fill) {
+    /// Splits a full node where the element belongs. A large element comes between the halves, any other one into the
+    /// half that does not hold its neighbour; what has become small is joined with what is around it.
+    fn insert_splitting(&mut self, place: Place, inside: Position, behind: bool, text: &[u8], fill: &Fill) {
         let Some(tail) = self.change(place, |node| node.split_off(inside)) else { return };
         let ordinal = self.ordinal(place);
         self.insert_node(place, true, tail);
-        let Some(place) = self.place(ordinal) else { return };
-        if fill.is_large(text.len()) || !fill.admits(self.node(place), text.len()) {
-            return self.insert_node(place, true, new_node(text, fill, End::Back));
+        let half = if behind { ordinal + 1 } else { ordinal };
+        match (self.place(ordinal), self.place(half)) {
+            (Some(head), _) if fill.is_large(text.len()) => self.insert_node(head, true, Node::plain(text)),
+            (_, Some(half)) => {
+                let edge = if behind { End::Front } else { End::Back };
+                self.insert_into(half, None, edge, text, fill);
+                self.merge_around(if behind { ordinal } else { ordinal + 1 }, fill);
+            }
+            _ => {}
         }
-        self.insert_into(place, None, End::Back, text, fill);
-        self.merge_around(ordinal, fill);
     }
 
     /// Joins the node of this ordinal and its neighbours, pair by pair, where two fit into one.

@@ -180,7 +180,9 @@ impl List {
                 cursor.is_some()
             }
         };
-        self.settle(limits);
+        if found {
+            self.settle(limits);
+        }
         found
     }
 
