@@ -2,3 +2,5 @@
 //!
 //! A type knows its encodings and their thresholds and nothing of commands, clients or clocks:
 //! time and randomness come in as arguments, values go out.
+
+pub mod list;
