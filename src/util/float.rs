@@ -348,7 +348,8 @@ fn make_digits(exact: u64, low: u64, high: Wide) -> (u64, i32) {
         exponent -= 1;
         digits = digits * 10 + (part >> shift);
         part &= one - 1;
-        if part <= delta {
+        // Not `<=` as above: where both are equal Redis goes on, and prints 6.550000000000001e-11.
+        if part < delta {
             return (weed(digits, delta, part, one, target), exponent);
         }
     }
@@ -444,6 +445,7 @@ mod tests {
             (1234567.12345678, "1.23456712345678e+6"),
             (123456.123456, "123456.123456"),
             (-1.5e-7, "-1.5e-7"),
+            (6.55e-11, "6.550000000000001e-11"),
         ] {
             assert_eq!(text(value), expected);
         }

@@ -1,4 +1,5 @@
 //! Small leaves that everything may use: numbers as text, patterns, checksums, compression.
 
 pub mod float;
+pub mod long_double;
 pub mod number;
