@@ -5,13 +5,13 @@
 //! a socket or a command.
 
 pub mod blob;
-pub mod item;
-pub mod record;
-pub mod keytable;
 pub mod deque;
 pub mod intset;
 pub mod item;
+pub mod item;
+pub mod keytable;
 pub mod listpack;
 pub mod packed_or_box;
+pub mod record;
 pub mod sizeclass;
 mod thin;

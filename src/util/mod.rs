@@ -1,4 +1,11 @@
 //! Small leaves that everything may use: numbers as text, patterns, checksums, compression.
 
+pub mod args;
+pub mod crc16;
+pub mod crc64;
+pub mod float;
+pub mod glob;
+pub mod long_double;
 pub mod memory;
 pub mod number;
+pub mod random;
