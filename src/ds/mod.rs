@@ -4,14 +4,13 @@
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
 
+mod thin;
 pub mod blob;
 pub mod deque;
 pub mod intset;
-pub mod item;
 pub mod item;
 pub mod keytable;
 pub mod listpack;
 pub mod packed_or_box;
 pub mod record;
 pub mod sizeclass;
-mod thin;
