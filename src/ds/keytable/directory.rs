@@ -291,9 +291,8 @@ impl Directory {
 }
 
 fn doubled<T: Copy>(from: &[T], twins: impl Fn(T) -> [T; 2]) -> Vec<T> {
-    let mut to = Vec::with_capacity(from.len() * 2);
-    to.extend(from.iter().flat_map(|&value| twins(value)));
-    to
+    let pairs: Vec<[T; 2]> = from.iter().map(|&value| twins(value)).collect();
+    pairs.into_flattened()
 }
 
 fn halved<T: Copy>(from: &[T]) -> Vec<T> {

@@ -43,7 +43,7 @@ use directory::{Directory, Word};
 const MERGE_ENTRIES_MAX: usize = 160;
 
 /// How many entries ahead of the one being hashed a split asks memory for.
-const SPLIT_LOOKAHEAD: usize = 12;
+const SPLIT_LOOKAHEAD: usize = 16;
 
 /// The hash table. See the head of this file.
 pub struct Table<E: Slot> {

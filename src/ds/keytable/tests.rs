@@ -369,9 +369,11 @@ fn marks_never_hide_a_deadline() {
             let mut random = random(seed);
             let mut twins = Twins::new(hashing);
             for round in 0..40 {
-                for _ in 0..500 {
+                // Every other ten rounds most entries go, and segments merge with deadlines pending in both halves.
+                let (changes, removes_in_8) = if round / 10 % 2 == 0 { (500, 2) } else { (4_000, 7) };
+                for _ in 0..changes {
                     let number = (random() % 4_000) as u32;
-                    if random().is_multiple_of(3) {
+                    if random() % 8 < removes_in_8 {
                         twins.remove(number);
                     } else {
                         let due = round * 100 + random() % 5_000;
