@@ -4,7 +4,6 @@
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
 
-mod thin;
 pub mod blob;
 pub mod deque;
 pub mod intset;
@@ -14,3 +13,4 @@ pub mod listpack;
 pub mod packed_or_box;
 pub mod record;
 pub mod sizeclass;
+mod thin;

@@ -19,11 +19,20 @@ enum Hashing {
     Same,
     /// As they come: neighbours in prefix and in tag.
     Counting,
+    /// More prefixes begin with zeros than with ones: segments of several depths.
+    Skewed,
 }
 
 impl Hashing {
-    const ALL: [Hashing; 6] =
-        [Hashing::Good, Hashing::SameTag, Hashing::SamePrefix, Hashing::FewPrefixes, Hashing::Same, Hashing::Counting];
+    const ALL: [Hashing; 7] = [
+        Hashing::Good,
+        Hashing::SameTag,
+        Hashing::SamePrefix,
+        Hashing::FewPrefixes,
+        Hashing::Same,
+        Hashing::Counting,
+        Hashing::Skewed,
+    ];
 
     fn of(self, number: u32) -> Hash {
         let good = SEED.hash(&number.to_le_bytes()).0;
@@ -34,6 +43,7 @@ impl Hashing {
             Hashing::FewPrefixes => good & 0x3000_0000_0000_ffff,
             Hashing::Same => 42,
             Hashing::Counting => u64::from(number) << 48 | u64::from(number),
+            Hashing::Skewed => (good >> 32).pow(2) & !0xffff | good & 0xffff,
         })
     }
 }
@@ -319,7 +329,14 @@ fn scan_of_a_sparse_table_does_bounded_work() {
 
 #[test]
 fn every_entry_is_as_likely_to_be_drawn() {
-    for (hashing, count) in [(Hashing::Good, 1), (Hashing::Good, 37), (Hashing::Good, 1_500), (Hashing::Same, 60)] {
+    let cases = [
+        (Hashing::Good, 1),
+        (Hashing::Good, 37),
+        (Hashing::Good, 1_500),
+        (Hashing::Skewed, 2_000),
+        (Hashing::Same, 60),
+    ];
+    for (hashing, count) in cases {
         let mut twins = Twins::new(hashing);
         let mut random = random(7);
         for number in 0..count * 3 {
