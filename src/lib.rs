@@ -4,6 +4,8 @@
 //! through `net` and `resp`, `server` decides, `cmd` acts on `db`, and what changed goes out
 //! to the side. Start reading at `server::dispatch`.
 
+pub mod command_line;
+pub mod config;
 pub mod ds;
 pub mod resp;
 pub mod types;
