@@ -4,10 +4,16 @@
 //! through `net` and `resp`, `server` decides, `cmd` acts on `db`, and what changed goes out
 //! to the side. Start reading at `server::dispatch`.
 
+pub mod cmd;
 pub mod command_line;
 pub mod config;
+pub mod db;
 pub mod ds;
+pub mod journal;
 pub mod resp;
+pub mod server;
+/// Dialogues in process, for tests.
+pub mod testing;
 pub mod types;
 pub mod util;
 

@@ -17,7 +17,11 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+
 use super::blob::Blob;
+use super::keytable::Slot;
 use crate::util::memory::block_size;
 
 /// The collections a record's word may own. Implemented once, by the layer that knows the types.
@@ -318,16 +322,10 @@ impl<F: Family> Record<F> {
         Some(word)
     }
 
-    pub fn into_raw(self) -> NonNull<u8> {
+    fn into_raw(self) -> NonNull<u8> {
         let start = self.start;
         std::mem::forget(self);
         start
-    }
-
-    /// # Safety
-    /// `start` came from `into_raw` of the same family and is not used again.
-    pub unsafe fn from_raw(start: NonNull<u8>) -> Self {
-        Self { start, family: PhantomData }
     }
 
     fn free_block(self) {
@@ -403,6 +401,114 @@ impl<F: Family> Drop for Record<F> {
         }
         // SAFETY: allocated with this layout.
         unsafe { dealloc(self.start.as_ptr(), block_layout(self.size())) };
+    }
+}
+
+/// A record in a table, looked at: what it gives lives as long as the look.
+pub struct RecordRef<'a, F: Family> {
+    record: ManuallyDrop<Record<F>>,
+    life: PhantomData<&'a Record<F>>,
+}
+
+/// A record in a table, held for changing.
+pub struct RecordMut<'a, F: Family> {
+    record: ManuallyDrop<Record<F>>,
+    life: PhantomData<&'a mut Record<F>>,
+}
+
+impl<'a, F: Family> RecordRef<'a, F> {
+    #[inline]
+    pub fn payload(&self) -> Payload<'a> {
+        // SAFETY: the record is borrowed for `'a`, which may be longer than the look at this handle.
+        unsafe { std::mem::transmute::<Payload<'_>, Payload<'a>>(self.record.payload()) }
+    }
+
+    #[inline]
+    pub fn key(&self) -> &'a [u8] {
+        // SAFETY: the record is borrowed for `'a`.
+        unsafe { Record::<F>::key_at(self.record.start) }
+    }
+
+    #[inline]
+    pub fn get<W: Word>(&self) -> Option<&'a W> {
+        // SAFETY: the tag says that the word is a `W`, and the record is borrowed for `'a`.
+        (self.tag() == W::TAG).then(|| unsafe { self.record.start.add(HEADER).cast::<W>().as_ref() })
+    }
+}
+
+impl<'a, F: Family> RecordMut<'a, F> {
+    #[inline]
+    pub fn into_mut<W: Word>(self) -> Option<&'a mut W> {
+        // SAFETY: the tag says that the word is a `W`; the handle, consumed, held the record exclusively for `'a`.
+        (self.tag() == W::TAG).then(|| unsafe { self.record.start.add(HEADER).cast::<W>().as_mut() })
+    }
+}
+
+impl<F: Family> Deref for RecordRef<'_, F> {
+    type Target = Record<F>;
+    #[inline]
+    fn deref(&self) -> &Record<F> {
+        &self.record
+    }
+}
+
+impl<F: Family> Deref for RecordMut<'_, F> {
+    type Target = Record<F>;
+    #[inline]
+    fn deref(&self) -> &Record<F> {
+        &self.record
+    }
+}
+
+impl<F: Family> DerefMut for RecordMut<'_, F> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Record<F> {
+        &mut self.record
+    }
+}
+
+// SAFETY: a record is one address from the allocator (user space is below 2^47); its key never changes.
+unsafe impl<F: Family> Slot for Record<F> {
+    type Ref<'a>
+        = RecordRef<'a, F>
+    where
+        F: 'a;
+    type Mut<'a>
+        = RecordMut<'a, F>
+    where
+        F: 'a;
+
+    fn into_raw(self) -> NonNull<u8> {
+        Record::into_raw(self)
+    }
+
+    unsafe fn from_raw(raw: NonNull<u8>) -> Self {
+        Self { start: raw, family: PhantomData }
+    }
+
+    #[inline]
+    unsafe fn key<'a>(raw: NonNull<u8>) -> &'a [u8]
+    where
+        F: 'a,
+    {
+        // SAFETY: the caller's promise.
+        unsafe { Record::<F>::key_at(raw) }
+    }
+
+    #[inline]
+    unsafe fn view<'a>(raw: NonNull<u8>) -> RecordRef<'a, F>
+    where
+        F: 'a,
+    {
+        RecordRef { record: ManuallyDrop::new(Self { start: raw, family: PhantomData }), life: PhantomData }
+    }
+
+    #[inline]
+    unsafe fn view_mut<'a>(raw: NonNull<u8>) -> RecordMut<'a, F>
+    where
+        F: 'a,
+    {
+        RecordMut { record: ManuallyDrop::new(Self { start: raw, family: PhantomData }), life: PhantomData }
     }
 }
 

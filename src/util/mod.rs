@@ -1,6 +1,7 @@
 //! Small leaves that everything may use: numbers as text, patterns, checksums, compression.
 
 pub mod args;
+pub mod clock;
 pub mod crc16;
 pub mod crc64;
 pub mod float;

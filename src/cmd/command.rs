@@ -1,0 +1,341 @@
+//! One command's entry: everything there is to know about it, said once.
+//!
+//! Arity checks, COMMAND and COMMAND DOCS, key extraction, ACL categories, and the rules of MULTI and scripts are computed from these
+//! entries. `table` looks them up by name; where the entries are listed is the business of `cmd::GROUPS`.
+
+use super::args::Args;
+use super::error::Done;
+use crate::db::{Edit, View};
+use crate::resp::reply::Reply;
+use crate::server::{Server, SessionId};
+
+/// A command, or a subcommand inside `Run::Parent`.
+pub struct Command {
+    /// In capitals.
+    pub name: &'static str,
+    /// Arguments counted with the command's name (and its parent's); negative: at least that many.
+    pub arity: i32,
+    pub run: Run,
+    pub flags: &'static [Flag],
+    pub keys: &'static [KeySpec],
+    pub group: Group,
+    pub since: &'static str,
+    /// Time complexity, in words.
+    pub cost: &'static str,
+    /// The syntax behind the name, in the notation of the command pages; COMMAND DOCS parses it.
+    pub usage: &'static str,
+    pub summary: &'static str,
+    /// Categories beyond those that flags and group imply.
+    pub categories: &'static [Category],
+    /// Hints for clients, as `COMMAND INFO` lists them.
+    pub tips: &'static [&'static str],
+}
+
+/// What entries leave at its usual value: `Command { name: …, ..COMMAND }`.
+pub const COMMAND: Command = Command {
+    name: "",
+    arity: 0,
+    run: Run::Parent(&[]),
+    flags: &[],
+    keys: &[],
+    group: Group::Generic,
+    since: "1.0.0",
+    cost: "O(1)",
+    usage: "",
+    summary: "",
+    categories: &[],
+    tips: &[],
+};
+
+/// The handler; its type says what it may touch.
+pub enum Run {
+    /// Reads the keyspace and can do nothing else.
+    Read(fn(&View, &mut Args, &mut Reply) -> Done),
+    /// Changes the keyspace through an `Edit`, which makes the change known.
+    Write(fn(&mut Edit, &mut Args, &mut Reply) -> Done),
+    /// Works on the server and on sessions.
+    Server(fn(&mut Server, SessionId, &mut Args, &mut Reply) -> Done),
+    /// Has subcommands, which do the work.
+    Parent(&'static [Command]),
+}
+
+/// Redis's command flags, except READONLY and WRITE, which `Run` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Flag {
+    DenyOom,
+    Admin,
+    Pubsub,
+    Noscript,
+    Blocking,
+    Loading,
+    Stale,
+    SkipMonitor,
+    SkipSlowlog,
+    Asking,
+    Fast,
+    NoAuth,
+    MayReplicate,
+    NoMandatoryKeys,
+    NoAsyncLoading,
+    NoMulti,
+    MovableKeys,
+    AllowBusy,
+    /// Says WRITE of a `Server` command that changes the keyspace (FLUSHALL and the like).
+    Write,
+    /// Says READONLY of a `Server` command that reads the keyspace.
+    Readonly,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Group {
+    Generic,
+    String,
+    List,
+    Set,
+    SortedSet,
+    Hash,
+    Pubsub,
+    Transactions,
+    Connection,
+    Server,
+    Scripting,
+    Hyperloglog,
+    Cluster,
+    Geo,
+    Stream,
+    Bitmap,
+}
+
+impl Group {
+    /// The name COMMAND DOCS and the README use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Generic => "generic",
+            Group::String => "string",
+            Group::List => "list",
+            Group::Set => "set",
+            Group::SortedSet => "sorted-set",
+            Group::Hash => "hash",
+            Group::Pubsub => "pubsub",
+            Group::Transactions => "transactions",
+            Group::Connection => "connection",
+            Group::Server => "server",
+            Group::Scripting => "scripting",
+            Group::Hyperloglog => "hyperloglog",
+            Group::Cluster => "cluster",
+            Group::Geo => "geo",
+            Group::Stream => "stream",
+            Group::Bitmap => "bitmap",
+        }
+    }
+}
+
+/// ACL categories, in the order in which `ACL CAT` lists them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Category {
+    Keyspace,
+    Read,
+    Write,
+    Set,
+    SortedSet,
+    List,
+    Hash,
+    String,
+    Bitmap,
+    Hyperloglog,
+    Geo,
+    Stream,
+    Pubsub,
+    Admin,
+    Fast,
+    Slow,
+    Blocking,
+    Dangerous,
+    Connection,
+    Transaction,
+    Scripting,
+}
+
+impl Category {
+    pub const ALL: [Category; 21] = [
+        Category::Keyspace,
+        Category::Read,
+        Category::Write,
+        Category::Set,
+        Category::SortedSet,
+        Category::List,
+        Category::Hash,
+        Category::String,
+        Category::Bitmap,
+        Category::Hyperloglog,
+        Category::Geo,
+        Category::Stream,
+        Category::Pubsub,
+        Category::Admin,
+        Category::Fast,
+        Category::Slow,
+        Category::Blocking,
+        Category::Dangerous,
+        Category::Connection,
+        Category::Transaction,
+        Category::Scripting,
+    ];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Category::Keyspace => "keyspace",
+            Category::Read => "read",
+            Category::Write => "write",
+            Category::Set => "set",
+            Category::SortedSet => "sortedset",
+            Category::List => "list",
+            Category::Hash => "hash",
+            Category::String => "string",
+            Category::Bitmap => "bitmap",
+            Category::Hyperloglog => "hyperloglog",
+            Category::Geo => "geo",
+            Category::Stream => "stream",
+            Category::Pubsub => "pubsub",
+            Category::Admin => "admin",
+            Category::Fast => "fast",
+            Category::Slow => "slow",
+            Category::Blocking => "blocking",
+            Category::Dangerous => "dangerous",
+            Category::Connection => "connection",
+            Category::Transaction => "transaction",
+            Category::Scripting => "scripting",
+        }
+    }
+}
+
+/// Where some of a command's keys are, and what is done with them.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySpec {
+    pub begin: Begin,
+    pub find: Find,
+    pub access: Access,
+    pub flags: &'static [KeyFlag],
+    pub notes: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Begin {
+    Index(usize),
+    Keyword { word: &'static str, from: i32 },
+    Unknown,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Find {
+    /// From the beginning to `last` (counted from the beginning, or, negative, from the end), every `step`th; with `limit` of 2, 3…
+    /// only the first half, third… of what is left.
+    Range {
+        last: i32,
+        step: usize,
+        limit: usize,
+    },
+    /// A count at `count` behind the beginning, the first key at `first`.
+    Count {
+        count: usize,
+        first: usize,
+        step: usize,
+    },
+    Unknown,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reads the value.
+    Ro,
+    /// Reads and changes it.
+    Rw,
+    /// Overwrites it.
+    Ow,
+    /// Removes it.
+    Rm,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyFlag {
+    Access,
+    Update,
+    Insert,
+    Delete,
+    NotKey,
+    Incomplete,
+    VariableFlags,
+}
+
+/// One key at `index`.
+pub const fn key(index: usize, access: Access, flags: &'static [KeyFlag]) -> KeySpec {
+    keys(index, 0, 1, access, flags)
+}
+
+/// Keys from `index` to `last` (negative: counted from the end), every `step`th.
+pub const fn keys(index: usize, last: i32, step: usize, access: Access, flags: &'static [KeyFlag]) -> KeySpec {
+    KeySpec { begin: Begin::Index(index), find: Find::Range { last, step, limit: 0 }, access, flags, notes: "" }
+}
+
+/// A number of keys at `index`, then the keys.
+pub const fn counted_keys(index: usize, access: Access, flags: &'static [KeyFlag]) -> KeySpec {
+    KeySpec { begin: Begin::Index(index), find: Find::Count { count: 0, first: 1, step: 1 }, access, flags, notes: "" }
+}
+
+impl Command {
+    pub fn has(&self, flag: Flag) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    pub fn is_write(&self) -> bool {
+        matches!(self.run, Run::Write(_)) || self.has(Flag::Write)
+    }
+
+    pub fn is_read(&self) -> bool {
+        matches!(self.run, Run::Read(_)) || self.has(Flag::Readonly)
+    }
+
+    pub fn subcommands(&self) -> &'static [Command] {
+        match self.run {
+            Run::Parent(subcommands) => subcommands,
+            _ => &[],
+        }
+    }
+
+    pub fn takes(&self, arguments: usize) -> bool {
+        let arity = self.arity.unsigned_abs() as usize;
+        if self.arity < 0 { arguments >= arity } else { arguments == arity }
+    }
+
+    /// All ACL categories: those given, and those that flags, kind and group imply.
+    pub fn all_categories(&self) -> impl Iterator<Item = Category> + '_ {
+        Category::ALL.into_iter().filter(|&category| self.categories.contains(&category) || self.implies(category))
+    }
+
+    fn implies(&self, category: Category) -> bool {
+        match category {
+            Category::Write => self.is_write(),
+            Category::Read => self.is_read() && self.group != Group::Scripting,
+            Category::Admin => self.has(Flag::Admin),
+            Category::Dangerous => self.has(Flag::Admin),
+            Category::Pubsub => self.has(Flag::Pubsub),
+            Category::Fast => self.has(Flag::Fast),
+            Category::Slow => !self.has(Flag::Fast),
+            Category::Blocking => self.has(Flag::Blocking),
+            Category::Keyspace => self.group == Group::Generic,
+            Category::String => self.group == Group::String,
+            Category::List => self.group == Group::List,
+            Category::Set => self.group == Group::Set,
+            Category::SortedSet => self.group == Group::SortedSet,
+            Category::Hash => self.group == Group::Hash,
+            Category::Bitmap => self.group == Group::Bitmap,
+            Category::Hyperloglog => self.group == Group::Hyperloglog,
+            Category::Geo => self.group == Group::Geo,
+            Category::Stream => self.group == Group::Stream,
+            Category::Connection => self.group == Group::Connection,
+            Category::Transaction => self.group == Group::Transactions,
+            Category::Scripting => self.group == Group::Scripting,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Commands that work on the server and on sessions rather than on values.
+
+pub mod connection;
+pub mod transaction;

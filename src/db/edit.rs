@@ -1,0 +1,453 @@
+//! Changing the keyspace.
+//!
+//! A handler looks up, changes what it got, and says so with `changed`, which also keeps the rule that no empty collection stays. Every
+//! look-up first removes a record that has lapsed, so that a command never works on one.
+
+use std::cell::RefCell;
+
+use super::effect::{Class, Effects};
+use super::view::{self, Touch, View};
+use super::{Db, DbIndex, Keyspace, WrongType};
+use crate::config::Config;
+use crate::ds::keytable::{Entry, Hash};
+use crate::types::list::List;
+use crate::types::value::{self, Collection, Kind, Record, RecordRef, StringRef, ValueRef};
+use crate::util::random::Random;
+
+pub struct Edit<'a> {
+    keyspace: &'a mut Keyspace,
+    effects: &'a mut Effects,
+    pub db: DbIndex,
+    /// Unix time in milliseconds, the same throughout a command.
+    pub now: u64,
+    pub config: &'a Config,
+    pub touch: Touch,
+    pub random: &'a RefCell<Random>,
+    /// EXEC, scripts and replay answer at once where a client of its own would wait.
+    pub may_wait: bool,
+    /// Records that are dear to free; the server hands them to a thread.
+    pub garbage: &'a mut Vec<Record>,
+}
+
+/// Freeing a collection of more elements than this is work for a thread.
+const FREE_AT_ONCE_MAX: usize = 64;
+
+impl<'a> Edit<'a> {
+    #[expect(clippy::too_many_arguments, reason = "the one place where an edit is put together")]
+    pub fn new(
+        keyspace: &'a mut Keyspace,
+        effects: &'a mut Effects,
+        db: DbIndex,
+        now: u64,
+        config: &'a Config,
+        touch: Touch,
+        random: &'a RefCell<Random>,
+        may_wait: bool,
+        garbage: &'a mut Vec<Record>,
+    ) -> Self {
+        Self { keyspace, effects, db, now, config, touch, random, may_wait, garbage }
+    }
+
+    /// The same moment, for reading.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View::new(self.keyspace, self.db, self.now, self.config, self.touch, self.random, self.may_wait)
+    }
+
+    pub fn databases(&self) -> usize {
+        self.keyspace.databases()
+    }
+}
+
+/// Looking up.
+impl Edit<'_> {
+    #[inline]
+    fn hash(&self, key: &[u8]) -> Hash {
+        self.keyspace.seed.hash(key)
+    }
+
+    #[inline]
+    fn table(&mut self) -> &mut Db {
+        &mut self.keyspace.dbs[self.db]
+    }
+
+    /// Removes the record if it has lapsed. Returns the key's hash.
+    #[inline]
+    fn settle(&mut self, key: &[u8]) -> Hash {
+        let hash = self.hash(key);
+        let now = self.now;
+        let lapsed = match self.table().table.get(hash, key) {
+            Some(record) => view::has_lapsed(&record, now),
+            None => false,
+        };
+        if lapsed {
+            self.expire(key);
+        }
+        hash
+    }
+
+    /// Removes a key that has lapsed and makes that known.
+    pub fn expire(&mut self, key: &[u8]) {
+        let Some(record) = self.take_record(key) else { return };
+        self.discard(record, self.config.lazyfree_lazy_expire);
+        self.keyspace.stats.expired += 1;
+        self.effects.removed_by_itself(self.db, key, Class::Expired, "expired");
+    }
+
+    /// Removes a key to make room and makes that known.
+    pub fn evict(&mut self, key: &[u8]) {
+        let Some(record) = self.take_record(key) else { return };
+        self.discard(record, self.config.lazyfree_lazy_eviction);
+        self.keyspace.stats.evicted += 1;
+        self.effects.removed_by_itself(self.db, key, Class::Evicted, "evicted");
+    }
+
+    /// The record under `key`, looked at without a trace.
+    #[inline]
+    pub fn record(&mut self, key: &[u8]) -> Option<RecordRef<'_>> {
+        let hash = self.settle(key);
+        self.table().table.get(hash, key)
+    }
+
+    pub fn exists(&mut self, key: &[u8]) -> bool {
+        self.record(key).is_some()
+    }
+
+    pub fn kind(&mut self, key: &[u8]) -> Option<Kind> {
+        self.record(key).map(value::kind)
+    }
+
+    #[inline]
+    pub fn string(&mut self, key: &[u8]) -> Result<Option<StringRef<'_>>, WrongType> {
+        self.settle(key);
+        let view = View::new(self.keyspace, self.db, self.now, self.config, self.touch, self.random, false);
+        view.string(key)
+    }
+
+    /// The collection under `key` for changing, where it is a `C`.
+    #[inline]
+    pub fn get_mut<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, WrongType> {
+        let hash = self.settle(key);
+        let (config, now, random) = (self.config, self.now, self.random);
+        let touches = self.touch == Touch::Yes;
+        let keyspace = &mut *self.keyspace;
+        let Some(record) = keyspace.dbs[self.db].table.get_mut(hash, key) else {
+            keyspace.stats.misses.set(keyspace.stats.misses.get() + 1);
+            return Ok(None);
+        };
+        keyspace.stats.hits.set(keyspace.stats.hits.get() + 1);
+        if touches {
+            view::refresh(&record, config, now, random);
+        }
+        record.into_mut::<C>().map(Some).ok_or(WrongType)
+    }
+
+    /// The collection under `key`, made where there is none. Whoever leaves it empty must still call `changed`.
+    #[inline]
+    pub fn get_or_new<C: Collection + Default>(&mut self, key: &[u8]) -> Result<&mut C, WrongType> {
+        let hash = self.settle(key);
+        let (config, now, random) = (self.config, self.now, self.random);
+        let touches = self.touch == Touch::Yes;
+        let (db, effects) = (self.db, &mut *self.effects);
+        let keyspace = &mut *self.keyspace;
+        let record = match keyspace.dbs[db].table.entry(hash, key) {
+            Entry::Occupied(occupied) => {
+                let record = occupied.into_mut();
+                if touches {
+                    view::refresh(&record, config, now, random);
+                }
+                record
+            }
+            Entry::Vacant(vacant) => {
+                keyspace.moves += 1;
+                effects.notice(db, key, Class::New, "new");
+                let record = Record::word(key, C::default(), None);
+                record.set_clock(super::evict::first_clock(config, now));
+                vacant.insert(record)
+            }
+        };
+        record.into_mut::<C>().ok_or(WrongType)
+    }
+
+    pub fn list_mut(&mut self, key: &[u8]) -> Result<Option<&mut List>, WrongType> {
+        self.get_mut::<List>(key)
+    }
+}
+
+/// Making changes known.
+impl Edit<'_> {
+    /// The collection or string under `key` was changed in place. An empty collection goes, with a "del" of its own.
+    pub fn changed(&mut self, key: &[u8], class: Class, event: &'static str) {
+        self.keyspace.moves += 1;
+        self.effects.changed(self.db, key, class, event);
+        let hash = self.hash(key);
+        let is_empty = match self.table().table.get(hash, key).map(value::value) {
+            Some(ValueRef::Collection(collection)) => collection.kind() != Kind::Stream && collection.is_empty(),
+            _ => false,
+        };
+        if is_empty {
+            let record = self.take_record(key);
+            drop(record);
+            self.effects.notice(self.db, key, Class::Generic, "del");
+        }
+    }
+
+    /// As `changed`, for a command that changed `count` elements.
+    pub fn changed_many(&mut self, key: &[u8], class: Class, event: &'static str, count: usize) {
+        self.changed(key, class, event);
+        self.effects.count((count as u64).saturating_sub(1));
+    }
+
+    /// An event to notify of beside the change itself.
+    pub fn notice(&mut self, key: &[u8], class: Class, event: &'static str) {
+        self.effects.notice(self.db, key, class, event);
+    }
+
+    /// The journal carries these arguments instead of the client's request.
+    pub fn journal_instead<A: AsRef<[u8]>>(&mut self, args: impl IntoIterator<Item = A, IntoIter: Clone>) {
+        self.effects.journal_instead(self.db, args.into_iter());
+    }
+
+    /// As `journal_instead`, in another database.
+    pub fn journal_instead_in<A: AsRef<[u8]>>(
+        &mut self,
+        db: DbIndex,
+        args: impl IntoIterator<Item = A, IntoIter: Clone>,
+    ) {
+        self.effects.journal_instead(db, args.into_iter());
+    }
+
+    pub fn journal_nothing(&mut self) {
+        self.effects.journal_nothing();
+    }
+
+    /// True where `journal_instead` would be heard: worth asking before its arguments are put together.
+    pub fn is_journaling(&self) -> bool {
+        self.effects.is_journaling()
+    }
+}
+
+/// Whole values.
+impl Edit<'_> {
+    /// Stores a string under `key`, whatever was there, with this deadline. Says nothing yet: call `changed`.
+    #[inline]
+    pub fn set_string(&mut self, key: &[u8], text: &[u8], deadline: Option<u64>) {
+        let integer = if text.len() <= crate::util::number::INTEGER_TEXT_MAX {
+            crate::util::number::parse_i64(text)
+        } else {
+            None
+        };
+        let in_place = |record: &mut Record| {
+            record.deadline() == deadline
+                && match integer {
+                    Some(value) => record.set_integer(value),
+                    None => record.set_bytes(text),
+                }
+        };
+        let make = || match integer {
+            Some(value) => Record::integer(key, value, deadline),
+            None => Record::bytes(key, text, deadline),
+        };
+        self.store(key, deadline, in_place, make);
+    }
+
+    /// Stores an integer under `key`, keeping the deadline it has.
+    pub fn set_integer(&mut self, key: &[u8], value: i64) {
+        let deadline = self.record(key).and_then(|record| record.deadline());
+        self.store(key, deadline, |record| record.set_integer(value), || Record::integer(key, value, deadline));
+    }
+
+    /// Stores a collection under `key`, whatever was there.
+    pub fn set<C: Collection>(&mut self, key: &[u8], collection: C, deadline: Option<u64>) {
+        let record = Record::word(key, collection, deadline);
+        self.put(record);
+    }
+
+    /// Stores a record under its own key, whatever was there.
+    pub fn put(&mut self, record: Record) {
+        let deadline = record.deadline();
+        let key = record.key().to_vec();
+        self.store(&key, deadline, |_| false, || record);
+    }
+
+    /// The bytes of the string under `key` for changing in place: `change` is given a blob or a vector's worth of bytes, made
+    /// where there is no string, and keeps the deadline. O(n) for small strings, in place for large ones.
+    pub fn change_string<R>(&mut self, key: &[u8], change: impl FnOnce(&mut StringBytes) -> R) -> Result<R, WrongType> {
+        let hash = self.settle(key);
+        let Some(mut record) = self.table().table.get_mut(hash, key) else {
+            let mut bytes = StringBytes::Small(Vec::new());
+            let result = change(&mut bytes);
+            if let StringBytes::Small(bytes) = bytes {
+                self.store(key, None, |_| false, || Record::bytes(key, &bytes, None));
+            }
+            return Ok(result);
+        };
+        if let Some(blob) = record.blob_mut() {
+            let result = change(&mut StringBytes::Large(blob));
+            self.keyspace.moves += 1;
+            return Ok(result);
+        }
+        let deadline = record.deadline();
+        let Some(text) = self.record(key).and_then(|record| value::string(&record)) else { return Err(WrongType) };
+        let mut bytes = StringBytes::Small(text.to_vec());
+        let result = change(&mut bytes);
+        if let StringBytes::Small(bytes) = bytes {
+            let make = || match bytes.len() {
+                // A string that is being built grows in a blob, which has room to spare.
+                len if len > 64 => Record::blob(key, crate::ds::blob::Blob::new(&bytes), deadline),
+                _ => Record::bytes(key, &bytes, deadline),
+            };
+            self.store(key, deadline, |_| false, make);
+        }
+        Ok(result)
+    }
+
+    fn store(
+        &mut self,
+        key: &[u8],
+        deadline: Option<u64>,
+        in_place: impl FnOnce(&mut Record) -> bool,
+        make: impl FnOnce() -> Record,
+    ) {
+        let hash = self.settle(key);
+        let clock = super::evict::first_clock(self.config, self.now);
+        let db = &mut self.keyspace.dbs[self.db];
+        self.keyspace.moves += 1;
+        let old = match db.table.entry(hash, key) {
+            Entry::Occupied(mut occupied) => {
+                if in_place(&mut occupied.get_mut()) {
+                    if self.touch == Touch::Yes {
+                        view::refresh(&occupied.get(), self.config, self.now, self.random);
+                    }
+                    return;
+                }
+                let record = make();
+                record.set_clock(occupied.get().clock());
+                if self.touch == Touch::Yes {
+                    view::refresh(&record, self.config, self.now, self.random);
+                }
+                Some(occupied.replace(record))
+            }
+            Entry::Vacant(vacant) => {
+                let record = make();
+                record.set_clock(clock);
+                vacant.insert(record);
+                self.effects.notice(self.db, key, Class::New, "new");
+                None
+            }
+        };
+        let had_deadline = old.as_ref().is_some_and(|old| old.deadline().is_some());
+        db.volatile = db.volatile + usize::from(deadline.is_some()) - usize::from(had_deadline);
+        if let Some(deadline) = deadline {
+            db.table.mark_deadline(hash, deadline);
+        }
+        if let Some(old) = old {
+            self.discard(old, self.config.lazyfree_lazy_server_del);
+        }
+    }
+
+    /// Takes a record out. Says nothing yet: call `changed`.
+    pub fn take_record(&mut self, key: &[u8]) -> Option<Record> {
+        let hash = self.hash(key);
+        self.keyspace.moves += 1;
+        let db = &mut self.keyspace.dbs[self.db];
+        let record = db.table.remove(hash, key)?;
+        db.volatile -= usize::from(record.deadline().is_some());
+        Some(record)
+    }
+
+    /// Removes a key; false where there is none. Says nothing yet: call `changed`.
+    pub fn remove(&mut self, key: &[u8]) -> bool {
+        self.settle(key);
+        let record = self.take_record(key);
+        let existed = record.is_some();
+        if let Some(record) = record {
+            self.discard(record, true);
+        }
+        existed
+    }
+
+    /// Takes a live record out, for moving it elsewhere.
+    pub fn take(&mut self, key: &[u8]) -> Option<Record> {
+        self.settle(key);
+        self.take_record(key)
+    }
+
+    /// Frees a record: at once where that is cheap, else later on a thread. (Redis frees at once unless told `lazy`; nobody can see the
+    /// difference but in a pause, so a large value always goes to the thread.)
+    pub fn discard(&mut self, record: Record, _lazy: bool) {
+        let effort = match self.effort(&record) {
+            Some(effort) => effort,
+            None => return,
+        };
+        if effort > FREE_AT_ONCE_MAX {
+            self.garbage.push(record);
+        }
+    }
+
+    fn effort(&self, record: &Record) -> Option<usize> {
+        value::collection_len(record)
+    }
+
+    /// The deadline of a key that exists: `Some(None)` has none.
+    pub fn deadline(&mut self, key: &[u8]) -> Option<Option<u64>> {
+        self.record(key).map(|record| record.deadline())
+    }
+
+    /// Gives a key another deadline, or none. Says nothing yet: call `changed`.
+    pub fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
+        let hash = self.settle(key);
+        self.keyspace.moves += 1;
+        let db = &mut self.keyspace.dbs[self.db];
+        let Some(had_deadline) = db.table.get(hash, key).map(|record| record.deadline().is_some()) else { return };
+        db.table.update(hash, key, |record| record.with_deadline(deadline));
+        db.volatile = db.volatile + usize::from(deadline.is_some()) - usize::from(had_deadline);
+        if let Some(deadline) = deadline {
+            db.table.mark_deadline(hash, deadline);
+        }
+    }
+}
+
+/// A string's bytes, held for changing.
+pub enum StringBytes<'a> {
+    Small(Vec<u8>),
+    Large(&'a mut crate::ds::blob::Blob),
+}
+
+impl StringBytes<'_> {
+    pub fn len(&self) -> usize {
+        match self {
+            StringBytes::Small(bytes) => bytes.len(),
+            StringBytes::Large(blob) => blob.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn append(&mut self, more: &[u8]) {
+        match self {
+            StringBytes::Small(bytes) => bytes.extend_from_slice(more),
+            StringBytes::Large(blob) => blob.append(more),
+        }
+    }
+
+    /// Pads with zero bytes up to `len` where the string is shorter.
+    pub fn pad_to(&mut self, len: usize) {
+        if len <= self.len() {
+            return;
+        }
+        match self {
+            StringBytes::Small(bytes) => bytes.resize(len, 0),
+            StringBytes::Large(blob) => blob.resize(len),
+        }
+    }
+
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        match self {
+            StringBytes::Small(bytes) => bytes,
+            StringBytes::Large(blob) => blob.as_mut_slice(),
+        }
+    }
+}

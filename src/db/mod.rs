@@ -1,0 +1,163 @@
+//! The keyspace: databases of records, and the two doors through which commands reach them.
+//!
+//! A `View` reads and can do nothing else. An `Edit` changes, and its only way out is to say what changed (`effect`). Deadlines are
+//! kept in the records and found again through the key table's marks (`expire`); what must go when memory is short is decided in
+//! `evict`.
+
+mod edit;
+pub mod effect;
+pub mod evict;
+pub mod expire;
+mod view;
+
+use std::cell::{Cell, RefCell};
+
+pub use edit::Edit;
+pub use view::{Touch, View};
+
+use crate::ds::keytable::{Hash, Seed, Table};
+use crate::types::value::{self, Record, ValueRef};
+
+/// The value is of another type than the command works on.
+#[derive(Debug)]
+pub struct WrongType;
+
+/// Index of a database; `SELECT` bounds it.
+pub type DbIndex = usize;
+
+/// All databases.
+pub struct Keyspace {
+    dbs: Vec<Db>,
+    seed: &'static Seed,
+    pub stats: Stats,
+    /// Keys that a reader found lapsed. Removing them is a write, which happens right after the command.
+    lapsed: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
+    /// Counts every change of a record or a table, to hold against the effects that were declared.
+    moves: u64,
+}
+
+/// What INFO tells about key look-ups and disappearances.
+#[derive(Default)]
+pub struct Stats {
+    pub hits: Cell<u64>,
+    pub misses: Cell<u64>,
+    pub expired: u64,
+    pub evicted: u64,
+}
+
+/// One database.
+pub struct Db {
+    table: Table<Record>,
+    /// Records that have a deadline.
+    volatile: usize,
+}
+
+impl Db {
+    fn new(seed: &'static Seed) -> Self {
+        Self { table: Table::new(seed), volatile: 0 }
+    }
+
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    pub fn volatile(&self) -> usize {
+        self.volatile
+    }
+}
+
+impl Keyspace {
+    pub fn new(databases: usize, seed: &'static Seed) -> Self {
+        Self {
+            dbs: (0..databases.max(1)).map(|_| Db::new(seed)).collect(),
+            seed,
+            stats: Stats::default(),
+            lapsed: RefCell::default(),
+            moves: 0,
+        }
+    }
+
+    pub fn databases(&self) -> usize {
+        self.dbs.len()
+    }
+
+    pub fn db(&self, index: DbIndex) -> &Db {
+        &self.dbs[index]
+    }
+
+    pub fn moves(&self) -> u64 {
+        self.moves
+    }
+
+    pub fn seed(&self) -> &'static Seed {
+        self.seed
+    }
+
+    /// First and second half of looking up ahead of time, for commands that are still in a pipeline.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> Hash {
+        self.seed.hash(key)
+    }
+
+    #[inline]
+    pub fn prefetch_bucket(&self, db: DbIndex, hash: Hash) {
+        self.dbs[db].table.prefetch_bucket(hash);
+    }
+
+    #[inline]
+    pub fn prefetch_record(&self, db: DbIndex, hash: Hash) {
+        self.dbs[db].table.prefetch_entry(hash);
+    }
+
+    /// Keys that readers found lapsed since the last call.
+    pub fn take_lapsed(&mut self) -> Vec<(DbIndex, Box<[u8]>)> {
+        std::mem::take(self.lapsed.get_mut())
+    }
+
+    #[inline]
+    pub fn has_lapsed(&mut self) -> bool {
+        !self.lapsed.get_mut().is_empty()
+    }
+
+    /// Bytes of the tables' own arrays, as MEMORY STATS shows them.
+    pub fn overhead(&self, db: DbIndex) -> usize {
+        self.dbs[db].table.memory()
+    }
+
+    /// Empties a database and gives its records to the caller, who decides where they are freed.
+    pub fn take_db(&mut self, index: DbIndex) -> Db {
+        self.moves += 1;
+        std::mem::replace(&mut self.dbs[index], Db::new(self.seed))
+    }
+
+    pub fn swap(&mut self, one: DbIndex, other: DbIndex) {
+        self.moves += 1;
+        self.dbs.swap(one, other);
+    }
+
+    /// Asserts every invariant of every database. O(everything): for tests.
+    pub fn check(&self) {
+        for db in &self.dbs {
+            db.table.check();
+            let mut volatile = 0;
+            for record in db.table.iter() {
+                let hash = self.seed.hash(record.key());
+                if let Some(deadline) = record.deadline() {
+                    volatile += 1;
+                    let segment = db.table.segment_of(hash).expect("a used table has segments");
+                    assert!(db.table.mark(segment) <= deadline, "a deadline lies before its segment's mark");
+                }
+                if let ValueRef::Collection(collection) = value::value(record) {
+                    collection.check();
+                    let may_be_empty = collection.kind() == value::Kind::Stream;
+                    assert!(may_be_empty || !collection.is_empty(), "an empty collection was left behind");
+                }
+            }
+            assert_eq!(volatile, db.volatile, "records with a deadline were miscounted");
+        }
+    }
+}

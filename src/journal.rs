@@ -1,0 +1,112 @@
+//! The one ordered stream of everything that changed, encoded once as requests.
+//!
+//! Whoever keeps the data (the append-only file, replicas, a test that replays it) reads bytes from here by offset. An entry names its
+//! database only where it differs from the entry's before; a transaction is framed by MULTI and EXEC.
+
+use crate::db::DbIndex;
+use crate::resp::request::Request;
+use crate::util::number::IntegerText;
+
+#[derive(Default)]
+pub struct Journal {
+    open: bool,
+    bytes: Vec<u8>,
+    /// Offset of the first byte in `bytes`.
+    start: u64,
+    selected: Option<DbIndex>,
+    /// EXEC or a script is running: its entries go between MULTI and EXEC.
+    transaction: Transaction,
+}
+
+#[derive(Default, PartialEq, Eq, Clone, Copy, Debug)]
+enum Transaction {
+    #[default]
+    None,
+    /// Announced, nothing written yet.
+    Pending,
+    Open,
+}
+
+impl Journal {
+    /// From now on changes are recorded.
+    pub fn open(&mut self) {
+        self.open = true;
+        self.selected = None;
+    }
+
+    pub fn close(&mut self) {
+        *self = Self { start: self.offset(), ..Self::default() };
+    }
+
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// The offset behind the last byte recorded.
+    pub fn offset(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+
+    /// Takes what was recorded since the last call.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.start += self.bytes.len() as u64;
+        std::mem::take(&mut self.bytes)
+    }
+
+    pub fn has_bytes(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    /// What follows is one atomic change.
+    pub fn begin_transaction(&mut self) {
+        if self.open && self.transaction == Transaction::None {
+            self.transaction = Transaction::Pending;
+        }
+    }
+
+    pub fn end_transaction(&mut self) {
+        if std::mem::take(&mut self.transaction) == Transaction::Open {
+            self.write(&[b"EXEC"]);
+        }
+    }
+
+    pub fn append(&mut self, db: DbIndex, request: Request) {
+        if !self.open {
+            return;
+        }
+        if self.selected != Some(db) {
+            self.write(&[b"SELECT", IntegerText::unsigned(db as u64).as_bytes()]);
+            self.selected = Some(db);
+        }
+        if self.transaction == Transaction::Pending {
+            self.write(&[b"MULTI"]);
+            self.transaction = Transaction::Open;
+        }
+        self.write_header(request.len());
+        for arg in request.iter() {
+            self.write_bulk(arg);
+        }
+    }
+
+    fn write(&mut self, args: &[&[u8]]) {
+        self.write_header(args.len());
+        for arg in args {
+            self.write_bulk(arg);
+        }
+    }
+
+    fn write_header(&mut self, len: usize) {
+        self.bytes.push(b'*');
+        self.bytes.extend_from_slice(IntegerText::unsigned(len as u64).as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    fn write_bulk(&mut self, bytes: &[u8]) {
+        self.bytes.push(b'$');
+        self.bytes.extend_from_slice(IntegerText::unsigned(bytes.len() as u64).as_bytes());
+        self.bytes.extend_from_slice(b"\r\n");
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+}

@@ -1,0 +1,234 @@
+//! May this command run now? Every refusal there is, in the order in which Redis makes them.
+//!
+//! The states that refuse are few and rarely on; each has a row in `refusals`. A command is also held back (CLIENT PAUSE) or queued
+//! (MULTI) here.
+
+use std::borrow::Cow;
+
+use super::session::SessionId;
+use super::{Closing, Server};
+use crate::cmd::command::Flag;
+use crate::cmd::error::{Stop, error, error_with};
+use crate::cmd::table::{self, Entry};
+use crate::resp::request::Request;
+
+pub enum Admission {
+    Run(&'static Entry),
+    Queue(&'static Entry),
+    Refuse(Stop, Option<&'static Entry>),
+    /// The command stays where it is until the server lets it go on.
+    Hold,
+}
+
+/// CLIENT PAUSE.
+#[derive(Default)]
+pub struct Pause {
+    /// Unix time in milliseconds until which commands are held back.
+    pub until_ms: u64,
+    /// Only commands that write are.
+    pub writes_only: bool,
+}
+
+/// Decides about one command of a client. O(1), and eviction where memory is short.
+#[inline]
+pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, request: Request) -> Admission {
+    let entry = match resolve(found, request) {
+        Ok(entry) => entry,
+        Err(stop) => return Admission::Refuse(stop, found),
+    };
+    if !entry.command.takes(request.len()) {
+        return Admission::Refuse(wrong_arity(entry), Some(entry));
+    }
+    let session = server.sessions.get(id);
+    if !session.authenticated && !entry.has(Flag::NoAuth) && server.needs_password() {
+        return Admission::Refuse(error("NOAUTH Authentication required."), Some(entry));
+    }
+    if session.transaction.is_some() && entry.has(Flag::NoMulti) {
+        return Admission::Refuse(error("ERR Command not allowed inside a transaction"), Some(entry));
+    }
+    if let Some(stop) = refusal(server, id, entry) {
+        return Admission::Refuse(stop, Some(entry));
+    }
+    if !server.monitors.is_empty() && !entry.has(Flag::SkipMonitor) {
+        server.feed_monitors(id, request);
+    }
+    let session = server.sessions.get(id);
+    if session.transaction.is_some() && !is_run_inside_multi(entry) {
+        return Admission::Queue(entry);
+    }
+    if server.pause.until_ms > 0 && holds_back(server, id, entry) {
+        server.sessions.get_mut(id).paused = true;
+        return Admission::Hold;
+    }
+    Admission::Run(entry)
+}
+
+/// The command, or its subcommand, that the request names.
+fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static Entry, Stop> {
+    let Some(entry) = found else { return Err(unknown_command(request)) };
+    if !table::is_parent(entry) {
+        return Ok(entry);
+    }
+    if request.len() < 2 {
+        return Err(wrong_arity(entry));
+    }
+    let name = request.arg(1);
+    entry.subcommand(name).ok_or_else(|| {
+        let shown = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
+        error_with(format!("ERR unknown subcommand '{shown}'. Try {} HELP.", entry.command.name))
+    })
+}
+
+pub fn unknown_command(request: Request) -> Stop {
+    const SHOWN_MAX: usize = 128;
+    let mut text = b"ERR unknown command '".to_vec();
+    let name = request.arg(0);
+    text.extend_from_slice(&name[..name.len().min(SHOWN_MAX)]);
+    text.extend_from_slice(b"', with args beginning with: ");
+    let mut shown = Vec::new();
+    for arg in request.iter().skip(1) {
+        if shown.len() >= SHOWN_MAX {
+            break;
+        }
+        let room = SHOWN_MAX - shown.len();
+        shown.push(b'\'');
+        shown.extend_from_slice(&arg[..arg.len().min(room)]);
+        shown.extend_from_slice(b"' ");
+    }
+    text.extend(shown);
+    Stop::Bytes(text)
+}
+
+pub fn wrong_arity(entry: &Entry) -> Stop {
+    error_with(format!("ERR wrong number of arguments for '{}' command", entry.full_name))
+}
+
+/// Commands that act at once even inside MULTI.
+fn is_run_inside_multi(entry: &Entry) -> bool {
+    matches!(entry.command.name, "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "QUIT" | "RESET") && entry.parent.is_none()
+}
+
+/// The first reason to refuse, if any holds.
+#[inline]
+fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<Stop> {
+    if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
+        return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
+    }
+    let session = server.sessions.get(id);
+    let subscribed_in_resp2 = session.protocol == crate::resp::reply::Protocol::Resp2 && session.is_subscriber();
+    if subscribed_in_resp2 && !is_for_subscribers(entry) {
+        let name = entry.full_name.as_str();
+        return Some(error_with(format!(
+            "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+        )));
+    }
+    None
+}
+
+fn refuses_for_memory(server: &Server, id: SessionId, entry: &Entry) -> bool {
+    let is_exec = entry.command.name == "EXEC";
+    let queued = server.sessions.get(id).transaction.as_ref();
+    let queued_grows = is_exec && queued.is_some_and(|queued| queued.flags & Flag::DenyOom.mask() != 0);
+    entry.has(Flag::DenyOom) || queued_grows
+}
+
+fn is_for_subscribers(entry: &Entry) -> bool {
+    let name = entry.command.name;
+    matches!(
+        name,
+        "PING"
+            | "SUBSCRIBE"
+            | "PSUBSCRIBE"
+            | "SSUBSCRIBE"
+            | "UNSUBSCRIBE"
+            | "PUNSUBSCRIBE"
+            | "SUNSUBSCRIBE"
+            | "QUIT"
+            | "RESET"
+    )
+}
+
+fn holds_back(server: &mut Server, id: SessionId, entry: &Entry) -> bool {
+    if server.clock.unix_ms() >= server.pause.until_ms {
+        server.unpause();
+        return false;
+    }
+    if !server.pause.writes_only {
+        return true;
+    }
+    let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
+    let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
+    flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0
+}
+
+/// Adds a command to the session's transaction.
+pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request: Request) {
+    let session = server.sessions.get_mut(id);
+    let Some(transaction) = &mut session.transaction else { return };
+    let owned = request.to_owned();
+    transaction.flags |= entry.flags;
+    transaction.memory += owned.memory();
+    session.multi_memory = transaction.memory;
+    transaction.queue.push((owned, entry));
+}
+
+impl Server {
+    /// True where a client must authenticate before it may do anything.
+    #[inline]
+    pub fn needs_password(&self) -> bool {
+        !self.config.requirepass.is_empty()
+    }
+
+    /// Ends CLIENT PAUSE and lets those go on who were held back.
+    pub fn unpause(&mut self) {
+        self.pause = Pause::default();
+        for (id, session) in self.sessions.iter_mut() {
+            if std::mem::take(&mut session.paused) {
+                self.outbox.resume.push(id);
+            }
+        }
+    }
+
+    /// Ends a session: after its output has left, or at once.
+    pub fn close(&mut self, id: SessionId, how: Closing) {
+        let session = self.sessions.get_mut(id);
+        if session.closing == Some(Closing::AtOnce) || session.closing == Some(how) {
+            return;
+        }
+        session.closing = Some(how);
+        self.outbox.close.push((id, how));
+    }
+
+    /// Evicts until there is room. False where there is none and the policy finds no key to evict.
+    #[inline]
+    pub fn make_room(&mut self) -> bool {
+        let limit = self.config.maxmemory;
+        crate::util::memory::used() <= limit || self.evict_down_to(limit)
+    }
+
+    #[cold]
+    fn evict_down_to(&mut self, limit: u64) -> bool {
+        loop {
+            self.free_garbage_now();
+            if crate::util::memory::used() <= limit {
+                return true;
+            }
+            let now = self.clock.unix_ms();
+            let Some((db, key)) = self.eviction.choose(&self.keyspace, &self.config, now, &self.random) else {
+                return false;
+            };
+            self.effects.begin(true, self.journal.is_open());
+            self.edit(db).evict(&key);
+            self.propagate_upkeep(db);
+        }
+    }
+}
+
+/// Text of an error as bytes, whatever it is made of.
+pub fn text_of(stop: &Stop) -> Cow<'_, [u8]> {
+    match stop {
+        Stop::Error(text) => Cow::Borrowed(text.as_bytes()),
+        Stop::Bytes(text) => Cow::Borrowed(text),
+        Stop::Wait(_) | Stop::Replied => Cow::Borrowed(b""),
+    }
+}

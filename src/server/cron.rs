@@ -1,0 +1,151 @@
+//! Upkeep between commands: expiry, time-outs, limits, statistics. Each tick has a budget.
+//!
+//! The process around calls `tick` about `hz` times a second, and sooner where `next_wake` says so.
+
+use super::session::{OutputClass, SessionId};
+use super::{Closing, Server};
+use crate::db::expire::{Slice, Sweep};
+use crate::util::clock::{ticks, ticks_to_us};
+use crate::util::memory;
+
+#[derive(Default)]
+pub struct Cron {
+    sweep: Sweep,
+    last_sample_us: u64,
+    pub ticks: u64,
+    /// DEBUG SET-ACTIVE-EXPIRE 0 turns the sweep off.
+    pub expiry_off: bool,
+    /// The last sweep ended for want of time: the next turn goes on at once.
+    pub more_to_expire: bool,
+}
+
+/// A sweep over lapsed keys may take this long in one tick, by `active-expire-effort` (1 to 10).
+fn expiry_budget_us(effort: i32) -> u64 {
+    500 + 100 * effort.clamp(1, 10) as u64
+}
+
+impl Server {
+    /// One round of upkeep. Bounded.
+    pub fn tick(&mut self) {
+        self.cron.ticks += 1;
+        self.time_out_waiting();
+        if self.pause.until_ms > 0 && self.clock.unix_ms() >= self.pause.until_ms {
+            self.unpause();
+        }
+        self.expire_lapsed();
+        self.close_idle_and_slow();
+        self.stats.memory_peak = self.stats.memory_peak.max(memory::used());
+        if self.clock.monotonic_us.saturating_sub(self.cron.last_sample_us) >= 100_000 {
+            self.cron.last_sample_us = self.clock.monotonic_us;
+            let stats = &mut self.stats;
+            stats.rates.sample(self.clock.monotonic_us, stats.calls, stats.input_bytes, stats.output_bytes);
+        }
+        if self.config.maxmemory > 0 {
+            self.make_room();
+        }
+    }
+
+    /// Removes keys whose time is up, within the budget.
+    pub fn expire_lapsed(&mut self) {
+        self.cron.more_to_expire = false;
+        if self.cron.expiry_off {
+            return;
+        }
+        let budget_us = expiry_budget_us(self.config.active_expire_effort);
+        let begin = ticks();
+        let now = self.clock.unix_ms();
+        while let Slice::Lapsed(db, keys) = self.cron.sweep.next_slice(&mut self.keyspace, now) {
+            for key in keys {
+                self.effects.begin(true, self.journal.is_open());
+                self.edit(db).expire(&key);
+                self.propagate_upkeep(db);
+            }
+            if ticks_to_us(ticks().wrapping_sub(begin)) > budget_us {
+                self.cron.more_to_expire = true;
+                break;
+            }
+        }
+        if self.waiting.has_ready() {
+            self.serve_waiting(None);
+        }
+    }
+
+    /// Closes sessions that are idle beyond `timeout`, or whose output stayed over its soft limit.
+    fn close_idle_and_slow(&mut self) {
+        let timeout_ms = u64::try_from(self.config.timeout).unwrap_or(0) * 1000;
+        let now = self.clock.unix_ms();
+        let mut idle = Vec::new();
+        let mut slow = Vec::new();
+        for (id, session) in self.sessions.iter() {
+            let exempt = session.blocked.is_some() || session.is_subscriber() || session.internal || session.monitor;
+            if timeout_ms > 0 && !exempt && now.saturating_sub(session.last_used_ms) > timeout_ms {
+                idle.push(id);
+            }
+            if session.soft_limit_since_us.is_some() {
+                slow.push(id);
+            }
+        }
+        for id in idle {
+            tracing::debug!("Closing idle client");
+            self.close(id, Closing::AtOnce);
+        }
+        for id in slow {
+            self.limit_output(id);
+        }
+    }
+
+    /// Ends a session whose output grows beyond what its class may hold.
+    #[inline]
+    pub fn limit_output(&mut self, id: SessionId) {
+        let session = self.sessions.get(id);
+        if session.output.len() < 64 * 1024 && session.soft_limit_since_us.is_none() {
+            return;
+        }
+        self.limit_large_output(id);
+    }
+
+    fn limit_large_output(&mut self, id: SessionId) {
+        let now_us = self.clock.monotonic_us;
+        let session = self.sessions.get_mut(id);
+        let limits = &self.config.client_output_buffer_limit;
+        let limit = match session.output_class() {
+            OutputClass::Normal => &limits.normal,
+            OutputClass::Replica => &limits.replica,
+            OutputClass::Pubsub => &limits.pubsub,
+        };
+        let size = session.output.memory() as u64;
+        let over_soft = limit.soft_bytes > 0 && size >= limit.soft_bytes;
+        let since = if over_soft { Some(*session.soft_limit_since_us.get_or_insert(now_us)) } else { None };
+        session.soft_limit_since_us = since;
+        let soft_expired = since.is_some_and(|since| now_us - since > limit.soft_seconds * 1_000_000);
+        if (limit.hard_bytes > 0 && size >= limit.hard_bytes) || soft_expired {
+            let address = session.peer.address.clone();
+            tracing::warn!("Client addr={address} scheduled to be closed ASAP for overcoming of output buffer limits.");
+            self.stats.output_limit_disconnections += 1;
+            self.close(id, Closing::AtOnce);
+        }
+    }
+
+    /// When the process around should call `tick` at the latest because somebody waits (Unix milliseconds).
+    pub fn next_wake(&self) -> Option<u64> {
+        let pause = (self.pause.until_ms > 0).then_some(self.pause.until_ms);
+        [self.waiting.next_deadline(), pause].into_iter().flatten().min()
+    }
+
+    /// Frees values that wait for a thread, here and now: for eviction, which needs to see the memory come back.
+    pub fn free_garbage_now(&mut self) {
+        self.garbage.clear();
+    }
+
+    /// A session's connection is gone, or must go: every part forgets it.
+    pub fn remove_session(&mut self, id: SessionId) {
+        self.forget_wait(id);
+        self.watches.unwatch_all(&mut self.sessions, id);
+        self.unsubscribe_all(id);
+        self.monitors.retain(|monitor| *monitor != id);
+        self.outbox.flush.retain(|flushed| *flushed != id);
+        self.outbox.resume.retain(|resumed| *resumed != id);
+        self.outbox.close.retain(|(closed, _)| *closed != id);
+        self.sessions.remove(id);
+    }
+}

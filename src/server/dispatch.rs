@@ -1,0 +1,404 @@
+//! From bytes to effects: finds commands in a session's input, admits them, runs them, and makes known what changed.
+//!
+//! Commands of a pipeline are taken in batches: parsed, their keys hashed and fetched into the cache, then run one by one. EXEC, scripts
+//! and replay call `call` with another `Caller`; there is no second path.
+
+use super::admit::{self, Admission};
+use super::session::{ReplyMode, SessionId};
+use super::{Closing, Server};
+use crate::cmd::args::Args;
+use crate::cmd::command::{Flag, Run};
+use crate::cmd::error::{Stop, TimeoutReply};
+use crate::cmd::table::Entry;
+use crate::db::{DbIndex, Edit, View};
+use crate::ds::keytable::Hash;
+use crate::resp::reply::{Output, Reply};
+use crate::resp::request::{Limits, OwnedRequest, Parsed, Request, Span};
+use crate::util::args::split_args;
+use crate::util::clock::ticks;
+
+/// Who asks for a command to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    Client,
+    /// A queued command, inside EXEC.
+    Exec,
+    /// Inside a script or function.
+    Script,
+    /// From the log, or from a primary.
+    Replay,
+    /// A waiting client's command, once more.
+    Resumed,
+}
+
+/// Commands of one pipeline that are prepared together.
+const BATCH_MAX: usize = 32;
+
+/// Commands parsed ahead: their arguments' places, and where each lies in the input.
+#[derive(Default)]
+pub struct Batch {
+    spans: Vec<Span>,
+    commands: Vec<Parcel>,
+}
+
+struct Parcel {
+    start: usize,
+    end: usize,
+    spans: std::ops::Range<usize>,
+    entry: Option<&'static Entry>,
+    hash: Option<Hash>,
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        self.spans.clear();
+        self.commands.clear();
+    }
+
+    fn request<'a>(&'a self, parcel: &Parcel, input: &'a [u8]) -> Request<'a> {
+        Request::new(&input[parcel.start..parcel.end], &self.spans[parcel.spans.clone()])
+    }
+}
+
+/// What came behind the commands of a batch.
+enum Behind {
+    /// Nothing, or a part of a command.
+    Incomplete,
+    /// The batch is full.
+    More,
+    /// A line without framing ends here.
+    Inline {
+        line: std::ops::Range<usize>,
+        end: usize,
+    },
+    Error(String),
+}
+
+impl Server {
+    /// Runs the complete commands at the front of a session's input, as far as the session may go on. Returns the bytes used up.
+    /// O(input), and what the commands cost.
+    pub fn consume(&mut self, id: SessionId, input: &[u8]) -> usize {
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
+        let used = self.consume_batches(id, input, &mut batch, &mut out);
+        self.batch = batch;
+        let session = self.sessions.get_mut(id);
+        let side = std::mem::replace(&mut session.output, out);
+        session.output.append(side);
+        session.input_pending = input.len() - used;
+        session.last_used_ms = self.clock.unix_us / 1000;
+        self.limit_output(id);
+        used
+    }
+
+    fn consume_batches(&mut self, id: SessionId, input: &[u8], batch: &mut Batch, out: &mut Output) -> usize {
+        let mut used = 0;
+        while used < input.len() && !self.sessions.get(id).is_held() {
+            batch.clear();
+            let behind = self.parse_batch(id, input, used, batch);
+            self.prefetch(id, input, batch);
+            for index in 0..batch.commands.len() {
+                let parcel = &batch.commands[index];
+                let (request, entry) = (batch.request(parcel, input), parcel.entry);
+                let (start, end) = (parcel.start, parcel.end);
+                self.run(id, entry, request, out);
+                if self.sessions.get(id).is_held() {
+                    return self.stop_early(id, start, end);
+                }
+                used = end;
+            }
+            match behind {
+                Behind::More => {}
+                Behind::Incomplete => break,
+                Behind::Inline { line, end } => {
+                    self.run_inline(id, &input[line], out);
+                    used = end;
+                }
+                Behind::Error(text) => {
+                    self.protocol_error(id, &text, out);
+                    return input.len();
+                }
+            }
+        }
+        used
+    }
+
+    /// Commands behind a held one were parsed but not run: the parser starts over at them later. A command that was itself held back
+    /// comes again whole.
+    fn stop_early(&mut self, id: SessionId, start: usize, end: usize) -> usize {
+        let session = self.sessions.get_mut(id);
+        session.parser = Default::default();
+        if session.paused { start } else { end }
+    }
+
+    fn parse_batch(&mut self, id: SessionId, input: &[u8], from: usize, batch: &mut Batch) -> Behind {
+        let session = self.sessions.get_mut(id);
+        let limits = Limits {
+            bulk_max: self.config.proto_max_bulk_len as u64,
+            authenticated: session.authenticated || session.internal,
+        };
+        let batch_max = if limits.authenticated { BATCH_MAX } else { 1 };
+        let mut at = from;
+        while batch.commands.len() < batch_max {
+            let first_span = batch.spans.len();
+            match session.parser.parse(&input[at..], &limits, &mut batch.spans) {
+                Parsed::Complete { consumed } => {
+                    let spans = first_span..batch.spans.len();
+                    batch.commands.push(Parcel { start: at, end: at + consumed, spans, entry: None, hash: None });
+                    at += consumed;
+                }
+                Parsed::Empty { consumed } => {
+                    at += consumed;
+                    if let Some(last) = batch.commands.last_mut() {
+                        last.end = at;
+                    } else {
+                        return Behind::Inline { line: at..at, end: at };
+                    }
+                }
+                Parsed::Inline { line_len, consumed } => {
+                    return Behind::Inline { line: at..at + line_len, end: at + consumed };
+                }
+                Parsed::Incomplete => return Behind::Incomplete,
+                Parsed::Error(text) => return Behind::Error(text),
+            }
+        }
+        Behind::More
+    }
+
+    /// Looks the commands up, and brings what they will touch into the cache: first all buckets, then all records.
+    fn prefetch(&self, id: SessionId, input: &[u8], batch: &mut Batch) {
+        let db = self.sessions.get(id).db;
+        let many = batch.commands.len() > 1;
+        let Batch { spans, commands } = batch;
+        for parcel in commands.iter_mut() {
+            let request = Request::new(&input[parcel.start..parcel.end], &spans[parcel.spans.clone()]);
+            let Some(entry) = self.names.find(request.arg(0)) else { continue };
+            parcel.entry = Some(entry);
+            let first_key = usize::from(entry.first_key);
+            if many && first_key > 0 && first_key < request.len() {
+                let hash = self.keyspace.hash(request.arg(first_key));
+                self.keyspace.prefetch_bucket(db, hash);
+                parcel.hash = Some(hash);
+            }
+        }
+        for hash in commands.iter().filter_map(|parcel| parcel.hash) {
+            self.keyspace.prefetch_record(db, hash);
+        }
+    }
+
+    fn run_inline(&mut self, id: SessionId, line: &[u8], out: &mut Output) {
+        let Some(words) = split_args(line) else {
+            return self.protocol_error(id, "unbalanced quotes in request", out);
+        };
+        if words.is_empty() {
+            return;
+        }
+        let request = OwnedRequest::from_args(words.iter());
+        let entry = self.names.find(request.borrow().arg(0));
+        self.run(id, entry, request.borrow(), out);
+    }
+
+    fn protocol_error(&mut self, id: SessionId, text: &str, out: &mut Output) {
+        let protocol = self.sessions.get(id).protocol;
+        Reply::new(out, protocol).error(format!("ERR Protocol error: {text}"));
+        self.stats.protocol_errors += 1;
+        self.stats.count_error("ERR");
+        self.close(id, Closing::AfterOutput);
+    }
+
+    /// Admits and runs one command of a client, and serves those who waited for what it did.
+    #[inline]
+    pub fn run(&mut self, id: SessionId, entry: Option<&'static Entry>, request: Request, out: &mut Output) {
+        let start = out.mark();
+        let protocol = self.sessions.get(id).protocol;
+        let mut reply = Reply::new(out, protocol);
+        match admit::admit(self, id, entry, request) {
+            Admission::Run(entry) => self.call(Caller::Client, id, entry, request, &mut reply),
+            Admission::Queue(entry) => {
+                admit::queue(self, id, entry, request);
+                reply.simple("QUEUED");
+            }
+            Admission::Refuse(stop, entry) => self.refuse(id, entry, stop, &mut reply),
+            Admission::Hold => return,
+        }
+        self.after_command(id, start, out);
+    }
+
+    #[inline]
+    fn after_command(&mut self, id: SessionId, start: crate::resp::reply::Mark, out: &mut Output) {
+        let session = self.sessions.get_mut(id);
+        if session.reply_mode != ReplyMode::On {
+            match session.reply_mode {
+                ReplyMode::SkipNext => session.reply_mode = ReplyMode::Skip,
+                ReplyMode::Skip => {
+                    session.reply_mode = ReplyMode::On;
+                    out.truncate(start);
+                }
+                _ => out.truncate(start),
+            }
+        }
+        if !session.output.is_empty() {
+            // Messages that the session sent to itself go before its reply.
+            let side = std::mem::take(&mut session.output);
+            out.insert(start, side);
+        }
+        if self.waiting.has_ready() {
+            self.serve_waiting(Some((id, out)));
+        }
+    }
+
+    /// Runs one command for `caller`: the one way in which any command is ever run.
+    pub fn call(&mut self, caller: Caller, id: SessionId, entry: &'static Entry, request: Request, reply: &mut Reply) {
+        let begin = ticks();
+        let mut args = Args::new(request, entry.name_words());
+        let db = self.sessions.get(id).db;
+        let outermost = self.depth == 0;
+        self.effects.begin(self.is_anybody_listening(), self.journal.is_open() && caller != Caller::Replay);
+        let moves = self.keyspace.moves();
+        let result = match entry.command.run {
+            Run::Read(handler) => handler(&self.session_view(id, caller), &mut args, reply),
+            Run::Write(handler) => handler(&mut self.session_edit(id, caller), &mut args, reply),
+            Run::Server(handler) => handler(self, id, &mut args, reply),
+            Run::Parent(_) => unreachable!("admission resolves subcommands"),
+        };
+        let failed = result.is_err();
+        match result {
+            Ok(()) => debug_assert!(
+                self.keyspace.moves() == moves || self.effects.dirty() > 0 || entry.command.subcommands().is_empty(),
+                "{} moved the keyspace and declared no effect",
+                entry.full_name
+            ),
+            Err(stop) => self.stop(caller, id, entry, request, stop, reply),
+        }
+        self.propagate(db, request, caller);
+        self.stats.count_call(entry.id, ticks().wrapping_sub(begin), failed);
+        if outermost {
+            self.note_call(id, entry, request, begin);
+        }
+    }
+
+    #[inline]
+    fn session_view(&self, id: SessionId, caller: Caller) -> View<'_> {
+        let session = self.sessions.get(id);
+        let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
+        View::new(
+            &self.keyspace,
+            session.db,
+            self.clock.unix_ms(),
+            &self.config,
+            session.touch(),
+            &self.random,
+            may_wait,
+        )
+    }
+
+    #[inline]
+    fn session_edit(&mut self, id: SessionId, caller: Caller) -> Edit<'_> {
+        let session = self.sessions.get(id);
+        let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
+        let (db, touch) = (session.db, session.touch());
+        Edit::new(
+            &mut self.keyspace,
+            &mut self.effects,
+            db,
+            self.clock.unix_ms(),
+            &self.config,
+            touch,
+            &self.random,
+            may_wait,
+            &mut self.garbage,
+        )
+    }
+
+    fn stop(
+        &mut self,
+        caller: Caller,
+        id: SessionId,
+        entry: &'static Entry,
+        request: Request,
+        stop: Stop,
+        reply: &mut Reply,
+    ) {
+        match stop {
+            Stop::Replied => {}
+            Stop::Error(text) => {
+                self.stats.count_error_text(text.as_bytes());
+                reply.error(text.as_bytes());
+            }
+            Stop::Bytes(text) => {
+                self.stats.count_error_text(&text);
+                reply.error(&text);
+            }
+            Stop::Wait(wait) => match caller {
+                Caller::Client | Caller::Resumed => self.wait(id, entry, request, wait),
+                _ => match wait.on_timeout {
+                    TimeoutReply::Null => reply.null(),
+                    TimeoutReply::NullArray => reply.null_array(),
+                },
+            },
+        }
+    }
+
+    fn refuse(&mut self, id: SessionId, entry: Option<&'static Entry>, stop: Stop, reply: &mut Reply) {
+        if let Some(entry) = entry {
+            self.stats.count_rejected(entry.id);
+        }
+        if let Some(transaction) = &mut self.sessions.get_mut(id).transaction {
+            transaction.aborted = true;
+        }
+        if let Some(entry) = entry {
+            self.stop(Caller::Client, id, entry, Request::new(&[], &[]), stop, reply);
+        } else if let Stop::Error(text) = stop {
+            self.stats.count_error_text(text.as_bytes());
+            reply.error(text.as_bytes());
+        } else if let Stop::Bytes(text) = stop {
+            self.stats.count_error_text(&text);
+            reply.error(&text);
+        }
+    }
+
+    /// Runs commands inside a command: EXEC, scripts. Effects of the outer command so far are made known first.
+    pub fn call_inside(
+        &mut self,
+        caller: Caller,
+        id: SessionId,
+        entry: &'static Entry,
+        request: Request,
+        reply: &mut Reply,
+    ) {
+        self.depth += 1;
+        self.call(caller, id, entry, request, reply);
+        self.depth -= 1;
+    }
+
+    /// Who would hear of an effect. Asked before every command.
+    #[inline]
+    fn is_anybody_listening(&self) -> bool {
+        !self.watches.is_empty() || !self.waiting.is_empty() || self.notifies()
+    }
+
+    /// Bookkeeping after a client's command: what SLOWLOG, latency events and CLIENT LIST show.
+    #[inline]
+    fn note_call(&mut self, id: SessionId, entry: &'static Entry, request: Request, begin: u64) {
+        let elapsed_us = crate::util::clock::ticks_to_us(ticks().wrapping_sub(begin));
+        let session = self.sessions.get_mut(id);
+        session.last_command = Some(entry);
+        session.commands += 1;
+        let threshold = self.config.slowlog_log_slower_than;
+        if threshold >= 0 && elapsed_us >= threshold as u64 && !entry.has(Flag::SkipSlowlog) {
+            let when_s = self.clock.unix_us / 1_000_000;
+            let limit = usize::try_from(self.config.slowlog_max_len).unwrap_or(0);
+            self.stats.slowlog.add(when_s, elapsed_us, request, session, limit);
+        }
+        let threshold = self.config.latency_monitor_threshold;
+        if threshold > 0 && elapsed_us / 1000 >= threshold as u64 {
+            let event = if entry.has(Flag::Fast) { "fast-command" } else { "command" };
+            self.stats.latency.add(event, self.clock.unix_us / 1_000_000, elapsed_us / 1000);
+        }
+    }
+
+    /// Gives a database index its bounds check: SELECT, MOVE, COPY, SWAPDB.
+    pub fn database(&self, index: i64) -> Option<DbIndex> {
+        usize::try_from(index).ok().filter(|&index| index < self.keyspace.databases())
+    }
+}

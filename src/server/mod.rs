@@ -1,0 +1,181 @@
+//! The heart: sessions, the keyspace, and everything that reacts to a change. Synchronous and deterministic.
+//!
+//! `Server` is a list of parts. Bytes come in through `consume`, replies wait in each session's output, and what the process around
+//! must do (flush, close, shut down) is left in `Outbox`. `dispatch` is the heart of the heart; read it first.
+
+pub mod admit;
+pub mod cron;
+pub mod dispatch;
+pub mod monitor;
+pub mod propagate;
+pub mod pubsub;
+pub mod session;
+pub mod stats;
+pub mod waiting;
+pub mod watch;
+
+use std::cell::RefCell;
+
+use crate::cmd::table::Names;
+use crate::config::Config;
+use crate::db::effect::Effects;
+use crate::db::{self, Keyspace};
+use crate::ds::keytable::Seed;
+use crate::journal::Journal;
+use crate::types::value::Record;
+use crate::util::random::Random;
+
+pub use session::{Session, SessionId, Sessions};
+
+/// The parts. Each knows its own business; `dispatch` and `propagate` are where they meet.
+pub struct Server {
+    pub config: Config,
+    pub keyspace: Keyspace,
+    pub sessions: Sessions,
+    pub effects: Effects,
+    pub journal: Journal,
+    pub pubsub: pubsub::Pubsub,
+    pub waiting: waiting::Waiting,
+    pub watches: watch::Watches,
+    pub monitors: Vec<SessionId>,
+    pub stats: stats::Stats,
+    pub cron: cron::Cron,
+    pub names: Names,
+    pub random: RefCell<Random>,
+    pub clock: Clock,
+    pub eviction: db::evict::Pool,
+    pub outbox: Outbox,
+    pub pause: admit::Pause,
+    /// Values that are dear to free, on their way to a thread.
+    pub garbage: Vec<Record>,
+    /// Set while EXEC, a script or replay runs commands inside a command.
+    depth: u32,
+    batch: dispatch::Batch,
+    /// Identifies this process to clients and replicas: 40 hexadecimal digits.
+    pub run_id: String,
+    pub started_ms: u64,
+}
+
+/// The time, as the process around told it last: the same for everything within one turn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock {
+    /// Unix time in microseconds.
+    pub unix_us: u64,
+    /// Microseconds that never go back.
+    pub monotonic_us: u64,
+}
+
+impl Clock {
+    #[inline]
+    pub fn unix_ms(&self) -> u64 {
+        self.unix_us / 1000
+    }
+}
+
+/// What the process around must do after a turn.
+#[derive(Default)]
+pub struct Outbox {
+    /// Sessions that have got output from others' commands.
+    pub flush: Vec<SessionId>,
+    /// Sessions that may go on with the input they already sent.
+    pub resume: Vec<SessionId>,
+    /// Sessions to close: after their output has left, or at once.
+    pub close: Vec<(SessionId, Closing)>,
+    pub requests: Vec<HostRequest>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    AfterOutput,
+    AtOnce,
+}
+
+/// What only the process around can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostRequest {
+    /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
+    Shutdown { save: bool, now: bool, force: bool },
+    /// These directives changed.
+    ConfigChanged(Vec<String>),
+}
+
+impl Server {
+    /// A server with an empty keyspace. `seed` decides everything random in it.
+    pub fn new(config: Config, seed: u64, clock: Clock) -> Self {
+        let mut random = Random::new(seed);
+        let hash_seed: &'static Seed = Box::leak(Box::new(Seed::new([random.next_u64(), random.next_u64()])));
+        let run_id = (0..3).map(|_| format!("{:016x}", random.next_u64())).collect::<String>()[..40].to_owned();
+        let databases = usize::try_from(config.databases).unwrap_or(16);
+        Self {
+            keyspace: Keyspace::new(databases, hash_seed),
+            sessions: Sessions::default(),
+            effects: Effects::default(),
+            journal: Journal::default(),
+            pubsub: pubsub::Pubsub::default(),
+            waiting: waiting::Waiting::default(),
+            watches: watch::Watches::default(),
+            monitors: Vec::new(),
+            stats: stats::Stats::new(),
+            cron: cron::Cron::default(),
+            names: crate::cmd::table::names(),
+            random: RefCell::new(random),
+            clock,
+            eviction: db::evict::Pool::default(),
+            outbox: Outbox::default(),
+            pause: admit::Pause::default(),
+            garbage: Vec::new(),
+            depth: 0,
+            batch: dispatch::Batch::default(),
+            run_id,
+            started_ms: clock.unix_ms(),
+            config,
+        }
+    }
+
+    /// A client has come in. It may do anything at once where no password is asked for.
+    pub fn connect(&mut self, peer: session::Peer) -> SessionId {
+        self.stats.connections += 1;
+        let id = self.sessions.open(peer, self.clock);
+        let needs_password = self.needs_password();
+        self.sessions.get_mut(id).authenticated = !needs_password;
+        id
+    }
+
+    /// The time has moved on. Called once at the beginning of every turn.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.clock.unix_ms()
+    }
+
+    /// A view of a database as a session sees it.
+    pub fn view(&self, id: SessionId) -> db::View<'_> {
+        let session = self.sessions.get(id);
+        db::View::new(
+            &self.keyspace,
+            session.db,
+            self.clock.unix_ms(),
+            &self.config,
+            session.touch(),
+            &self.random,
+            false,
+        )
+    }
+
+    /// An edit of a database outside any session: upkeep, eviction, replay.
+    pub fn edit(&mut self, db: db::DbIndex) -> db::Edit<'_> {
+        db::Edit::new(
+            &mut self.keyspace,
+            &mut self.effects,
+            db,
+            self.clock.unix_ms(),
+            &self.config,
+            db::Touch::No,
+            &self.random,
+            false,
+            &mut self.garbage,
+        )
+    }
+}

@@ -1,0 +1,155 @@
+//! Tells everyone who listens what a command changed: WATCH, notifications, waiting clients, and the journal, in that order.
+//!
+//! With nobody listening this is one addition. Nothing here changes a value.
+
+use super::Server;
+use super::dispatch::Caller;
+use crate::config::NotifyFlags;
+use crate::db::DbIndex;
+use crate::db::effect::{Class, Effect, Journal};
+use crate::resp::request::Request;
+use crate::types::value;
+
+impl Server {
+    /// Makes the effects of the command just run known.
+    #[inline]
+    pub(super) fn propagate(&mut self, db: DbIndex, request: Request, caller: Caller) {
+        if self.keyspace.has_lapsed() {
+            self.remove_lapsed();
+        }
+        if self.effects.is_silent() {
+            self.stats.dirty += self.effects.clear_count();
+            return;
+        }
+        self.tell(db, Some(request), caller);
+    }
+
+    /// The same for what upkeep did, which has no request of its own.
+    pub(super) fn propagate_upkeep(&mut self, db: DbIndex) {
+        self.tell(db, None, Caller::Client);
+    }
+
+    /// Makes what a command has done so far known, and lets it go on: EXEC and scripts do before the commands inside them.
+    pub fn propagate_so_far(&mut self, db: DbIndex, request: Request) {
+        self.tell(db, Some(request), Caller::Client);
+    }
+
+    fn tell(&mut self, db: DbIndex, request: Option<Request>, caller: Caller) {
+        self.stats.dirty += self.effects.dirty();
+        let (list, before, journal) = self.effects.take();
+        for (db, request) in &before {
+            self.journal.append(*db, request.borrow());
+        }
+        match (journal, request) {
+            (Journal::Nothing, _) => {}
+            (Journal::Verbatim, Some(request)) => self.journal.append(db, request),
+            (Journal::Verbatim, None) => debug_assert!(false, "upkeep has no request of its own"),
+            (Journal::Instead(requests), _) => {
+                for (db, request) in &requests {
+                    self.journal.append(*db, request.borrow());
+                }
+            }
+        }
+        let _ = caller;
+        for effect in list {
+            self.hear(effect);
+        }
+    }
+
+    fn hear(&mut self, effect: Effect) {
+        match effect {
+            Effect::Changed { db, key, class, event } => {
+                self.watches.touch(&mut self.sessions, db, &key);
+                if self.waiting.waits_for(db, &key) {
+                    self.waiting.signal(db, key.clone());
+                }
+                self.notify(class, event, &key, db);
+            }
+            Effect::Notice { db, key, class, event } => self.notify(class, event, &key, db),
+            Effect::Flushed { db } => self.watches.touch_all(&mut self.sessions, &self.keyspace, db),
+            Effect::Swapped { one, other } => {
+                for db in [one, other] {
+                    self.watches.touch_all(&mut self.sessions, &self.keyspace, db);
+                    self.signal_existing(db);
+                }
+            }
+        }
+    }
+
+    /// Signals every waited-for key of a database that now exists.
+    fn signal_existing(&mut self, db: DbIndex) {
+        for key in self.waiting.keys_of(db) {
+            if self.keyspace_has(db, &key) {
+                self.waiting.signal(db, key);
+            }
+        }
+    }
+
+    fn keyspace_has(&mut self, db: DbIndex, key: &[u8]) -> bool {
+        self.view_of(db).peek(key).is_some()
+    }
+
+    /// Removes the keys that the last command found lapsed.
+    #[cold]
+    fn remove_lapsed(&mut self) {
+        for (db, key) in self.keyspace.take_lapsed() {
+            // Two look-ups of one command may have found the same key.
+            let mut edit = self.edit(db);
+            if edit.exists(&key) {
+                continue;
+            }
+        }
+    }
+
+    #[inline]
+    pub(super) fn notifies(&self) -> bool {
+        !self.config.notify_keyspace_events.is_empty()
+    }
+
+    /// Publishes a keyspace notification where its class is asked for.
+    fn notify(&mut self, class: Class, event: &str, key: &[u8], db: DbIndex) {
+        if !self.notifies() || !self.config.notify_keyspace_events.has(flag_of(class)) {
+            return;
+        }
+        if self.config.notify_keyspace_events.has(NotifyFlags::KEYSPACE) {
+            let channel = [format!("__keyspace@{db}__:").as_bytes(), key].concat();
+            self.publish(&channel, event.as_bytes());
+        }
+        if self.config.notify_keyspace_events.has(NotifyFlags::KEYEVENT) {
+            self.publish(format!("__keyevent@{db}__:{event}").as_bytes(), key);
+        }
+    }
+
+    pub(super) fn view_of(&self, db: DbIndex) -> crate::db::View<'_> {
+        crate::db::View::new(
+            &self.keyspace,
+            db,
+            self.clock.unix_ms(),
+            &self.config,
+            crate::db::Touch::No,
+            &self.random,
+            false,
+        )
+    }
+
+    /// The type under a key, for waiting clients.
+    pub(super) fn kind_of(&self, db: DbIndex, key: &[u8]) -> Option<value::Kind> {
+        self.view_of(db).peek(key).map(value::kind)
+    }
+}
+
+fn flag_of(class: Class) -> NotifyFlags {
+    match class {
+        Class::Generic => NotifyFlags::GENERIC,
+        Class::String => NotifyFlags::STRING,
+        Class::List => NotifyFlags::LIST,
+        Class::Set => NotifyFlags::SET,
+        Class::Hash => NotifyFlags::HASH,
+        Class::Zset => NotifyFlags::ZSET,
+        Class::Stream => NotifyFlags::STREAM,
+        Class::Expired => NotifyFlags::EXPIRED,
+        Class::Evicted => NotifyFlags::EVICTED,
+        Class::New => NotifyFlags::NEW,
+        Class::Miss => NotifyFlags::KEY_MISS,
+    }
+}

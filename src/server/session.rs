@@ -1,0 +1,244 @@
+//! What the server knows about one client, and the table of all of them.
+//!
+//! A session has no socket: bytes are given to it and taken from it. It is referred to by `SessionId`, its place in the table; clients
+//! see its `client_id`, which is never used twice.
+
+use hashbrown::HashSet;
+use slab::Slab;
+
+use super::pubsub::Topic;
+use super::waiting::Blocked;
+use super::watch::Watched;
+use super::{Clock, Closing};
+use crate::cmd::table::Entry;
+use crate::db::{DbIndex, Touch};
+use crate::resp::reply::{Output, Protocol};
+use crate::resp::request::{OwnedRequest, Parser};
+
+/// A session's place in the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(u32);
+
+impl SessionId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+#[derive(Default)]
+pub struct Sessions {
+    slots: Slab<Session>,
+    last_client_id: u64,
+}
+
+/// How a session came in.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// "127.0.0.1:50000", or "/path:0" over a Unix socket.
+    pub address: String,
+    pub local_address: String,
+    pub descriptor: i32,
+    pub unix_socket: bool,
+}
+
+/// What a MULTI has gathered.
+#[derive(Default)]
+pub struct Transaction {
+    pub queue: Vec<(OwnedRequest, &'static Entry)>,
+    /// A command was refused while queueing: EXEC will refuse the rest.
+    pub aborted: bool,
+    /// Flags of everything queued, for the checks that EXEC makes.
+    pub flags: u32,
+    pub memory: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// The next command is not replied to.
+    SkipNext,
+    /// This command is not replied to.
+    Skip,
+}
+
+/// Output-buffer classes of `client-output-buffer-limit`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputClass {
+    Normal,
+    Replica,
+    Pubsub,
+}
+
+pub struct Session {
+    pub client_id: u64,
+    pub peer: Peer,
+    pub parser: Parser,
+    pub output: Output,
+    pub protocol: Protocol,
+    pub db: DbIndex,
+    pub authenticated: bool,
+    pub user: String,
+    pub name: Vec<u8>,
+    pub library_name: Vec<u8>,
+    pub library_version: Vec<u8>,
+    pub transaction: Option<Box<Transaction>>,
+    pub watched: Vec<Watched>,
+    /// A watched key has changed: EXEC will answer null.
+    pub watch_broken: bool,
+    pub channels: HashSet<Box<[u8]>>,
+    pub patterns: HashSet<Box<[u8]>>,
+    pub shard_channels: HashSet<Box<[u8]>>,
+    pub blocked: Option<Box<Blocked>>,
+    /// CLIENT PAUSE holds this session's next command back.
+    pub paused: bool,
+    pub monitor: bool,
+    pub reply_mode: ReplyMode,
+    pub no_evict: bool,
+    pub no_touch: bool,
+    pub closing: Option<Closing>,
+    pub created_ms: u64,
+    pub last_used_ms: u64,
+    pub last_command: Option<&'static Entry>,
+    pub input_bytes: u64,
+    pub output_bytes: u64,
+    pub commands: u64,
+    /// Bytes of input that wait to be run, as the connection reported them.
+    pub input_pending: usize,
+    pub input_capacity: usize,
+    /// Argument bytes of the command in progress.
+    pub argv_memory: usize,
+    pub multi_memory: usize,
+    /// When the output first exceeded its soft limit (monotonic microseconds).
+    pub soft_limit_since_us: Option<u64>,
+    pub in_flush: bool,
+    /// A client that the server made for itself (replay, tests of transcripts may wait, this may not).
+    pub internal: bool,
+}
+
+impl Sessions {
+    pub fn open(&mut self, peer: Peer, clock: Clock) -> SessionId {
+        self.last_client_id += 1;
+        let session = Session::new(self.last_client_id, peer, clock);
+        SessionId(self.slots.insert(session) as u32)
+    }
+
+    /// Removes a session. Everything that refers to it must have been told before.
+    pub fn remove(&mut self, id: SessionId) -> Session {
+        self.slots.remove(id.index())
+    }
+
+    #[inline]
+    pub fn get(&self, id: SessionId) -> &Session {
+        &self.slots[id.index()]
+    }
+
+    #[inline]
+    pub fn get_mut(&mut self, id: SessionId) -> &mut Session {
+        &mut self.slots[id.index()]
+    }
+
+    pub fn find(&self, id: SessionId) -> Option<&Session> {
+        self.slots.get(id.index())
+    }
+
+    pub fn find_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.slots.get_mut(id.index())
+    }
+
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// All sessions, oldest place first.
+    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Session)> {
+        self.slots.iter().map(|(index, session)| (SessionId(index as u32), session))
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (SessionId, &mut Session)> {
+        self.slots.iter_mut().map(|(index, session)| (SessionId(index as u32), session))
+    }
+
+    pub fn by_client_id(&self, client_id: u64) -> Option<SessionId> {
+        self.iter().find(|(_, session)| session.client_id == client_id).map(|(id, _)| id)
+    }
+}
+
+impl Session {
+    fn new(client_id: u64, peer: Peer, clock: Clock) -> Self {
+        Self {
+            client_id,
+            peer,
+            parser: Parser::default(),
+            output: Output::default(),
+            protocol: Protocol::Resp2,
+            db: 0,
+            authenticated: false,
+            user: "default".into(),
+            name: Vec::new(),
+            library_name: Vec::new(),
+            library_version: Vec::new(),
+            transaction: None,
+            watched: Vec::new(),
+            watch_broken: false,
+            channels: HashSet::new(),
+            patterns: HashSet::new(),
+            shard_channels: HashSet::new(),
+            blocked: None,
+            paused: false,
+            monitor: false,
+            reply_mode: ReplyMode::On,
+            no_evict: false,
+            no_touch: false,
+            closing: None,
+            created_ms: clock.unix_ms(),
+            last_used_ms: clock.unix_ms(),
+            last_command: None,
+            input_bytes: 0,
+            output_bytes: 0,
+            commands: 0,
+            input_pending: 0,
+            input_capacity: 0,
+            argv_memory: 0,
+            multi_memory: 0,
+            soft_limit_since_us: None,
+            in_flush: false,
+            internal: false,
+        }
+    }
+
+    pub fn touch(&self) -> Touch {
+        if self.no_touch { Touch::No } else { Touch::Yes }
+    }
+
+    pub fn topics(&mut self, topic: Topic) -> &mut HashSet<Box<[u8]>> {
+        match topic {
+            Topic::Channel => &mut self.channels,
+            Topic::Pattern => &mut self.patterns,
+            Topic::Shard => &mut self.shard_channels,
+        }
+    }
+
+    pub fn subscriptions(&self) -> usize {
+        self.channels.len() + self.patterns.len()
+    }
+
+    pub fn is_subscriber(&self) -> bool {
+        self.subscriptions() + self.shard_channels.len() > 0
+    }
+
+    pub fn output_class(&self) -> OutputClass {
+        if self.is_subscriber() { OutputClass::Pubsub } else { OutputClass::Normal }
+    }
+
+    /// True while the session's input must wait.
+    #[inline]
+    pub fn is_held(&self) -> bool {
+        self.blocked.is_some() || self.paused || self.closing.is_some()
+    }
+}
