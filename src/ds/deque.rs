@@ -262,7 +262,7 @@ impl Deque {
                 let alone = self.node(place).count() == 1;
                 self.delete(Cursor { place, ..cursor });
                 if !alone {
-                    self.merge_around(ordinal, fill);
+                    self.merge_around(ordinal + 1, fill);
                 }
             }
         }
