@@ -52,6 +52,7 @@ mod tests {
             let class = class_of(bytes);
             assert!(class_bytes(class) >= bytes, "{bytes}");
             assert!(class == 1 || class_bytes(class - 1) < bytes, "{bytes}");
+            assert_eq!(round_up(bytes), crate::util::memory::block_size(bytes));
         }
     }
 }

@@ -251,13 +251,13 @@ impl List {
     }
 
     #[inline]
-    fn walk(&self, start: usize, count: usize) -> Walk<'_> {
+    fn walk(&self, start: usize, count: usize) -> Forward<'_> {
         match self.0.shape() {
-            Shape::Packed(listpack) => match listpack.seek(start as i64).filter(|_| count > 0) {
-                Some(position) => Walk::Packed(listpack.iter_from(position)),
-                None => Walk::Nothing,
-            },
-            Shape::Boxed(deque) => Walk::Deque(deque.iter_from(start)),
+            Shape::Packed(listpack) => {
+                let position = listpack.seek(start as i64).filter(|_| count > 0);
+                position.map_or_else(Iter::default, |position| listpack.iter_from(position)).into()
+            }
+            Shape::Boxed(deque) => deque.iter_from(start),
         }
     }
 
@@ -267,30 +267,37 @@ impl List {
     }
 
     /// All elements, from the last to the first.
-    pub fn iter_back(&self) -> impl Iterator<Item = Item<'_>> {
+    pub fn iter_back(&self) -> Backward<'_> {
         match self.0.shape() {
-            Shape::Packed(listpack) => WalkBack::Packed(listpack.iter()),
-            Shape::Boxed(deque) => WalkBack::Deque(deque.iter_back_from(deque.len().saturating_sub(1))),
+            Shape::Packed(listpack) => listpack.iter().into(),
+            Shape::Boxed(deque) => deque.iter_back_from(deque.len().saturating_sub(1)),
         }
     }
 
     /// The indexes of the elements equal to `text`, as LPOS finds them.
     pub fn positions(&self, text: &[u8], search: &Search, mut found: impl FnMut(usize)) {
-        let skip = usize::try_from(search.rank.unsigned_abs()).unwrap_or(usize::MAX).saturating_sub(1);
+        let mut skip = search.rank.unsigned_abs().saturating_sub(1);
         let maxlen = if search.maxlen == 0 { usize::MAX } else { search.maxlen };
-        let count = if search.count == 0 { usize::MAX } else { search.count };
-        let number = crate::util::number::parse_i64(text);
-        let equal = |item: &Item<'_>| match *item {
-            Item::Bytes(bytes) => bytes == text,
-            Item::Int(value) => number == Some(value),
+        let mut left = if search.count == 0 { usize::MAX } else { search.count };
+        let (number, len) = (crate::util::number::parse_i64(text), self.len());
+        let mut looked = 0;
+        let mut look = |item: Item<'_>| {
+            looked += 1;
+            let equal = match item {
+                Item::Bytes(bytes) => bytes == text,
+                Item::Int(value) => number == Some(value),
+            };
+            if equal && skip > 0 {
+                skip -= 1;
+            } else if equal {
+                left -= 1;
+                found(if search.rank < 0 { len - looked } else { looked - 1 });
+            }
+            left > 0
         };
-        let matching = |(index, item): (usize, Item<'_>)| equal(&item).then_some(index);
-        if search.rank < 0 {
-            let last = self.len().saturating_sub(1);
-            let indexes = self.iter_back().enumerate().take(maxlen).filter_map(matching);
-            indexes.skip(skip).take(count).for_each(|index| found(last - index));
-        } else {
-            self.iter().enumerate().take(maxlen).filter_map(matching).skip(skip).take(count).for_each(found);
+        match search.rank < 0 {
+            true => _ = self.iter_back().take(maxlen).all(look),
+            false => self.walk(0, len).take_each(maxlen, &mut look),
         }
     }
 
@@ -472,15 +479,9 @@ fn remove_packed(listpack: &mut Listpack, text: &[u8], from: End, limit: usize) 
     chosen.len()
 }
 
-enum Walk<'a> {
-    Packed(Iter<'a>),
-    Deque(Forward<'a>),
-    Nothing,
-}
-
-/// Elements in a row.
+/// Elements in a row. `for_each` is several times as fast as a `for` loop.
 pub struct Range<'a> {
-    walk: Walk<'a>,
+    walk: Forward<'a>,
     left: usize,
 }
 
@@ -490,37 +491,27 @@ impl<'a> Iterator for Range<'a> {
     #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
         self.left = self.left.checked_sub(1)?;
-        match &mut self.walk {
-            Walk::Packed(iter) => iter.next().map(|(_, item)| item),
-            Walk::Deque(forward) => forward.next(),
-            Walk::Nothing => None,
-        }
+        self.walk.next()
     }
 
     #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left, Some(self.left))
     }
+
+    /// What `for_each` is made of.
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut f: F) -> B {
+        let mut result = Some(init);
+        self.walk.take_each(self.left, |item| {
+            result = result.take().map(|before| f(before, item));
+            true
+        });
+        result.expect("each step puts back what it takes")
+    }
 }
 
 impl ExactSizeIterator for Range<'_> {}
-
-enum WalkBack<'a> {
-    Packed(Iter<'a>),
-    Deque(Backward<'a>),
-}
-
-impl<'a> Iterator for WalkBack<'a> {
-    type Item = Item<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Item<'a>> {
-        match self {
-            Self::Packed(iter) => iter.next_back().map(|(_, item)| item),
-            Self::Deque(backward) => backward.next(),
-        }
-    }
-}
 
 impl Default for List {
     fn default() -> Self {

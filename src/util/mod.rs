@@ -7,6 +7,7 @@ pub mod crc64;
 pub mod float;
 pub mod glob;
 pub mod long_double;
+pub mod lzf;
 pub mod memory;
 pub mod number;
 pub mod random;

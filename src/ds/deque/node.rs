@@ -186,6 +186,22 @@ impl Node {
         self.cut(position.byte(), size, removed);
     }
 
+    /// Removes the elements at these ascending positions. Moves what stays once, however many they are.
+    pub fn delete_each(&mut self, positions: &[Position]) {
+        let Some(packed) = self.as_packed() else { return };
+        let mut kept = Vec::with_capacity(packed.bytes());
+        let mut from = HEADER;
+        for &position in positions {
+            kept.extend_from_slice(&packed.as_bytes()[from..position.byte()]);
+            from = position.byte() + packed.entry_bytes(position);
+        }
+        kept.extend_from_slice(&packed.as_bytes()[from..packed.bytes() - 1]);
+        let count = self.count - positions.len() as u32;
+        // What stays moves to the end of the buffer's live part, so that the room in front of it grows.
+        self.clear(self.start as usize + self.bytes() - kept.len() - EMPTY_BYTES);
+        self.append_entries(&kept, count);
+    }
+
     /// Takes the elements from `position` on away, into a node of their own.
     pub fn split_off(&mut self, position: Position) -> Option<Self> {
         let packed = self.as_packed()?;

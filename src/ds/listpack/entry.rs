@@ -215,23 +215,41 @@ pub fn size_at(bytes: &[u8], at: usize) -> Option<usize> {
     Some(body + back_size(body))
 }
 
+/// The text at `at` if it is one below 64 bytes, by far the most frequent kind; its entry takes two bytes more.
+#[inline(always)]
+pub fn short_text(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let first = *bytes.get(at)?;
+    if first & 0xC0 != STRING_6 {
+        return None;
+    }
+    bytes.get(at + 1..at + 1 + usize::from(first & 0x3F))
+}
+
+/// The text at `at`, if it is one of 64 bytes to 4 KiB, and the size of its whole entry.
+#[inline(always)]
+pub fn middling_text(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let [first @ STRING_12..STRING_32, low, rest @ ..] = bytes.get(at..)? else { return None };
+    let len = usize::from(first & 0x0F) << 8 | usize::from(*low);
+    Some((rest.get(..len)?, 2 + len + back_size(2 + len)))
+}
+
 /// The element at `at` and the size of its whole entry. `None` where there is no entry.
 #[inline]
 pub fn read(bytes: &[u8], at: usize) -> Option<(Item<'_>, usize)> {
     let entry = bytes.get(at..)?;
     let first = *entry.first()?;
-    if first & 0xC0 == STRING_6 {
-        // By far the most frequent, so it has a way of its own.
-        let len = usize::from(first & 0x3F);
-        return Some((Item::Bytes(entry.get(1..1 + len)?), 2 + len));
+    if let Some(text) = short_text(bytes, at) {
+        return Some((Item::Bytes(text), 2 + text.len()));
+    }
+    if let Some((text, size)) = middling_text(bytes, at) {
+        return Some((Item::Bytes(text), size));
     }
     let body = body_at(bytes, at)?;
-    let head = match first {
-        STRING_12..STRING_32 => 2,
-        STRING_32 => 5,
-        _ => return Some((Item::Int(read_int(entry)?), body + back_size(body))),
+    let item = match first {
+        STRING_32 => Item::Bytes(entry.get(5..body)?),
+        _ => Item::Int(read_int(entry)?),
     };
-    Some((Item::Bytes(entry.get(head..body)?), body + back_size(body)))
+    Some((item, body + back_size(body)))
 }
 
 #[inline]

@@ -238,7 +238,7 @@ impl<'a> IntoIterator for &'a Packed {
 }
 
 /// Walks the elements of a listpack from either end.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Iter<'a> {
     bytes: &'a [u8],
     front: usize,
@@ -250,13 +250,30 @@ impl<'a> Iterator for Iter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.front >= self.back {
+        let at = self.front;
+        if at >= self.back {
             return None;
         }
-        let position = Position(self.front as u32);
-        let (item, size) = entry::read(self.bytes, self.front)?;
-        self.front += size;
-        Some((position, item))
+        if let Some(text) = entry::short_text(self.bytes, at) {
+            self.front = at + text.len() + 2;
+            return Some((Position(at as u32), Item::Bytes(text)));
+        }
+        if let Some((text, size)) = entry::middling_text(self.bytes, at) {
+            self.front = at + size;
+            return Some((Position(at as u32), Item::Bytes(text)));
+        }
+        self.next_other()
+    }
+}
+
+impl<'a> Iter<'a> {
+    /// Numbers and long texts: kept out of the loops that walk, which are the better for being small.
+    #[inline(never)]
+    fn next_other(&mut self) -> Option<(Position, Item<'a>)> {
+        let at = self.front;
+        let (item, size) = entry::read(self.bytes, at)?;
+        self.front = at + size;
+        Some((Position(at as u32), item))
     }
 }
 
