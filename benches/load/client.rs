@@ -45,6 +45,9 @@ pub enum Moment {
 /// A load that ends by its number of requests is given up after this many times its duration.
 const PATIENCE: u32 = 30;
 
+/// A server from which nothing has come for so long, beyond the duration, has no figures.
+const STUCK_AFTER: Duration = Duration::from_secs(20);
+
 /// Runs the load; `at_moment` is called when measuring begins and ends.
 pub fn drive(drive: &Drive, mut at_moment: impl FnMut(Moment)) -> io::Result<Outcome> {
     let mut shared = Shared::new();
@@ -55,9 +58,11 @@ pub fn drive(drive: &Drive, mut at_moment: impl FnMut(Moment)) -> io::Result<Out
     }
 
     let patience = if drive.load.requests_max.is_some() { drive.duration * PATIENCE } else { drive.duration };
+    let give_up_ns = (drive.warm_up + patience + STUCK_AFTER).as_nanos() as u64;
     let requests_max = drive.load.requests_max.unwrap_or(u64::MAX);
     let warm_up_ns = drive.warm_up.as_nanos() as u64;
     let mut begin = None;
+    let mut counted_last = 0;
     let mut reader = Reader::new(drive.load.value_bytes);
     let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; 1024];
     loop {
@@ -83,20 +88,25 @@ pub fn drive(drive: &Drive, mut at_moment: impl FnMut(Moment)) -> io::Result<Out
         }
 
         let now_ns = shared.now_ns();
+        // Both moments fall on a reply: between two replies a slow command may be half done.
+        if shared.counted == counted_last && now_ns < give_up_ns {
+            continue;
+        }
+        counted_last = shared.counted;
         match begin {
             None if now_ns >= warm_up_ns || shared.counted > requests_max / 20 => {
                 begin = Some((now_ns, shared.counted));
                 shared.latency.clear();
                 at_moment(Moment::Begin);
             }
+            None => {}
             Some((begin_ns, counted_before)) => {
                 let elapsed = Duration::from_nanos(now_ns - begin_ns);
-                if elapsed >= patience || shared.counted >= requests_max {
+                if elapsed >= patience || shared.counted >= requests_max || now_ns >= give_up_ns {
                     at_moment(Moment::End);
                     return Ok(shared.outcome(counted_before, elapsed));
                 }
             }
-            None => {}
         }
     }
 }

@@ -358,10 +358,12 @@ impl Stage {
 }
 
 impl Actor {
-    fn prepare(&mut self, load: &Load) -> io::Result<()> {
+    /// Other data means another process, so that no load's memory depends on the loads before it.
+    fn prepare(&mut self, options: &Options, load: &Load) -> io::Result<()> {
         let is_ready = self.holds.as_ref().is_some_and(|held| held.leaves_data_for(load));
         if !is_ready {
             self.holds = None;
+            self.server = options.start(&self.spec, self.persistence)?;
             self.server.prepare(&load.data, load.keys, load.value_bytes)?;
         }
         self.holds = Some(load.clone());
@@ -380,7 +382,7 @@ impl Actor {
 
 /// One server's turn.
 fn play(options: &Options, load: &Load, number: usize, actor: &mut Actor) -> io::Result<Round> {
-    actor.prepare(load)?;
+    actor.prepare(options, load)?;
     actor.server.forget_peak();
     let mut round = match &options.through {
         None => play_own(options, load, &mut actor.server)?,
@@ -424,6 +426,7 @@ fn play_own(options: &Options, load: &Load, server: &mut Server) -> io::Result<R
     if options.during.is_some() {
         server.control().forget_reply()?;
     }
+    server.settle()?;
     let latency = &outcome.latency;
     let us = |ns: u64| if ns == 0 { f64::NAN } else { ns as f64 / 1e3 };
     Ok(round_of(

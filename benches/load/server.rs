@@ -77,9 +77,8 @@ impl Server {
         &mut self.control
     }
 
-    /// Empties the server, then makes the preparations.
+    /// Puts in what a load starts from.
     pub fn prepare(&mut self, data: &[Fill], keys: u64, value_bytes: usize) -> io::Result<()> {
-        self.control.ask("FLUSHALL")?;
         data.iter().try_for_each(|fill| self.control.fill(fill, keys, value_bytes, &mut Numbers::new(1)))
     }
 
@@ -123,6 +122,13 @@ impl Server {
 
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits until what was asked on connections that are closed now is over: an answer comes at the end of the turn
+    /// that reads the question, a second one after the next turn.
+    pub fn settle(&mut self) -> io::Result<()> {
+        self.control.ask("PING")?;
+        self.control.ask("PING").map(drop)
     }
 
     /// Waits until no snapshot is being written.
