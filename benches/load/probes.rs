@@ -30,7 +30,7 @@ const ELEMENTS: u64 = 1_000_000;
 /// Keys of 16 bytes, members and fields of 20.
 fn samples() -> Vec<Sample> {
     let one = |name, head, item, value_bytes| Sample { name, fill: fill(head, item, ELEMENTS, 1), value_bytes };
-    let small_hash = "key:{n} f1 v1 f2 v2 f3 v3 f4 v4 f5 v5";
+    let small_hash = "key:{n} field1 value1 field2 value2 field3 value3 field4 value4 field5 value5";
     vec![
         one("string of 3 B", "SET", "key:{n} {v}", 3),
         one("string of 32 B", "SET", "key:{n} {v}", 32),
