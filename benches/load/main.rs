@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use client::{Drive, Moment};
 use loads::{Load, Persistence};
-use report::{Machine, Record, Results, Round};
+use report::{Machine, Record, Results, Round, say};
 use server::{Server, Spec};
 
 fn main() -> ExitCode {
@@ -186,12 +186,14 @@ impl Options {
 }
 
 fn run(options: &Options, arguments: &[String]) -> io::Result<()> {
-    if options.lists {
-        options.chosen_loads().iter().for_each(|load| println!("{:28} {}", load.name, load.about));
-        return Ok(());
-    }
     if options.fetches_peers {
         peers::fetch()?;
+    }
+    if options.lists {
+        let lines: Vec<String> =
+            options.chosen_loads().iter().map(|load| format!("{:28} {}\n", load.name, load.about)).collect();
+        say(lines.concat().trim_end());
+        return Ok(());
     }
     let specs = peers::specs(&options.servers)?;
     let machine = Machine::here(options.machine.as_ref());
@@ -201,7 +203,7 @@ fn run(options: &Options, arguments: &[String]) -> io::Result<()> {
     let _ = std::fs::remove_dir_all(&options.folder);
     done?;
     if options.is_recorded {
-        println!("\nRaw results: {}", record.path.display());
+        say(&format!("\nRaw results: {}", record.path.display()));
     }
     Ok(())
 }
@@ -219,7 +221,10 @@ fn measure(
     if options.load_core.is_some() && options.load_core == options.server_core {
         eprintln!("one core for the servers and the driver: latencies and throughput mean little");
     }
-    introduce(options, specs, machine, arguments, record)?;
+    let versions = startable(options, specs)?;
+    introduce(&versions, machine, arguments, record)?;
+    let specs: Vec<Spec> = versions.into_iter().map(|(spec, _)| spec).collect();
+    let specs = specs.as_slice();
     if options.report == "loads" {
         return measure_loads(options, specs, record);
     }
@@ -230,30 +235,44 @@ fn measure(
         "growth" => probes::growth(&mut bench, options.keys.unwrap_or(10_000_000))?,
         _ => probes::idle(&mut bench)?,
     };
-    println!("{table}");
+    say(&table);
     Ok(())
+}
+
+/// The servers that start at all, with their versions.
+fn startable(options: &Options, specs: &[Spec]) -> io::Result<Vec<(Spec, String)>> {
+    let mut startable = Vec::new();
+    for spec in specs {
+        match options.start(spec, Persistence::Off) {
+            Ok(server) => startable.push((spec.clone(), server.version.clone())),
+            Err(error) => eprintln!("left out: {error}"),
+        }
+    }
+    if startable.is_empty() { Err(io::Error::other("no server starts")) } else { Ok(startable) }
 }
 
 /// Says what is compared, to the reader and to the record.
 fn introduce(
-    options: &Options,
-    specs: &[Spec],
+    versions: &[(Spec, String)],
     machine: &Machine,
     arguments: &[String],
     record: &mut Record,
 ) -> io::Result<()> {
-    let mut versions = Vec::new();
-    for spec in specs {
-        versions.push((spec.name.clone(), options.start(spec, Persistence::Off)?.version.clone()));
-    }
-    let names: Vec<String> = versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
-    println!("{} {} · {} · Linux {} · {}\n", machine.date, machine.time, machine.cpu, machine.kernel, names.join(", "));
+    let names: Vec<String> = versions.iter().map(|(spec, version)| format!("{} {version}", spec.name)).collect();
+    say(&format!(
+        "{} {} · {} · Linux {} · {}\n",
+        machine.date,
+        machine.time,
+        machine.cpu,
+        machine.kernel,
+        names.join(", ")
+    ));
     // Paths say nothing about the measurement and much about the machine's owner.
     let command_line: Vec<String> = arguments.iter().skip(1).map(|one| without_folders(one)).collect();
     let servers: Vec<String> = versions
         .iter()
-        .map(|(name, version)| {
-            report::json_object(&[("name", report::json_text(name)), ("version", report::json_text(version))])
+        .map(|(spec, version)| {
+            report::json_object(&[("name", report::json_text(&spec.name)), ("version", report::json_text(version))])
         })
         .collect();
     record.add(&report::json_object(&[
@@ -304,17 +323,17 @@ fn measure_loads(options: &Options, specs: &[Spec], record: &mut Record) -> io::
 
     let base = options.base.as_ref().unwrap_or(&specs[specs.len() - 1].name);
     let subject = options.subject.as_ref().unwrap_or(&specs[0].name);
-    println!("{}", results.figures_table());
-    println!("Ratios to {base} / to the best of the other servers:\n\n{}", results.ratios_table(base));
+    say(&results.figures_table());
+    say(&format!("Ratios to {base} / to the best of the other servers:\n\n{}", results.ratios_table(base)));
     let errors = results.errors_list();
     if !errors.is_empty() {
-        println!("Errors:\n\n{errors}");
+        say(&format!("Errors:\n\n{errors}"));
     }
     if options.checks_targets {
-        println!(
+        say(&format!(
             "Targets for {subject}, as ratios:\n\n{}",
             targets::check(&results, subject, options.through.is_some())
-        );
+        ));
     }
     Ok(())
 }

@@ -172,6 +172,11 @@ impl Results {
     }
 }
 
+/// To standard output; whoever reads it may stop after a few lines, the run goes on for its record.
+pub fn say(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
+}
+
 /// The first `names` columns are text, the others numbers.
 pub fn markdown_table(head: &[String], names: usize, rows: &[Vec<String>]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));

@@ -47,10 +47,8 @@ impl Server {
         command.arg("--dir").arg(&folder);
         command.args(persistence_arguments(persistence)).args(&spec.arguments);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(&folder);
-        if let Some(core) = core {
-            // SAFETY: between fork and exec only one system call is made, on memory of this frame.
-            unsafe { command.pre_exec(move || pin(core)) };
-        }
+        // SAFETY: between fork and exec only system calls are made, on memory of their own frames.
+        unsafe { command.pre_exec(move || die_with_parent().and_then(|()| core.map_or(Ok(()), pin))) };
 
         let started = Instant::now();
         let mut child = command.spawn()?;
@@ -179,6 +177,15 @@ fn first_pong(child: &mut Child, port: u16, started: Instant) -> io::Result<Cont
         std::thread::sleep(Duration::from_micros(200));
     }
     Err(io::Error::new(io::ErrorKind::TimedOut, "gave no PONG"))
+}
+
+/// However the driver ends, its servers do not outlive it.
+fn die_with_parent() -> io::Result<()> {
+    // SAFETY: takes no pointer.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Keeps the calling thread (and what it becomes) on one core.

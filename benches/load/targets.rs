@@ -74,7 +74,7 @@ pub const TARGETS: &[Target] = &[
 ];
 
 /// Through a benchmark program that cannot saturate the server there is only this to ask.
-const TARGETS_THROUGH: &[Target] = &[throughput("through a benchmark program", SMALL_P1, 1.0)];
+pub const TARGETS_THROUGH: &[Target] = &[throughput("through a benchmark program", SMALL_P1, 1.0)];
 
 /// Bytes of `used_memory` for each element; the names are those of `probes.rs`.
 pub const MEMORY: &[(&str, f64)] = &[
