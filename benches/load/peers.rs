@@ -33,9 +33,7 @@ pub fn specs(named: &[String]) -> io::Result<Vec<Spec>> {
     let specs =
         if named.is_empty() { found() } else { named.iter().map(|text| spec(text)).collect::<io::Result<_>>()? };
     if specs.is_empty() {
-        return Err(io::Error::other(
-            "no server found: build runnel with cargo build --release, or name one with --server NAME=PATH",
-        ));
+        return Err(io::Error::other("no server found: name one with --server NAME=PATH"));
     }
     Ok(specs)
 }
@@ -50,8 +48,8 @@ pub fn spec(text: &str) -> io::Result<Spec> {
 }
 
 fn found() -> Vec<Spec> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| benches_folder().join("../target"), PathBuf::from);
-    let mut candidates = vec![("runnel", target.join("release/runnel-server"))];
+    // Cargo builds it, optimised as for a release, before it runs a bench.
+    let mut candidates = vec![("runnel", PathBuf::from(env!("CARGO_BIN_EXE_runnel-server")))];
     candidates.extend(PEERS.iter().map(|peer| (peer.name, cache_folder().join(peer.file))));
     candidates.push(("redis-debian", PathBuf::from("/usr/bin/redis-server")));
     let there = candidates.into_iter().filter(|(_, program)| program.is_file());
