@@ -30,6 +30,8 @@ pub struct Drive<'a> {
 pub struct Outcome {
     pub requests: u64,
     pub elapsed: Duration,
+    /// What of it the driver polled in vain (asleep it does not know).
+    pub idle: Duration,
     pub latency: Histogram,
     pub errors: u64,
     pub first_error: Option<String>,
@@ -63,10 +65,14 @@ pub fn drive(drive: &Drive, mut at_moment: impl FnMut(Moment)) -> io::Result<Out
     let warm_up_ns = drive.warm_up.as_nanos() as u64;
     let mut begin = None;
     let mut counted_last = 0;
+    let mut turned_ns = 0;
+    let mut idle_ns = 0;
     let mut reader = Reader::new(drive.load.value_bytes);
     let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; 1024];
     loop {
-        for event in epoll.wait(&mut events, drive.sleeps)? {
+        let ready = epoll.wait(&mut events, drive.sleeps)?;
+        let is_idle = ready.is_empty();
+        for event in ready {
             let connection = &mut connections[event.u64 as usize];
             if event.events & libc::EPOLLOUT as u32 != 0 {
                 connection.link.flush()?;
@@ -88,6 +94,10 @@ pub fn drive(drive: &Drive, mut at_moment: impl FnMut(Moment)) -> io::Result<Out
         }
 
         let now_ns = shared.now_ns();
+        if is_idle {
+            idle_ns += now_ns - turned_ns;
+        }
+        turned_ns = now_ns;
         // Both moments fall on a reply: between two replies a slow command may be half done.
         if shared.counted == counted_last && now_ns < give_up_ns {
             continue;
@@ -97,6 +107,7 @@ pub fn drive(drive: &Drive, mut at_moment: impl FnMut(Moment)) -> io::Result<Out
             None if now_ns >= warm_up_ns || shared.counted > requests_max / 20 => {
                 begin = Some((now_ns, shared.counted));
                 shared.latency.clear();
+                idle_ns = 0;
                 at_moment(Moment::Begin);
             }
             None => {}
@@ -104,7 +115,8 @@ pub fn drive(drive: &Drive, mut at_moment: impl FnMut(Moment)) -> io::Result<Out
                 let elapsed = Duration::from_nanos(now_ns - begin_ns);
                 if elapsed >= patience || shared.counted >= requests_max || now_ns >= give_up_ns {
                     at_moment(Moment::End);
-                    return Ok(shared.outcome(counted_before, elapsed));
+                    let idle = Duration::from_nanos(idle_ns);
+                    return Ok(shared.outcome(counted_before, elapsed, idle));
                 }
             }
         }
@@ -149,10 +161,11 @@ impl Shared {
         }
     }
 
-    fn outcome(self, counted_before: u64, elapsed: Duration) -> Outcome {
+    fn outcome(self, counted_before: u64, elapsed: Duration, idle: Duration) -> Outcome {
         Outcome {
             requests: self.counted - counted_before,
             elapsed,
+            idle,
             latency: self.latency,
             errors: self.errors,
             first_error: self.first_error,

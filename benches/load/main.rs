@@ -448,7 +448,8 @@ fn play_own(options: &Options, load: &Load, server: &mut Server) -> io::Result<R
     server.settle()?;
     let latency = &outcome.latency;
     let us = |ns: u64| if ns == 0 { f64::NAN } else { ns as f64 / 1e3 };
-    Ok(round_of(
+    let driver_percent = 100.0 * (1.0 - outcome.idle.as_secs_f64() / outcome.elapsed.as_secs_f64());
+    let mut round = round_of(
         Counted { requests: outcome.requests, elapsed: outcome.elapsed, cpu_ns: cpu_after_ns - cpu_before_ns },
         [
             us(latency.percentile_ns(0.5)),
@@ -458,7 +459,11 @@ fn play_own(options: &Options, load: &Load, server: &mut Server) -> io::Result<R
         ],
         outcome.errors,
         outcome.first_error,
-    ))
+    );
+    if !options.sleeps {
+        round.figures[report::Figure::DriverPercent as usize] = driver_percent;
+    }
+    Ok(round)
 }
 
 fn play_through(options: &Options, load: &Load, program: &Path, actor: &mut Actor) -> io::Result<Round> {
@@ -494,6 +499,6 @@ fn round_of(counted: Counted, latencies_us: [f64; 4], errors: u64, first_error: 
     let throughput = requests / seconds;
     let cpu_us = if counted.requests == 0 { f64::NAN } else { counted.cpu_ns as f64 / 1e3 / requests };
     let busy_percent = counted.cpu_ns as f64 / 1e7 / seconds;
-    let figures = [throughput, cpu_us, p50_us, p99_us, p999_us, max_us, f64::NAN, f64::NAN, busy_percent];
+    let figures = [throughput, cpu_us, p50_us, p99_us, p999_us, max_us, f64::NAN, f64::NAN, busy_percent, f64::NAN];
     Round { load: String::new(), server: String::new(), number: 0, figures, errors, first_error }
 }

@@ -20,6 +20,7 @@ pub enum Figure {
     RssMib,
     PeakMib,
     BusyPercent,
+    DriverPercent,
 }
 
 /// How a figure is called, how many decimals it needs, and whether more of it is better.
@@ -44,7 +45,7 @@ const fn describe(
 }
 
 /// In the order of `Figure`.
-const FIGURES: [Describe; 9] = [
+const FIGURES: [Describe; 10] = [
     describe(Figure::Throughput, "requests/s", "requests_per_second", 0, true, true),
     describe(Figure::CpuUs, "CPU µs/request", "cpu_us", 3, false, true),
     describe(Figure::P50Us, "p50 µs", "p50_us", 0, false, false),
@@ -54,6 +55,7 @@ const FIGURES: [Describe; 9] = [
     describe(Figure::RssMib, "RSS MiB", "rss_mib", 1, false, false),
     describe(Figure::PeakMib, "peak MiB", "peak_mib", 1, false, false),
     describe(Figure::BusyPercent, "busy %", "busy_percent", 0, false, false),
+    describe(Figure::DriverPercent, "driver %", "driver_percent", 0, false, false),
 ];
 
 /// What one server did in one round of one load.

@@ -190,7 +190,7 @@ fn a_ratio_compares_within_rounds_and_a_peer_is_the_best_other() {
                 load: "load".into(),
                 server: server.to_string(),
                 number,
-                figures: [1.0; 9],
+                figures: [1.0; 10],
                 errors: 0,
                 first_error: None,
             };
