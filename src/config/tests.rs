@@ -273,7 +273,8 @@ fn included_files_are_read_in_place_and_not_for_ever() {
 
 #[test]
 fn what_has_no_effect_is_said_once() {
-    let loaded = load_text("list-max-ziplist-value 64\nio-threads 4\nsearch-timeout 5\nio-threads 2\nport 0\n").expect("a start");
+    let loaded = load_text("list-max-ziplist-value 64\nio-threads 4\nsearch-timeout 5\nio-threads 2\nport 0\n")
+        .expect("a start");
     let said: Vec<String> = loaded.notices.iter().map(Notice::to_string).collect();
     assert_eq!(said.len(), 3);
     assert!(said[1].starts_with("The directive 'io-threads' has no effect: one thread"), "{}", said[1]);
