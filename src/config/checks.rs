@@ -37,7 +37,7 @@ pub fn host_name(name: &[u8]) -> Check {
 pub fn node_name(name: &[u8]) -> Check {
     all(
         name,
-        |byte| (b' '..=b'~').contains(&byte) && !b",!\"#$%&'()*+/:;<>?@[]^{|}~".contains(&byte),
+        |byte| (b' '..=b'~').contains(&byte) && !b"!\"#$%&()*+/:;<>?@[]^{|}~".contains(&byte),
         || "Announced human node name contained invalid character".into(),
     )
 }

@@ -142,6 +142,9 @@ impl<'a> Loader<'a> {
 
     /// Reads lines and returns the number of the last one, counted on from `before`.
     fn text(&mut self, text: &[u8], origin: &Origin, before: usize, depth: usize) -> Result<usize, StartError> {
+        if text.is_empty() {
+            return Ok(before);
+        }
         let text = text.strip_suffix(b"\n").unwrap_or(text);
         let mut number = before;
         for line in text.split(|byte| *byte == b'\n') {
@@ -186,7 +189,11 @@ impl<'a> Loader<'a> {
 
     fn directive(&mut self, directive: &'static Directive, name: &[u8], values: &[Vec<u8>]) -> Result<(), String> {
         let repeated = !self.given.insert(directive.name);
-        directive.read(&mut self.config, values, repeated)?;
+        match values {
+            // `save "60 1 70 2"` is the same as without quotes.
+            [value] => directive.read(&mut self.config, &directive.words.split(value), repeated)?,
+            values => directive.read(&mut self.config, values, repeated)?,
+        }
         if directive.name == "dir" {
             let folder = self.files.folder(self.config.dir.path()).map_err(|error| errno_text(&error))?;
             self.config.dir = text(&folder);
@@ -218,6 +225,10 @@ impl<'a> Loader<'a> {
             }
             (b"loadmodule", [_, ..]) => Err("Modules are not supported: remove this line".into()),
             (b"sentinel", _) => Err("sentinel directive while not in sentinel mode".into()),
+            (b"list-max-ziplist-entries" | b"list-max-ziplist-value" | b"lua-replicate-commands", [_]) => {
+                self.notice(name, "Redis itself has given it up");
+                Ok(())
+            }
             (name, [_, ..]) if is_module_option(name) => {
                 self.notice(name, "the module that it belongs to is not there");
                 Ok(())

@@ -83,11 +83,7 @@ impl Config {
         let mut config = self.clone();
         let mut changed = Vec::new();
         for ((name, value), directive) in pairs.iter().zip(directives) {
-            let words = match directive.words {
-                Words::One => vec![value.to_vec()],
-                Words::Many if value.is_empty() => Vec::new(),
-                Words::Many => value.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect(),
-            };
+            let words = directive.words.split(value);
             directive.read(&mut config, &words, false).map_err(|reason| SetError::refused(name, &reason))?;
             if !directive.same(self, &config) {
                 changed.push(Changed { name: directive.name });
@@ -350,11 +346,7 @@ pub fn directive(name: &[u8]) -> Option<&'static Directive> {
 
 /// A row's default, read from its text like any other value.
 fn default_value<T: Setting>(field: &str, text: &str, facts: &Facts) -> T {
-    let words = match T::WORDS {
-        Words::One => vec![text.as_bytes().to_vec()],
-        Words::Many if text.is_empty() => Vec::new(),
-        Words::Many => text.split(' ').map(|word| word.as_bytes().to_vec()).collect(),
-    };
+    let words = T::WORDS.split(text.as_bytes());
     match T::parse(&Input { words: &words, facts, repeated: false }, None) {
         Ok(value) => value,
         Err(reason) => panic!("the default of {field} is not a value of it: {reason}"),

@@ -89,7 +89,9 @@ fn push_reference(text: &mut String, directive: &Directive, defaults: &Config) {
         super::Apply::AtStart => " (start)",
         super::Apply::Guarded => " (protected)",
     };
-    let mut comment = format!("{}{when} Takes: {}.", directive.summary(), directive.takes());
+    let takes = directive.takes();
+    let end = if takes.ends_with('.') { "" } else { "." };
+    let mut comment = format!("{}{when} Takes: {takes}{end}", directive.summary());
     if !directive.facts.aliases.is_empty() {
         comment.push_str(&format!(" Also named {}.", directive.facts.aliases.join(", ")));
     }

@@ -42,7 +42,8 @@ keywords! {
     /// The field of a client certificate that names the user.
     pub enum TlsUserField { CommonName = "CN", Uri = "URI", Off = "off" }
 
-    pub enum OomScoreAdjust { No = "no", Relative = "relative" | "yes", Absolute = "absolute" }
+    /// `yes` is `relative` by another name.
+    pub enum OomScoreAdjust { No = "no", Yes = "yes", Relative = "relative", Absolute = "absolute" }
 
     /// Whose payloads are checked to the bottom when RESTORE or a loader reads them.
     pub enum SanitizePayload { No = "no", Yes = "yes", Clients = "clients" }
@@ -94,11 +95,6 @@ impl Permit {
     }
 }
 
-/// No words, or one empty word: how a list directive is emptied by CONFIG SET and by a file.
-fn is_empty(words: &[Vec<u8>]) -> bool {
-    matches!(words, []) || matches!(words, [word] if word.is_empty())
-}
-
 fn joined<T>(items: &[T], print: impl Fn(&T) -> String) -> Vec<u8> {
     items.iter().map(print).collect::<Vec<_>>().join(" ").into_bytes()
 }
@@ -119,7 +115,7 @@ impl Setting for SaveRules {
 
     fn parse(input: &Input, before: Option<&Self>) -> Result<Self, String> {
         const INVALID: &str = "Invalid save parameters";
-        if is_empty(input.words) {
+        if input.words.is_empty() {
             return Ok(Self::default());
         }
         let mut rules = match before {
@@ -247,7 +243,7 @@ impl Setting for Bind {
     const WORDS: Words = Words::Many;
 
     fn parse(input: &Input, _: Option<&Self>) -> Result<Self, String> {
-        if is_empty(input.words) {
+        if input.words.is_empty() {
             return Ok(Self::default());
         }
         if input.words.len() > Self::ADDRESSES_MAX {
@@ -464,13 +460,14 @@ impl Setting for Percentiles {
     const WORDS: Words = Words::Many;
 
     fn parse(input: &Input, _: Option<&Self>) -> Result<Self, String> {
-        if is_empty(input.words) {
+        if input.words.is_empty() {
             return Ok(Self::default());
         }
         let number = |word: &Vec<u8>| {
             let number: f64 = std::str::from_utf8(word)
                 .ok()
                 .and_then(|text| text.parse().ok())
+                .filter(|number: &f64| !number.is_nan())
                 .ok_or("Invalid latency-tracking-info-percentiles parameters")?;
             if !(0.0..=100.0).contains(&number) {
                 return Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".into());
@@ -551,15 +548,21 @@ impl ClientsLimit {
 
 impl Setting for ClientsLimit {
     fn parse(input: &Input, _: Option<&Self>) -> Result<Self, String> {
+        const TOO_MUCH: &str = "percentage argument must be less or equal to 100";
         const NEITHER: &str = "argument must be a memory or percent value";
         let word = only_word(input)?;
         let Some(percent) = word.strip_suffix(b"%") else {
-            return parse_memory(word).map(Self::Bytes).ok_or_else(|| NEITHER.into());
+            return match parse_memory(word) {
+                // Redis keeps percentages as negative numbers, and so takes too large ones for percentages.
+                Some(bytes) if bytes > i64::MAX as u64 => Err(TOO_MUCH.into()),
+                Some(bytes) => Ok(Self::Bytes(bytes)),
+                None => Err(NEITHER.into()),
+            };
         };
         match decimal(percent) {
             Some(0) => Ok(Self::Bytes(0)),
             Some(percent @ 1..=100) => Ok(Self::Percent(percent as u8)),
-            Some(101..) => Err("percentage argument must be less or equal to 100".into()),
+            Some(101..) => Err(TOO_MUCH.into()),
             _ => Err(NEITHER.into()),
         }
     }

@@ -69,7 +69,7 @@ const INCREMENTAL: &str = "tables grow and shrink a segment at a time, with no w
 
 directives! {
 "Network" {
-    /// Addresses to listen on, each with `-` in front where it need not exist. None listens on all.
+    /// Addresses to listen on, each with `-` in front where it need not exist. An empty list listens on none.
     bind: Bind = "* -::*", live();
     /// The port for plain TCP clients; 0 opens none.
     port: u16 = "6379", live().within(0, 65535);

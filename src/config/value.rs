@@ -44,6 +44,17 @@ pub enum Words {
     Many,
 }
 
+impl Words {
+    /// A value given as one text. Spaces alone divide it, and every one of them, as in Redis.
+    pub fn split(self, value: &[u8]) -> Vec<Vec<u8>> {
+        match self {
+            Self::One => vec![value.to_vec()],
+            Self::Many if value.is_empty() => Vec::new(),
+            Self::Many => value.split(|byte| *byte == b' ').map(<[u8]>::to_vec).collect(),
+        }
+    }
+}
+
 pub const WRONG_ARITY: &str = "wrong number of arguments";
 const NOT_AN_INTEGER: &str = "argument couldn't be parsed into an integer";
 const NOT_MEMORY: &str = "argument must be a memory value";
