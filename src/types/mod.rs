@@ -4,3 +4,4 @@
 //! time and randomness come in as arguments, values go out.
 
 pub mod list;
+pub mod zset;
