@@ -11,6 +11,7 @@ pub mod item;
 pub mod keytable;
 pub mod listpack;
 pub mod packed_or_box;
+pub mod ranked;
 pub mod record;
 pub mod sizeclass;
 mod thin;

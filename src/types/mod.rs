@@ -5,3 +5,4 @@
 
 pub mod list;
 pub mod value;
+pub mod zset;
