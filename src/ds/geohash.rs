@@ -51,9 +51,9 @@ impl Position {
         within.then_some(Self { longitude, latitude })
     }
 
-    /// The geohash that is the place's score. At the very edge of the map it has 54 bits, as in Redis.
+    /// The geohash that is the place's score, as a double holds it: at the very edge of the map it has 54 bits.
     pub fn score(self) -> u64 {
-        encode(self, STEPS_MAX, LATITUDE_MAX).bits
+        encode(self, STEPS_MAX, LATITUDE_MAX).bits as f64 as u64
     }
 
     /// The middle of the square that a score stands for.
@@ -93,7 +93,7 @@ pub fn geohash_text(score: u64) -> [u8; 11] {
 /// Redis multiplies before it rounds, which now and then gives another last decimal than rounding the exact value.
 pub fn write_distance(out: &mut Vec<u8>, distance: f64) {
     use std::io::Write;
-    let scaled = (distance * 10_000.0).round() as u64;
+    let scaled = (distance * 10_000.0).round_ties_even() as u64;
     // Writing to a vector cannot fail.
     let _ = write!(out, "{}.{:04}", scaled / 10_000, scaled % 10_000);
 }
