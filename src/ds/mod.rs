@@ -7,6 +7,7 @@
 pub mod blob;
 pub mod deque;
 pub mod intset;
+pub mod bits;
 pub mod geohash;
 pub mod hyperloglog;
 pub mod item;
