@@ -191,12 +191,17 @@ impl Field {
         }
     }
 
-    /// What BITFIELD SET stores for `value`; `None` where it stores nothing. A negative value is huge to an unsigned
-    /// field, as in Redis: it saturates upwards.
+    /// What BITFIELD SET stores for `value`; `None` where it stores nothing.
+    ///
+    /// Two quirks of Redis: to an unsigned field a negative value is huge, and to a signed one so is a value whose
+    /// distance to the field's highest is more than an `i64` holds. Both saturate upwards.
     pub fn fit(self, value: i64, overflow: Overflow) -> Option<i64> {
-        match self.signed {
-            true => self.fit_wide(i128::from(value), overflow),
-            false => self.fit_wide(i128::from(value as u64), overflow),
+        let (_, high) = self.bounds();
+        let too_far = self.width < 64 && i128::from(value) < high - i128::from(i64::MAX);
+        match (self.signed, overflow) {
+            (false, _) => self.fit_wide(i128::from(value as u64), overflow),
+            (true, Overflow::Saturate) if too_far => Some(high as i64),
+            (true, _) => self.fit_wide(i128::from(value), overflow),
         }
     }
 
@@ -206,10 +211,7 @@ impl Field {
     }
 
     fn fit_wide(self, value: i128, overflow: Overflow) -> Option<i64> {
-        let (low, high) = match self.signed {
-            true => (-(1i128 << (self.width - 1)), (1i128 << (self.width - 1)) - 1),
-            false => (0, (1i128 << self.width) - 1),
-        };
+        let (low, high) = self.bounds();
         if (low..=high).contains(&value) {
             return Some(value as i64);
         }
@@ -217,6 +219,13 @@ impl Field {
             Overflow::Wrap => Some(self.narrow(value as u64)),
             Overflow::Saturate => Some(value.clamp(low, high) as i64),
             Overflow::Fail => None,
+        }
+    }
+
+    fn bounds(self) -> (i128, i128) {
+        match self.signed {
+            true => (-(1i128 << (self.width - 1)), (1i128 << (self.width - 1)) - 1),
+            false => (0, (1i128 << self.width) - 1),
         }
     }
 
@@ -313,6 +322,8 @@ mod tests {
         assert_eq!(u8_.fit(300, Overflow::Saturate), Some(255));
         assert_eq!(u8_.fit(-1, Overflow::Saturate), Some(255));
         assert_eq!(u8_.fit(-1, Overflow::Fail), None);
+        assert_eq!(i8_.fit(i64::MIN, Overflow::Saturate), Some(127));
+        assert_eq!(i8_.fit(-9223372036854775600, Overflow::Saturate), Some(-128));
         assert_eq!(u8_.add(5, -6, Overflow::Saturate), Some(0));
         assert_eq!(i8_.add(127, 1, Overflow::Wrap), Some(-128));
         assert_eq!(i8_.add(-128, -1, Overflow::Saturate), Some(-128));

@@ -167,7 +167,7 @@ impl Area {
             }
         };
         // Not positive, or not a number: the finest squares, as a radius of 0 has in Redis.
-        if !(reach_m > 0.0) {
+        if reach_m.is_nan() || reach_m <= 0.0 {
             return STEPS_MAX;
         }
         let mut steps: i32 = 1;
