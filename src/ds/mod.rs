@@ -18,3 +18,4 @@ pub mod ranked;
 pub mod record;
 pub mod sizeclass;
 mod thin;
+pub mod rax;
