@@ -19,3 +19,7 @@ pub mod record;
 pub mod sizeclass;
 mod thin;
 pub mod rax;
+pub mod rax;
+pub mod record;
+pub mod sizeclass;
+mod thin;

@@ -6,3 +6,4 @@
 pub mod list;
 pub mod value;
 pub mod zset;
+pub mod stream;
