@@ -94,6 +94,7 @@ impl<'a> GroupReader<'a> {
     ) -> u64 {
         let Some(start) = self.group.last_delivered_id.successor() else { return 0 };
         let mut delivered = 0;
+        let mut pending = Vec::new();
         let mut range = self.log.range(start, StreamId::MAX);
         while delivered < count
             && let Some(entry) = range.next()
@@ -102,14 +103,11 @@ impl<'a> GroupReader<'a> {
             delivered += 1;
             self.group.advance(entry.id, self.log);
             if !no_ack {
-                self.group.put_pending(Pending {
-                    id: entry.id,
-                    delivered_ms: self.now_ms,
-                    deliveries: 1,
-                    owner: Some(consumer),
-                });
+                let owner = Some(consumer);
+                pending.push(Pending { id: entry.id, delivered_ms: self.now_ms, deliveries: 1, owner });
             }
         }
+        self.group.put_pending(&pending);
         if delivered > 0 && !no_ack {
             self.group.set_active(consumer, Some(self.now_ms));
         }
@@ -140,13 +138,11 @@ impl<'a> GroupReader<'a> {
             }
             seen += 1;
             if entry.is_some() {
-                again.push(pending);
+                let deliveries = pending.deliveries.saturating_add(1).min(DELIVERIES_MAX);
+                again.push(Pending { delivered_ms: self.now_ms, deliveries, ..pending });
             }
         }
-        for pending in again {
-            let deliveries = pending.deliveries.saturating_add(1).min(DELIVERIES_MAX);
-            self.group.put_pending(Pending { delivered_ms: self.now_ms, deliveries, ..pending });
-        }
+        self.group.put_pending(&again);
         seen
     }
 
@@ -171,7 +167,7 @@ impl<'a> GroupReader<'a> {
             deliveries: options.deliveries.unwrap_or(once_more),
             owner: Some(consumer),
         };
-        self.group.put_pending(pending);
+        self.group.put_pending(&[pending]);
         self.group.set_active(consumer, Some(self.now_ms));
         Claim::Claimed { entry, pending }
     }
@@ -213,10 +209,8 @@ impl<'a> GroupReader<'a> {
         for &id in &gone {
             self.group.ack(id);
         }
-        for &pending in &claimed {
-            self.take_over(consumer, pending, just_id);
-        }
-        AutoClaimed { cursor, gone, claimed: claimed.len() as u64 }
+        let claimed = self.take_over(consumer, claimed, just_id);
+        AutoClaimed { cursor, gone, claimed }
     }
 
     /// XREADGROUP with CLAIM: takes up to `count` entries that are idle for long enough, those without an owner first, then the longest
@@ -247,10 +241,8 @@ impl<'a> GroupReader<'a> {
                 claimed.push(pending);
             }
         }
-        for &pending in &claimed {
-            self.take_over(consumer, pending, false);
-        }
-        claimed.len() as u64
+        claimed.sort_unstable_by_key(|pending| pending.id);
+        self.take_over(consumer, claimed, false)
     }
 
     /// When the entry that is idle longest will have been so for `idle_min_ms`; at once where one has no owner.
@@ -274,19 +266,22 @@ impl<'a> GroupReader<'a> {
             NackMode::Fatal => DELIVERIES_MAX,
         };
         let deliveries = deliveries.unwrap_or(counted);
-        self.group.put_pending(Pending { id, delivered_ms: 0, deliveries, owner: None });
+        self.group.put_pending(&[Pending { id, delivered_ms: 0, deliveries, owner: None }]);
         true
     }
 
-    fn take_over(&mut self, consumer: ConsumerIndex, pending: Pending, just_id: bool) {
-        let deliveries = pending.deliveries.saturating_add(u64::from(!just_id)).min(DELIVERIES_MAX);
-        self.group.put_pending(Pending {
-            id: pending.id,
-            delivered_ms: self.now_ms,
-            deliveries,
-            owner: Some(consumer),
-        });
-        self.group.set_active(consumer, Some(self.now_ms));
+    /// Gives a consumer what was claimed for it, in order of ids.
+    fn take_over(&mut self, consumer: ConsumerIndex, mut claimed: Vec<Pending>, just_id: bool) -> u64 {
+        for pending in &mut claimed {
+            pending.deliveries = pending.deliveries.saturating_add(u64::from(!just_id)).min(DELIVERIES_MAX);
+            pending.delivered_ms = self.now_ms;
+            pending.owner = Some(consumer);
+        }
+        self.group.put_pending(&claimed);
+        if !claimed.is_empty() {
+            self.group.set_active(consumer, Some(self.now_ms));
+        }
+        claimed.len() as u64
     }
 
     fn is_idle(&self, pending: &Pending, idle_min_ms: u64) -> bool {
@@ -310,7 +305,9 @@ impl Log {
     /// "entries-read" as Redis reports it: counted on while nothing can have been deleted in between, else told from where `id` stands.
     fn entries_read_at(&self, id: StreamId, last_delivered: StreamId, entries_read: Option<u64>) -> Option<u64> {
         match entries_read {
-            Some(read) if last_delivered >= self.first_id() && !self.may_have_holes_from(id) => Some(read + 1),
+            Some(read) if last_delivered >= self.first_id() && !self.may_have_holes_from(last_delivered) => {
+                Some(read + 1)
+            }
             _ if self.entries_added() > 0 => self.entries_up_to(id),
             unknown => unknown,
         }

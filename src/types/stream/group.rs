@@ -103,15 +103,7 @@ impl Group {
             }
             None => match delivered_max {
                 None => Box::new(self.table.from(query.start).take_while(until)),
-                Some(max) => {
-                    let mut from = Some(query.start);
-                    let next = move || {
-                        let entry = self.table.next_delivered_by(from?, max)?;
-                        from = entry.id.successor();
-                        Some(entry)
-                    };
-                    Box::new(std::iter::from_fn(next).take_while(until))
-                }
+                Some(max) => Box::new(self.table.delivered_by(query.start, max).take_while(until)),
             },
         }
     }
@@ -170,21 +162,14 @@ impl Group {
 
     /// Acknowledges an entry; says whether it was pending.
     pub fn ack(&mut self, id: StreamId) -> bool {
-        let Some(entry) = self.table.remove(id, &mut self.consumers) else { return false };
-        self.consumers.count(entry.owner, -1);
-        true
+        self.table.remove(id, &mut self.consumers).is_some()
     }
 
-    /// Adds or replaces a pending entry; gives back what it was. The log's owner uses it for files and claims.
-    pub fn put_pending(&mut self, entry: Pending) -> Option<Pending> {
-        debug_assert!(entry.owner.is_none_or(|owner| self.consumer(owner).is_some()), "an owner exists");
-        let before = self.table.put(entry, &mut self.consumers);
-        let owner_before = before.and_then(|before| before.owner);
-        if owner_before != entry.owner {
-            self.consumers.count(owner_before, -1);
-            self.consumers.count(entry.owner, 1);
-        }
-        before
+    /// Adds or replaces pending entries, which come in order of ids: what a file or a claim says.
+    pub fn put_pending(&mut self, entries: &[Pending]) {
+        debug_assert!(entries.iter().all(|entry| entry.owner.is_none_or(|owner| self.consumer(owner).is_some())));
+        debug_assert!(entries.is_sorted_by_key(|entry| entry.id), "pending entries come in order of ids");
+        self.table.put_all(entries, &mut self.consumers);
     }
 
     /// Bytes on the heap. O(consumers).
@@ -264,17 +249,16 @@ impl Consumers {
     fn get_mut(&mut self, at: ConsumerIndex) -> Option<&mut Consumer> {
         self.places.get_mut(at as usize)?.as_deref_mut()
     }
-
-    fn count(&mut self, owner: Option<ConsumerIndex>, change: i64) {
-        if let Some(consumer) = owner.and_then(|at| self.get_mut(at)) {
-            consumer.pending = consumer.pending.checked_add_signed(change).expect("a consumer has what it gives up");
-        }
-    }
 }
 
 impl Owners for Consumers {
     fn occurrences(&mut self, owner: ConsumerIndex) -> &mut Occurrences {
         &mut self.get_mut(owner).expect("an owner exists").occurrences
+    }
+
+    fn count(&mut self, owner: ConsumerIndex, change: i64) {
+        let consumer = self.get_mut(owner).expect("an owner exists");
+        consumer.pending = consumer.pending.checked_add_signed(change).expect("a consumer has what it gives up");
     }
 }
 

@@ -53,10 +53,14 @@ pub(super) struct Occurrences {
 /// Whose [`Occurrences`] a change of the table touches.
 pub(super) trait Owners {
     fn occurrences(&mut self, owner: ConsumerIndex) -> &mut Occurrences;
+
+    /// How many entries an owner has changes.
+    fn count(&mut self, owner: ConsumerIndex, change: i64);
 }
 
 struct Chunk {
     key: StreamId,
+    mark: u64,
     entries: Entries,
 }
 
@@ -69,6 +73,7 @@ enum Entries {
 struct Narrow {
     ms: u32,
     seq: u32,
+    /// One more than the distance from the base; 0 without an owner.
     time: u32,
     deliveries: u16,
     owner: u16,
@@ -114,23 +119,31 @@ impl PendingTable {
         (0..chunk.entries.len()).map(|at| chunk.entries.get(at)).find(|entry| entry.mark() == mark)
     }
 
-    /// The least id that is at least `from` among the entries delivered at `delivered_max_ms` or before, or without an owner.
-    pub(super) fn next_delivered_by(&self, from: StreamId, delivered_max_ms: Option<u64>) -> Option<Pending> {
+    /// Entries from an id on that were delivered at `delivered_max_ms` or before, or have no owner.
+    ///
+    /// Chunks in which all are younger are skipped without being looked at.
+    pub(super) fn delivered_by(&self, from: StreamId, delivered_max_ms: Option<u64>) -> impl Iterator<Item = Pending> {
         let mark_max = delivered_max_ms.map_or(0, |ms| ms.saturating_add(1));
         let mut chunk = self.chunk_of(from).filter(|chunk| chunk.last_id() >= from);
-        let mut from_key = from;
-        loop {
-            let here = match chunk.take() {
-                Some(chunk) => chunk,
-                None => self.chunks.next_marked(&from_key.to_key(), mark_max)?,
-            };
-            let start = here.entries.lower_bound(from);
-            let entries = (start..here.entries.len()).map(|at| here.entries.get(at));
-            if let Some(entry) = { entries }.find(|entry| entry.mark() <= mark_max) {
-                return Some(entry);
-            }
-            from_key = here.last_id().successor()?;
+        let mut at = chunk.map_or(0, |chunk| chunk.entries.lower_bound(from));
+        if chunk.is_none() {
+            chunk = self.chunks.next_marked(&from.to_key(), mark_max).map(|chunk| &**chunk);
         }
+        std::iter::from_fn(move || {
+            loop {
+                let here = chunk?;
+                while at < here.entries.len() {
+                    at += 1;
+                    let entry = here.entries.get(at - 1);
+                    if entry.mark() <= mark_max {
+                        return Some(entry);
+                    }
+                }
+                let after = here.last_id().successor()?;
+                chunk = self.chunks.next_marked(&after.to_key(), mark_max).map(|chunk| &**chunk);
+                at = 0;
+            }
+        })
     }
 
     /// Entries from an id on, in order of ids.
@@ -164,33 +177,34 @@ impl PendingTable {
         })
     }
 
-    /// Adds an entry or replaces it; gives back what it was.
-    pub(super) fn put(&mut self, entry: Pending, owners: &mut impl Owners) -> Option<Pending> {
-        let key = match self.chunk_of(entry.id) {
-            Some(chunk) if !chunk.is_full_for(entry.id) => chunk.key,
-            Some(chunk) if entry.id > chunk.last_id() => self.add_chunk(Chunk::new(entry.id, Entries::new())),
-            Some(chunk) => {
-                let key = chunk.key;
-                self.split(key, owners);
-                self.chunk_of(entry.id).map_or(key, |chunk| chunk.key)
-            }
-            // The first chunk reaches down to 0-0, so that entries that come in falling order do not get a chunk each.
-            None => self.add_chunk(Chunk::new(StreamId::MIN, Entries::new())),
-        };
-        let (before, last_of_owner) = self.edit(key, |chunk| {
-            let before = chunk.entries.put(entry);
-            let left = before.and_then(|before| before.owner).filter(|&owner| !chunk.entries.has(owner));
-            (before, left)
-        });
-        if let Some(owner) = last_of_owner {
-            owners.occurrences(owner).remove(key);
+    /// Adds entries or replaces them; they come in order of ids.
+    pub(super) fn put_all(&mut self, mut entries: &[Pending], owners: &mut impl Owners) {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        while let Some(first) = entries.first() {
+            let key = self.make_room(first.id, owners);
+            let end = self.chunks.seek(&key.to_key(), Seek::Above).map(|chunk| chunk.key);
+            let taken = self.edit(key, |chunk| {
+                let belongs = |entry: &Pending| end.is_none_or(|end| entry.id < end);
+                let mut taken = 0;
+                while let Some(&entry) = entries.get(taken).filter(|&entry| belongs(entry))
+                    && !chunk.is_full_for(entry.id)
+                {
+                    let owner_before = chunk.put(entry).and_then(|before| before.owner);
+                    if owner_before != entry.owner {
+                        owner_before.into_iter().for_each(|owner| owners.count(owner, -1));
+                        entry.owner.into_iter().for_each(|owner| owners.count(owner, 1));
+                        note(&mut before, owner_before);
+                    }
+                    note(&mut after, entry.owner);
+                    taken += 1;
+                }
+                before.retain(|&owner| !chunk.entries.has(owner));
+                taken
+            });
+            before.drain(..).for_each(|owner| owners.occurrences(owner).remove(key));
+            after.drain(..).for_each(|owner| owners.occurrences(owner).add(key));
+            entries = &entries[taken..];
         }
-        if let Some(owner) = entry.owner
-            && before.is_none_or(|before| before.owner != entry.owner)
-        {
-            owners.occurrences(owner).add(key);
-        }
-        before
     }
 
     pub(super) fn remove(&mut self, id: StreamId, owners: &mut impl Owners) -> Option<Pending> {
@@ -201,20 +215,24 @@ impl PendingTable {
             let entry = chunk.entries.get(at);
             self.take_chunk(key);
             if let Some(owner) = entry.owner {
+                owners.count(owner, -1);
                 owners.occurrences(owner).remove(key);
             }
             return Some(entry);
         }
         let (entry, left, len) = self.edit(key, |chunk| {
-            let entry = chunk.entries.remove(at);
+            let entry = chunk.remove(at);
             let left = entry.owner.filter(|&owner| !chunk.entries.has(owner));
             (entry, left, chunk.entries.len())
         });
+        if let Some(owner) = entry.owner {
+            owners.count(owner, -1);
+        }
         if let Some(owner) = left {
             owners.occurrences(owner).remove(key);
         }
         // Looking at the neighbour now and then is enough to keep chunks from lying about nearly empty.
-        if len <= CHUNK_LEN_MAX / 4 && len.is_power_of_two() {
+        if len <= CHUNK_LEN_MAX * 3 / 8 && len.is_multiple_of(8) {
             self.join_with_next(key, owners);
         }
         Some(entry)
@@ -224,7 +242,7 @@ impl PendingTable {
     pub(super) fn remove_owner(&mut self, owner: ConsumerIndex, occurrences: Occurrences) {
         for key in occurrences.chunks {
             let left = self.edit(key, |chunk| {
-                chunk.entries.retain(|entry| entry.owner != Some(owner));
+                chunk.retain(|entry| entry.owner != Some(owner));
                 chunk.entries.len()
             });
             if left == 0 {
@@ -269,6 +287,21 @@ impl PendingTable {
         }
     }
 
+    /// The key of the chunk an id belongs in, which has room for it.
+    fn make_room(&mut self, id: StreamId, owners: &mut impl Owners) -> StreamId {
+        match self.chunk_of(id) {
+            Some(chunk) if !chunk.is_full_for(id) => chunk.key,
+            Some(chunk) if id > chunk.last_id() => self.add_chunk(Chunk::new(id)),
+            Some(chunk) => {
+                let key = chunk.key;
+                self.split(key, owners);
+                self.chunk_of(id).map_or(key, |chunk| chunk.key)
+            }
+            // The first chunk reaches down to 0-0, so that entries that come in falling order do not get a chunk each.
+            None => self.add_chunk(Chunk::new(StreamId::MIN)),
+        }
+    }
+
     fn chunk_of(&self, id: StreamId) -> Option<&Chunk> {
         self.chunks.seek(&id.to_key(), Seek::AtMost).map(|chunk| &**chunk)
     }
@@ -299,20 +332,20 @@ impl PendingTable {
     }
 
     fn split(&mut self, key: StreamId, owners: &mut impl Owners) {
-        let upper = self.edit(key, |chunk| chunk.entries.split_off(CHUNK_LEN_MAX / 2));
+        let upper = self.edit(key, |chunk| chunk.split_off(CHUNK_LEN_MAX / 2));
         let upper_key = upper.get(0).id;
         let mut seen = Vec::new();
         for owner in upper.owners(&mut seen) {
             owners.occurrences(owner).add(upper_key);
         }
-        self.add_chunk(Chunk::new(upper_key, upper));
+        self.add_chunk(Chunk::with(upper_key, upper));
         self.forget_missing(key, &seen, owners);
     }
 
     fn join_with_next(&mut self, key: StreamId, owners: &mut impl Owners) {
         let Some(next) = self.chunks.seek(&key.to_key(), Seek::Above) else { return };
         let len = self.chunks.get(&key.to_key()).map_or(0, |chunk| chunk.entries.len());
-        if next.entries.len() + len > CHUNK_LEN_MAX / 2 {
+        if next.entries.len() + len > CHUNK_LEN_MAX * 3 / 4 {
             return;
         }
         let next_key = next.key;
@@ -324,7 +357,7 @@ impl PendingTable {
         }
         self.edit(key, |chunk| {
             for at in 0..next.entries.len() {
-                chunk.entries.put(next.entries.get(at));
+                chunk.put(next.entries.get(at));
             }
         });
     }
@@ -378,12 +411,45 @@ impl Occurrences {
 }
 
 impl Chunk {
-    fn new(key: StreamId, entries: Entries) -> Self {
-        Self { key, entries }
+    fn new(key: StreamId) -> Self {
+        Self::with(key, Entries::Narrow { base_ms: 0, base_time: 0, entries: Vec::new() })
+    }
+
+    fn with(key: StreamId, entries: Entries) -> Self {
+        Self { key, mark: entries.least_mark(), entries }
     }
 
     fn tally(&self) -> Tally {
-        Tally { weight: self.entries.len() as u64, mark: self.entries.least_mark() }
+        Tally { weight: self.entries.len() as u64, mark: self.mark }
+    }
+
+    fn put(&mut self, entry: Pending) -> Option<Pending> {
+        let before = self.entries.put(entry);
+        if entry.mark() <= self.mark {
+            self.mark = entry.mark();
+        } else if before.is_some_and(|before| before.mark() == self.mark) {
+            self.mark = self.entries.least_mark();
+        }
+        before
+    }
+
+    fn remove(&mut self, at: usize) -> Pending {
+        let entry = self.entries.remove(at);
+        if entry.mark() == self.mark {
+            self.mark = self.entries.least_mark();
+        }
+        entry
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Pending) -> bool) {
+        self.entries.retain(keep);
+        self.mark = self.entries.least_mark();
+    }
+
+    fn split_off(&mut self, at: usize) -> Entries {
+        let upper = self.entries.split_off(at);
+        self.mark = self.entries.least_mark();
+        upper
     }
 
     fn last_id(&self) -> StreamId {
@@ -400,10 +466,6 @@ impl Chunk {
 }
 
 impl Entries {
-    fn new() -> Self {
-        Entries::Narrow { base_ms: 0, base_time: 0, entries: Vec::new() }
-    }
-
     #[inline]
     fn len(&self) -> usize {
         match self {
@@ -442,15 +504,11 @@ impl Entries {
 
     fn least_mark(&self) -> u64 {
         match self {
-            Entries::Narrow { base_time, entries, .. } => {
-                let unowned = entries.iter().any(|entry| entry.owner == NO_OWNER);
-                let least = entries.iter().map(|entry| entry.time).min();
-                match least {
-                    Some(_) if unowned => 0,
-                    Some(least) => (base_time + u64::from(least)).saturating_add(1),
-                    None => u64::MAX,
-                }
-            }
+            Entries::Narrow { base_time, entries, .. } => match entries.iter().map(|entry| entry.time).min() {
+                Some(0) => 0,
+                Some(least) => base_time.saturating_add(u64::from(least)),
+                None => u64::MAX,
+            },
             Entries::Wide(entries) => entries.iter().map(Pending::mark).min().unwrap_or(u64::MAX),
         }
     }
@@ -555,7 +613,7 @@ impl Narrow {
             seq: u32::try_from(entry.id.seq).ok()?,
             time: match entry.owner {
                 None => 0,
-                Some(_) => u32::try_from(entry.delivered_ms.checked_sub(base_time)?).ok()?,
+                Some(_) => u32::try_from(entry.delivered_ms.checked_sub(base_time)?).ok()?.checked_add(1)?,
             },
             deliveries: match entry.deliveries {
                 DELIVERIES_MAX => NARROW_DELIVERIES_MAX,
@@ -579,7 +637,7 @@ impl Narrow {
         Pending {
             id: self.id(base_ms),
             // Without an owner there is no time of delivery.
-            delivered_ms: owner.map_or(0, |_| base_time + u64::from(self.time)),
+            delivered_ms: owner.map_or(0, |_| base_time + u64::from(self.time - 1)),
             deliveries: match self.deliveries {
                 NARROW_DELIVERIES_MAX => DELIVERIES_MAX,
                 count => u64::from(count),
@@ -589,9 +647,19 @@ impl Narrow {
     }
 }
 
-/// Gives back most of the room once three quarters stand empty.
+/// Gives back room once a third stands empty.
 fn tighten<T>(entries: &mut Vec<T>) {
-    if entries.len() * 4 <= entries.capacity() && entries.capacity() > 8 {
-        entries.shrink_to(entries.len() * 2);
+    if entries.len() * 3 <= entries.capacity() * 2 && entries.capacity() > 8 {
+        entries.shrink_to(entries.len() + entries.len() / 4);
+    }
+}
+
+/// Keeps each of a few owners once.
+fn note(owners: &mut Vec<ConsumerIndex>, owner: Option<ConsumerIndex>) {
+    if let Some(owner) = owner
+        && owners.last() != Some(&owner)
+        && !owners.contains(&owner)
+    {
+        owners.push(owner);
     }
 }

@@ -139,7 +139,7 @@ impl Model {
 
     fn delete(&mut self, id: StreamId, policy: RefPolicy, by_name: bool) -> Deletion {
         let has = self.has(id);
-        if policy == RefPolicy::Acked && has && self.is_referenced(id) {
+        if policy == RefPolicy::Acked && id <= self.last_id && self.is_referenced(id) {
             return Deletion::Referenced;
         }
         if policy == RefPolicy::Delete {
@@ -502,7 +502,7 @@ fn many_pending_entries_in_any_order() {
         let time = if pick.is_multiple_of(97) { u64::from(u32::MAX) * 2 } else { turn / 8 };
         if turn % 10_000 < 7_000 {
             let owner = owners[(pick % 40) as usize];
-            group.put_pending(Pending { id, delivered_ms: time, deliveries: 1, owner: Some(owner) });
+            group.put_pending(&[Pending { id, delivered_ms: time, deliveries: 1, owner: Some(owner) }]);
             model.pending.insert(id, (Some(owner as u8), time, 1));
         } else {
             assert_eq!(group.ack(id), model.pending.remove(&id).is_some());
