@@ -211,7 +211,7 @@ fn step(stream: &mut Stream, model: &mut Model, action: Action, now: u64) {
             };
             assert_eq!(stream.ack_and_delete(&name(group), id, policy), expected);
         }
-        Action::Trim(trim) if trim.approximate => {
+        Action::Trim(trim) if trim.approximate || trim.policy == RefPolicy::Acked => {
             // What goes depends on nodes; that it is a run from the front, and no more than exact trimming takes, does not.
             let trimmed = stream.trim(trim);
             let mut exact = model.clone();

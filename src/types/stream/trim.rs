@@ -98,7 +98,8 @@ impl Stream {
             examined += alive;
             if whole && policy == RefPolicy::Keep {
                 self.log.drop_node(base);
-            } else if !self.trim_node(base, trim.to, policy) {
+            } else if !self.trim_node(base, trim.to, policy) || !whole {
+                // As in Redis: what a node keeps for its readers is not made up for in the next one.
                 break;
             }
             after = Some(last_id);
