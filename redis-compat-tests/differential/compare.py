@@ -92,7 +92,8 @@ def scanned(args, one, other):
     if not (one[0] == other[0] == b"*" and len(one[1]) == len(other[1]) == 2 and one[1][1][0] == other[1][1][0] == b"*"):
         return False
     (_, cursor), (_, other_cursor) = one[1][0], other[1][0]
-    if cursor == other_cursor == b"0":
+    begins = args[2 if args[0].upper() != b"SCAN" else 1].strip(b"0") == b""
+    if begins and cursor == other_cursor == b"0":
         left, right = one[1][1], other[1][1]
         with_values = args[0].upper() in (b"HSCAN", b"ZSCAN") and b"NOVALUES" not in [arg.upper() for arg in args]
         return pairs_any_order(args, left, right) if with_values else any_order(args, left, right)
@@ -161,7 +162,7 @@ RULES = {
     "xinfo stream": stream_facts, "xinfo groups": stream_facts, "xinfo consumers": stream_facts, "xpending": pending,
     "object idletime": kind, "object freq": kind, "dump": kind, "time": shape, "lastsave": kind, "memory usage": kind,
     "client id": kind, "client info": kind, "client list": kind, "slowlog get": kind, "slowlog len": kind, "info": kind, "lolwut": kind,
-    "command": kind, "command count": kind, "command list": kind,
+    "command": kind, "command count": kind, "command list": kind, "command info": kind, "command docs": kind, "role": shape,
     "hello": map_with_same_keys, "object help": kind, "client help": kind, "config help": kind, "slowlog help": kind, "latency help": kind, "memory help": kind,
     "pubsub help": kind, "xinfo help": kind, "function stats": shape,
 }
