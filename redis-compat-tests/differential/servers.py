@@ -98,7 +98,7 @@ class Connection:
             if events & select.POLLOUT and self.unsent:
                 self.unsent = self.unsent[self.socket.send(self.unsent):]
             if events & (select.POLLIN | select.POLLHUP | select.POLLERR):
-                data = self.socket.recv(1 << 20)
+                data = self.socket.recv(1 << 16)
                 if not data:
                     raise Dead(self.side, "closed the connection")
                 self.received += data
@@ -180,7 +180,7 @@ def drain(connection, wait):
     if not poll.poll(wait * 1000):
         return b"", False
     try:
-        data = connection.socket.recv(1 << 20)
+        data = connection.socket.recv(1 << 16)
     except BlockingIOError:
         return b"", False
     except OSError:
