@@ -8,7 +8,6 @@ import random
 import re
 import time
 
-from pair import dataset
 from servers import Connection, Dead, drain, exchange, replies_done
 from shrink import fewer
 from wire import encode, quote, show, split
@@ -95,8 +94,8 @@ class Play:
             difference = self.step(("unblock", client, b"TIMEOUT"))
             if difference:
                 return difference
-        oracle, ours = (dataset(control) for control in self.pair.controls)
-        return None if oracle == ours else ("dataset", f"datasets differ:\n    oracle: {oracle}\n    ours:   {ours}")
+        mismatch = self.pair.compare_datasets()
+        return (mismatch.signature(), mismatch.text()) if mismatch else None
 
     def step(self, step):
         kind = step[0]
