@@ -105,6 +105,7 @@ async function restart() {
   subscriber.on('message', (_, message) => { heard = message; });
   await subscriber.subscribe('after');
   await server.kill();
+  await until('the client has noticed', () => client.status !== 'ready');
   const queued = client.set('queued', 'while away'); // the offline queue holds it
   await sleep(150);
   await server.start();

@@ -111,6 +111,7 @@ async function restart({ client }) {
   let heard;
   await subscriber.subscribe('after', (message) => { heard = message; });
   await server.kill();
+  await until('the client has noticed', () => !client.isReady);
   const queued = client.set('queued', 'while away'); // sent when the connection is back
   await sleep(150);
   await server.start();

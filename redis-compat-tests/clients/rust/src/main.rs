@@ -31,7 +31,8 @@ fn main() -> ExitCode {
     let mut server = Server::new();
     let (mut passed, mut failed) = (0, 0);
     for protocol in ["resp2", "resp3"] {
-        let client = Client::open(format!("redis://127.0.0.1:{}/?protocol={protocol}", server.port)).expect("a valid address");
+        let client =
+            Client::open(format!("redis://127.0.0.1:{}/?protocol={protocol}", server.port)).expect("a valid address");
         for (name, scenario) in SCENARIOS {
             match scenario(&mut server, &client) {
                 Ok(()) => passed += 1,
