@@ -4,4 +4,6 @@
 //! time and randomness come in as arguments, values go out.
 
 pub mod list;
+pub mod stream;
 pub mod value;
+pub mod zset;
