@@ -18,4 +18,4 @@ use command::Command;
 
 /// Every command there is, by file.
 pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];
+    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, list::blocking::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];

@@ -131,11 +131,8 @@ impl Edit<'_> {
         let (config, now, random) = (self.config, self.now, self.random);
         let touches = self.touch == Touch::Yes;
         let keyspace = &mut *self.keyspace;
-        let Some(record) = keyspace.dbs[self.db].table.get_mut(hash, key) else {
-            keyspace.stats.misses.set(keyspace.stats.misses.get() + 1);
-            return Ok(None);
-        };
-        keyspace.stats.hits.set(keyspace.stats.hits.get() + 1);
+        // Hits and misses are counted for reads alone.
+        let Some(record) = keyspace.dbs[self.db].table.get_mut(hash, key) else { return Ok(None) };
         if touches {
             view::refresh(&record, config, now, random);
         }
@@ -192,8 +189,11 @@ impl Edit<'_> {
         }
     }
 
-    /// As `changed`, for a command that changed `count` elements.
+    /// As `changed`, for a command that changed `count` elements. With none, WATCH and notifications hear of it all the same.
     pub fn changed_many(&mut self, key: &[u8], class: Class, event: &'static str, count: usize) {
+        if count == 0 {
+            return self.effects.touched(self.db, key, class, event);
+        }
         self.changed(key, class, event);
         self.effects.count((count as u64).saturating_sub(1));
     }

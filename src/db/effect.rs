@@ -102,6 +102,13 @@ impl Effects {
         }
     }
 
+    /// Somebody may have waited for a change of this key, and none came of it: WATCH breaks, nothing is counted or journaled.
+    pub(super) fn touched(&mut self, db: DbIndex, key: &[u8], class: Class, event: &'static str) {
+        if self.listening {
+            self.list.push(Effect::Changed { db, key: key.into(), class, event });
+        }
+    }
+
     pub(super) fn notice(&mut self, db: DbIndex, key: &[u8], class: Class, event: &'static str) {
         if self.listening {
             self.list.push(Effect::Notice { db, key: key.into(), class, event });

@@ -261,7 +261,7 @@ impl Server {
             Run::Server(handler) => handler(self, id, &mut args, reply),
             Run::Parent(_) => unreachable!("admission resolves subcommands"),
         };
-        let failed = result.is_err();
+        let failed = matches!(result, Err(Stop::Error(_) | Stop::Bytes(_)));
         match result {
             Ok(()) => debug_assert!(
                 self.keyspace.moves() == moves || self.effects.dirty() > 0 || entry.command.subcommands().is_empty(),
@@ -271,6 +271,11 @@ impl Server {
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
         self.propagate(db, request, caller);
+        if let Some(blocked) = &mut self.sessions.get_mut(id).blocked {
+            // It is counted once it has ended.
+            blocked.ticks = ticks().wrapping_sub(begin);
+            return;
+        }
         self.stats.count_call(entry.id, ticks().wrapping_sub(begin), failed);
         if outermost {
             self.note_call(id, entry, request, begin);
@@ -382,7 +387,6 @@ impl Server {
     fn note_call(&mut self, id: SessionId, entry: &'static Entry, request: Request, begin: u64) {
         let elapsed_us = crate::util::clock::ticks_to_us(ticks().wrapping_sub(begin));
         let session = self.sessions.get_mut(id);
-        session.last_command = Some(entry);
         session.commands += 1;
         let threshold = self.config.slowlog_log_slower_than;
         if threshold >= 0 && elapsed_us >= threshold as u64 && !entry.has(Flag::SkipSlowlog) {
