@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod cron;
 pub mod dispatch;
+pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
@@ -45,6 +46,8 @@ pub struct Server {
     pub clock: Clock,
     pub eviction: db::evict::Pool,
     pub outbox: Outbox,
+    /// Follows changed directives outside; `NoHost` until the process puts itself in.
+    pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<Record>,
@@ -95,8 +98,6 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
-    /// These directives changed.
-    ConfigChanged(Vec<String>),
 }
 
 impl Server {
@@ -122,6 +123,7 @@ impl Server {
             clock,
             eviction: db::evict::Pool::default(),
             outbox: Outbox::default(),
+            host: Box::new(host::NoHost),
             pause: admit::Pause::default(),
             garbage: Vec::new(),
             depth: 0,
