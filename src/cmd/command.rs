@@ -29,6 +29,14 @@ pub struct Command {
     pub categories: &'static [Category],
     /// Hints for clients, as `COMMAND INFO` lists them.
     pub tips: &'static [&'static str],
+    pub deprecated: Option<Deprecated>,
+}
+
+/// Since when a command is not to be used any more, and what is to be used instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecated {
+    pub since: &'static str,
+    pub instead: &'static str,
 }
 
 /// What entries leave at its usual value: `Command { name: …, ..COMMAND }`.
@@ -45,6 +53,7 @@ pub const COMMAND: Command = Command {
     summary: "",
     categories: &[],
     tips: &[],
+    deprecated: None,
 };
 
 /// The handler; its type says what it may touch.

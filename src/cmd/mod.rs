@@ -7,6 +7,7 @@
 pub mod args;
 pub mod command;
 pub mod error;
+pub mod expiry;
 pub mod table;
 
 mod keys;
@@ -17,5 +18,12 @@ mod string;
 use command::Command;
 
 /// Every command there is, by file.
-pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];
+pub const GROUPS: &[&[Command]] = &[
+    string::COMMANDS,
+    string::set::COMMANDS,
+    keys::COMMANDS,
+    list::COMMANDS,
+    list::blocking::COMMANDS,
+    server::connection::COMMANDS,
+    server::transaction::COMMANDS,
+];
