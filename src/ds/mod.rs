@@ -4,13 +4,17 @@
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
 
+pub mod ahead;
 pub mod blob;
 pub mod deque;
+pub mod fields;
 pub mod intset;
 pub mod item;
 pub mod keytable;
 pub mod listpack;
+pub mod member;
 pub mod packed_or_box;
 pub mod record;
 pub mod sizeclass;
 mod thin;
+pub mod trio;
