@@ -431,7 +431,7 @@ fn check_replay(config: Config, mut original: Playground) {
     let expected = digest(&mut original);
     let mut copy = Playground::new(config, 11);
     // Nothing lapses while the journal speaks: what lapsed at the time is deleted by the journal itself.
-    let clock = std::mem::replace(&mut copy.server.clock, Clock::default());
+    let clock = std::mem::take(&mut copy.server.clock);
     let id = copy.client("replay");
     copy.send(id, &journal);
     let mut replies = String::new();

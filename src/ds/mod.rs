@@ -4,15 +4,15 @@
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
 
+pub mod ahead;
 pub mod bits;
 pub mod blob;
-pub mod deque;
-pub mod geohash;
-pub mod hyperloglog;
-pub mod ahead;
 pub mod blob;
 pub mod deque;
+pub mod deque;
 pub mod fields;
+pub mod geohash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod item;
 pub mod keytable;

@@ -6,8 +6,8 @@
 mod gathered;
 pub mod hash;
 pub mod list;
-pub mod stream;
 mod sampling;
 pub mod set;
+pub mod stream;
 pub mod value;
 pub mod zset;
