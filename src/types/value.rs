@@ -7,6 +7,7 @@ use crate::ds::blob::Blob;
 use crate::ds::item::Item;
 use crate::ds::record::{self, Family, Payload, Word};
 use crate::types::list::List;
+use crate::types::set::Set;
 
 /// A key with its value.
 pub type Record = record::Record<Values>;
@@ -250,4 +251,6 @@ macro_rules! collections {
 
 collections! {
     3 List List;
+    4 Set Set;
+    5 Hash crate::types::hash::Hash;
 }
