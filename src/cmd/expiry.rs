@@ -22,9 +22,14 @@ pub enum Unit {
 impl Unit {
     /// The unit that an option's name stands for.
     pub fn of_option(name: &[u8]) -> Option<Self> {
-        [("EX", Unit::Seconds), ("PX", Unit::Milliseconds), ("EXAT", Unit::UnixSeconds), ("PXAT", Unit::UnixMilliseconds)]
-            .into_iter()
-            .find_map(|(option, unit)| name.eq_ignore_ascii_case(option.as_bytes()).then_some(unit))
+        [
+            ("EX", Unit::Seconds),
+            ("PX", Unit::Milliseconds),
+            ("EXAT", Unit::UnixSeconds),
+            ("PXAT", Unit::UnixMilliseconds),
+        ]
+        .into_iter()
+        .find_map(|(option, unit)| name.eq_ignore_ascii_case(option.as_bytes()).then_some(unit))
     }
 
     fn is_relative(self) -> bool {

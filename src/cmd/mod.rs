@@ -22,8 +22,11 @@ pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
     string::set::COMMANDS,
     keys::COMMANDS,
+    keys::expire::COMMANDS,
+    keys::object::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     server::connection::COMMANDS,
+    server::databases::COMMANDS,
     server::transaction::COMMANDS,
 ];

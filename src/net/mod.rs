@@ -19,8 +19,8 @@ use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::Config;
+use crate::db::Garbage;
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
-use crate::types::value::Record;
 use crate::util::clock::{monotonic_us, unix_us};
 use connection::{Connection, Read};
 use listener::{Accepted, Listener};
@@ -56,7 +56,7 @@ pub struct Net {
     timer_at_us: u64,
     last_tick_us: u64,
     last_request_us: u64,
-    free_thread: Sender<Vec<Record>>,
+    free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Shutdown>,
     signals: Signals,
 }
@@ -103,8 +103,8 @@ pub fn run(server: Server, listening: impl FnOnce(&Config, Option<u16>) + Send +
     })
 }
 
-fn start_free_thread() -> io::Result<Sender<Vec<Record>>> {
-    let (sender, receiver) = unbounded::<Vec<Record>>();
+fn start_free_thread() -> io::Result<Sender<Vec<Garbage>>> {
+    let (sender, receiver) = unbounded::<Vec<Garbage>>();
     let thread = std::thread::Builder::new().name("lazy-free".into());
     thread.spawn(move || receiver.into_iter().for_each(drop))?;
     Ok(sender)

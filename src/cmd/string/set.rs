@@ -190,7 +190,9 @@ fn set(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     }
     if holds {
         store(edit, key, value, deadline);
-        if options.get || options.condition.is_some_and(Condition::asks_for_value) || matches!(deadline, Deadline::At(_))
+        if options.get
+            || options.condition.is_some_and(Condition::asks_for_value)
+            || matches!(deadline, Deadline::At(_))
         {
             journal_set(edit, key, value, deadline);
         }
