@@ -4,7 +4,7 @@
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, Run, key};
-use crate::cmd::error::{Done, NOT_AN_INTEGER, Stop, error};
+use crate::cmd::error::{Done, NOT_AN_INTEGER, Stop, error, shown};
 use crate::cmd::expiry::{Unit, invalid_expire_time};
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -165,7 +165,7 @@ impl Condition {
                 b"XX" => condition.some = true,
                 b"GT" => condition.later = true,
                 b"LT" => condition.earlier = true,
-                _ => return Err(Stop::Bytes([b"ERR Unsupported option ", name].concat())),
+                _ => return Err(Stop::Bytes([b"ERR Unsupported option ", shown(name)].concat())),
             }
         }
         let Self { none, some, later, earlier } = condition;
