@@ -11,7 +11,9 @@ pub mod table;
 
 mod keys;
 mod list;
+mod scan;
 mod server;
+mod set;
 mod string;
 
 use command::Command;
@@ -22,6 +24,7 @@ pub const GROUPS: &[&[Command]] = &[
     keys::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
+    set::COMMANDS,
     server::connection::COMMANDS,
     server::transaction::COMMANDS,
 ];

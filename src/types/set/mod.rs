@@ -3,7 +3,7 @@
 //! When one becomes another follows Redis's rules to the letter, since clients look at the encoding. Random members are in
 //! `sample.rs`, unions and the like in `combine.rs`. Replies, keys and the rule that no empty one is stored are for others.
 
-mod combine;
+pub mod combine;
 mod sample;
 #[cfg(test)]
 mod tests;
