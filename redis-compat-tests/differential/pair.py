@@ -139,7 +139,7 @@ class Pair:
             log = next(server for server in self.servers if server.name == death.side).log_tail(12)
             self.revive()
             if death.side == "oracle":
-                raise OracleDied from death
+                raise OracleDied(str(death)) from death
             return Mismatch("dead", None, [], str(death), log)
 
     def batch(self, number, steps, first, last, in_transaction, replies):

@@ -48,7 +48,9 @@ def work(job, results):
                 mismatch = pair.run(units)
             except Diverged as end:
                 mismatch = None
-                oracle_deaths += isinstance(end, OracleDied)
+                if isinstance(end, OracleDied):
+                    oracle_deaths += 1
+                    print(f"(seed {seed}, resp {job.resp}: {end})", flush=True)
             if mismatch:
                 report(pair, units, mismatch, seed, signatures, results)
             commands += sum(len(unit) for unit in units)
