@@ -10,6 +10,8 @@ pub mod config;
 pub mod db;
 pub mod ds;
 pub mod journal;
+pub mod net;
+pub mod process;
 pub mod resp;
 pub mod server;
 /// Dialogues in process, for tests.

@@ -17,5 +17,11 @@ mod string;
 use command::Command;
 
 /// Every command there is, by file.
-pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];
+pub const GROUPS: &[&[Command]] = &[
+    string::COMMANDS,
+    keys::COMMANDS,
+    list::COMMANDS,
+    list::blocking::COMMANDS,
+    server::connection::COMMANDS,
+    server::transaction::COMMANDS,
+];

@@ -74,6 +74,12 @@ impl Listpack {
         Encoded::new(text).size()
     }
 
+    /// The bytes that the entry of this number takes.
+    #[inline]
+    pub fn int_entry_size(value: i64) -> usize {
+        Encoded::int(value).size()
+    }
+
     /// The bytes there would be with these texts added; compare with a limit before you push.
     #[inline]
     pub fn size_with<'a>(&self, texts: impl IntoIterator<Item = &'a [u8]>) -> usize {

@@ -5,9 +5,12 @@
 //! a socket or a command.
 
 pub mod ahead;
+pub mod bits;
 pub mod blob;
 pub mod deque;
 pub mod fields;
+pub mod geohash;
+pub mod hyperloglog;
 pub mod intset;
 pub mod item;
 pub mod keytable;
@@ -16,6 +19,8 @@ pub mod listpack;
 pub(crate) mod live;
 pub mod member;
 pub mod packed_or_box;
+pub mod ranked;
+pub mod rax;
 pub mod record;
 pub mod sizeclass;
 mod thin;

@@ -32,7 +32,9 @@ pub struct Pause {
 /// Decides about one command of a client. O(1), and eviction where memory is short.
 #[inline]
 pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, request: Request) -> Admission {
-    let entry = match resolve(found, request) {
+    let entry = resolve(found, request);
+    server.sessions.get_mut(id).last_command = entry.as_ref().ok().copied();
+    let entry = match entry {
         Ok(entry) => entry,
         Err(stop) => return Admission::Refuse(stop, found),
     };

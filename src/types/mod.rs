@@ -8,4 +8,6 @@ pub mod hash;
 pub mod list;
 mod sampling;
 pub mod set;
+pub mod stream;
 pub mod value;
+pub mod zset;

@@ -1,0 +1,111 @@
+//! One client's socket: reads into the shared buffer, keeps what could not be run yet, writes what the session has to say.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::wake::Bell;
+use crate::resp::reply::Output;
+use crate::server::SessionId;
+
+pub enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+pub struct Connection {
+    pub stream: Stream,
+    pub session: SessionId,
+    waker: Waker,
+    /// Input that is not a complete command yet, or may not run yet.
+    pub input: Vec<u8>,
+    /// The other side has sent its last byte.
+    pub ended: bool,
+    pub in_write_list: bool,
+}
+
+/// What a read found.
+pub enum Read {
+    Bytes(usize),
+    /// Nothing now; the waker will ring.
+    Pending,
+    Ended,
+}
+
+/// `writev` takes this many pieces at most in one call.
+const PIECES_MAX: usize = 64;
+
+impl Connection {
+    pub fn new(stream: Stream, session: SessionId, bell: Arc<Bell>) -> Self {
+        Self { stream, session, waker: bell.into(), input: Vec::new(), ended: false, in_write_list: false }
+    }
+
+    /// Reads into `buffer` what is there, up to its length. A short read means that there is no more for now.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Read {
+        let mut context = Context::from_waker(&self.waker);
+        let mut buffer = ReadBuf::new(buffer);
+        let polled = match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(&mut context, &mut buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(&mut context, &mut buffer),
+        };
+        match polled {
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => Read::Bytes(buffer.filled().len()),
+            Poll::Ready(_) => Read::Ended,
+            Poll::Pending => Read::Pending,
+        }
+    }
+
+    /// Reads up to `room` bytes behind the input that is kept already.
+    pub fn read_behind(&mut self, room: usize) -> Read {
+        let kept = self.input.len();
+        let mut input = std::mem::take(&mut self.input);
+        input.resize(kept + room, 0);
+        let read = self.read(&mut input[kept..]);
+        input.truncate(kept + if let Read::Bytes(count) = read { count } else { 0 });
+        self.input = input;
+        read
+    }
+
+    /// Writes as much of `output` as the socket takes. The bytes written; an error ends the connection.
+    pub fn write(&mut self, output: &mut Output) -> io::Result<usize> {
+        let mut written = 0;
+        while !output.is_empty() {
+            let polled = match output.plain() {
+                Some(bytes) => self.poll_write(bytes),
+                None => self.poll_write_pieces(output),
+            };
+            match polled {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => {
+                    written += count;
+                    output.advance(count);
+                }
+                Poll::Ready(Err(error)) => return Err(error),
+                // The socket is full: its waker will ring.
+                Poll::Pending => break,
+            }
+        }
+        Ok(written)
+    }
+
+    fn poll_write(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut context = Context::from_waker(&self.waker);
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(&mut context, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(&mut context, bytes),
+        }
+    }
+
+    fn poll_write_pieces(&mut self, output: &Output) -> Poll<io::Result<usize>> {
+        let pieces: Vec<IoSlice> = output.pieces(PIECES_MAX).into_iter().map(IoSlice::new).collect();
+        let mut context = Context::from_waker(&self.waker);
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(&mut context, &pieces),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(&mut context, &pieces),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Where clients come in: TCP addresses and a Unix socket.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, UnixListener};
+
+use super::connection::Stream;
+use super::wake::Bell;
+use crate::server::session::Peer;
+
+pub struct Listener {
+    kind: Kind,
+    waker: Waker,
+}
+
+enum Kind {
+    Tcp(TcpListener),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A client that has come in.
+pub struct Accepted {
+    pub stream: Stream,
+    pub peer: Peer,
+    /// The address is the machine itself, or a Unix socket.
+    pub is_local: bool,
+}
+
+impl Listener {
+    /// Listens on `host` ("*", "::*", an address or a name).
+    pub fn tcp(host: &str, port: u16, backlog: i32, bell: Arc<Bell>) -> io::Result<Self> {
+        let address = resolve(host, port)?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(backlog)?;
+        let listener = TcpListener::from_std(socket.into())?;
+        Ok(Self { kind: Kind::Tcp(listener), waker: bell.into() })
+    }
+
+    pub fn unix(path: &Path, mode: u32, backlog: i32, bell: Arc<Bell>) -> io::Result<Self> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&socket2::SockAddr::unix(path)?)?;
+        if mode != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        }
+        socket.listen(backlog)?;
+        let listener = UnixListener::from_std(socket.into())?;
+        Ok(Self { kind: Kind::Unix(listener, path.to_owned()), waker: bell.into() })
+    }
+
+    /// The port that is really listened on.
+    pub fn port(&self) -> Option<u16> {
+        match &self.kind {
+            Kind::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Kind::Unix(..) => None,
+        }
+    }
+
+    /// The next client, or `None` where nobody waits.
+    pub fn accept(&mut self, keepalive_s: u64) -> io::Result<Option<Accepted>> {
+        let mut context = Context::from_waker(&self.waker);
+        match &self.kind {
+            Kind::Tcp(listener) => match listener.poll_accept(&mut context) {
+                Poll::Pending => Ok(None),
+                Poll::Ready(Err(error)) => Err(error),
+                Poll::Ready(Ok((stream, address))) => {
+                    stream.set_nodelay(true)?;
+                    if keepalive_s > 0 {
+                        let probe = Duration::from_secs((keepalive_s / 3).max(1));
+                        let keepalive = TcpKeepalive::new()
+                            .with_time(Duration::from_secs(keepalive_s))
+                            .with_interval(probe)
+                            .with_retries(3);
+                        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                    }
+                    let local = stream.local_addr()?;
+                    let peer = Peer {
+                        address: shown(address),
+                        local_address: shown(local),
+                        descriptor: stream.as_raw_fd(),
+                        unix_socket: false,
+                    };
+                    let is_local = address.ip().to_canonical().is_loopback();
+                    Ok(Some(Accepted { stream: Stream::Tcp(stream), peer, is_local }))
+                }
+            },
+            Kind::Unix(listener, path) => match listener.poll_accept(&mut context) {
+                Poll::Pending => Ok(None),
+                Poll::Ready(Err(error)) => Err(error),
+                Poll::Ready(Ok((stream, _))) => {
+                    let address = format!("{}:0", path.display());
+                    let peer = Peer {
+                        address: address.clone(),
+                        local_address: address,
+                        descriptor: stream.as_raw_fd(),
+                        unix_socket: true,
+                    };
+                    Ok(Some(Accepted { stream: Stream::Unix(stream), peer, is_local: true }))
+                }
+            },
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Kind::Unix(_, path) = &self.kind {
+            // The socket's file has no use without its listener; nothing depends on its removal.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    use std::net::ToSocketAddrs;
+    match host {
+        "*" => return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
+        "::*" => return Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)),
+        _ => {}
+    }
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, port));
+    }
+    (host, port).to_socket_addrs()?.next().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+fn shown(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V6(ip) => format!("[{ip}]:{}", address.port()),
+        IpAddr::V4(ip) => format!("{ip}:{}", address.port()),
+    }
+}
