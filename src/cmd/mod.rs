@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod command;
+pub mod container;
 pub mod error;
 pub mod table;
 
@@ -17,5 +18,13 @@ mod string;
 use command::Command;
 
 /// Every command there is, by file.
-pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, list::blocking::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];
+pub const GROUPS: &[&[Command]] = &[
+    string::COMMANDS,
+    keys::COMMANDS,
+    list::COMMANDS,
+    list::blocking::COMMANDS,
+    server::connection::COMMANDS,
+    server::client::COMMANDS,
+    server::pubsub::COMMANDS,
+    server::transaction::COMMANDS,
+];
