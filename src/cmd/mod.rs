@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod command;
+pub mod container;
 pub mod error;
 pub mod table;
 
@@ -26,5 +27,8 @@ pub const GROUPS: &[&[Command]] = &[
     list::blocking::COMMANDS,
     set::COMMANDS,
     server::connection::COMMANDS,
+    server::connection::COMMANDS,
+    server::client::COMMANDS,
+    server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
 ];

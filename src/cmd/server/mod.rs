@@ -1,4 +1,7 @@
 //! Commands that work on the server and on sessions rather than on values.
 
+pub mod client;
+mod client_line;
 pub mod connection;
+pub mod pubsub;
 pub mod transaction;
