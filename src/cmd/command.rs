@@ -264,6 +264,8 @@ pub enum Access {
     Ow,
     /// Removes it.
     Rm,
+    /// Nothing: it is no key.
+    None,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -346,7 +348,8 @@ impl Command {
             Category::Hyperloglog => self.group == Group::Hyperloglog,
             Category::Geo => self.group == Group::Geo,
             Category::Stream => self.group == Group::Stream,
-            Category::Connection => self.group == Group::Connection,
+            // Of a parent only the subcommands are in the category of their group.
+            Category::Connection => self.group == Group::Connection && self.subcommands().is_empty(),
             Category::Transaction => self.group == Group::Transactions,
             Category::Scripting => self.group == Group::Scripting,
         }

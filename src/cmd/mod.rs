@@ -6,13 +6,16 @@
 
 pub mod args;
 pub mod command;
+pub mod container;
 pub mod error;
 pub mod expiry;
 pub mod table;
 
 mod keys;
 mod list;
+mod scan;
 mod server;
+mod set;
 mod string;
 
 use command::Command;
@@ -26,7 +29,11 @@ pub const GROUPS: &[&[Command]] = &[
     keys::object::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
+    set::COMMANDS,
     server::connection::COMMANDS,
     server::databases::COMMANDS,
+    server::connection::COMMANDS,
+    server::client::COMMANDS,
+    server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
 ];

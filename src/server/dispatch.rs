@@ -80,6 +80,7 @@ impl Server {
     pub fn consume(&mut self, id: SessionId, input: &[u8]) -> usize {
         let mut batch = std::mem::take(&mut self.batch);
         let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
+        self.sessions.get_mut(id).input_pending = input.len();
         let used = self.consume_batches(id, input, &mut batch, &mut out);
         self.batch = batch;
         let session = self.sessions.get_mut(id);
@@ -229,7 +230,7 @@ impl Server {
     #[inline]
     fn after_command(&mut self, id: SessionId, start: crate::resp::reply::Mark, out: &mut Output) {
         let session = self.sessions.get_mut(id);
-        if session.reply_mode != ReplyMode::On {
+        if session.reply_mode != ReplyMode::On && session.blocked.is_none() {
             match session.reply_mode {
                 ReplyMode::SkipNext => session.reply_mode = ReplyMode::Skip,
                 ReplyMode::Skip => {
@@ -240,9 +241,8 @@ impl Server {
             }
         }
         if !session.output.is_empty() {
-            // Messages that the session sent to itself go before its reply.
-            let side = std::mem::take(&mut session.output);
-            out.insert(start, side);
+            // Messages that the session sent to itself go behind its reply.
+            out.append(std::mem::take(&mut session.output));
         }
         if self.waiting.has_ready() {
             self.serve_waiting(Some((id, out)));
@@ -251,6 +251,9 @@ impl Server {
 
     /// Runs one command for `caller`: the one way in which any command is ever run.
     pub fn call(&mut self, caller: Caller, id: SessionId, entry: &'static Entry, request: Request, reply: &mut Reply) {
+        if !self.monitors.is_empty() {
+            self.show_to_monitors(caller, id, entry, request);
+        }
         let outermost = self.depth == 0;
         // One reading of the counter ends a command and begins the next.
         let begin = if outermost { self.call_began } else { ticks() };
@@ -281,9 +284,19 @@ impl Server {
         }
         let end = ticks();
         self.stats.count_call(entry.id, end.wrapping_sub(begin), failed);
+        self.sessions.get_mut(id).commands += 1;
         if outermost {
             self.call_began = end;
             self.note_call(id, entry, request, end.wrapping_sub(begin));
+        }
+    }
+
+    /// MONITOR shows what runs, where it is nobody's secret. EXEC shows itself, behind what it runs.
+    #[cold]
+    fn show_to_monitors(&mut self, caller: Caller, id: SessionId, entry: &Entry, request: Request) {
+        let is_shown = matches!(caller, Caller::Client | Caller::Exec);
+        if is_shown && !entry.has(Flag::SkipMonitor) && !entry.has(Flag::Admin) && entry.command.name != "EXEC" {
+            self.feed_monitors(id, request);
         }
     }
 
@@ -381,6 +394,11 @@ impl Server {
         self.depth -= 1;
     }
 
+    /// True inside EXEC and scripts, where nobody can be made to wait.
+    pub fn is_inside_another(&self) -> bool {
+        self.depth > 0
+    }
+
     /// Who would hear of an effect. Asked before every command.
     #[inline]
     fn is_anybody_listening(&self) -> bool {
@@ -391,7 +409,6 @@ impl Server {
     #[inline]
     fn note_call(&mut self, id: SessionId, entry: &'static Entry, request: Request, elapsed: u64) {
         let session = self.sessions.get_mut(id);
-        session.commands += 1;
         let threshold = self.config.slowlog_log_slower_than;
         if threshold >= 0 && elapsed >= us_to_ticks(threshold as u64) && !entry.has(Flag::SkipSlowlog) {
             let elapsed_us = ticks_to_us(elapsed);

@@ -7,9 +7,9 @@ use crate::resp::request::Request;
 use crate::util::args::quote;
 
 impl Server {
-    /// Shows a command that is about to run (or to be queued) to all monitors.
+    /// Shows a command that is about to run to all monitors.
     #[cold]
-    pub(super) fn feed_monitors(&mut self, id: SessionId, request: Request) {
+    pub fn feed_monitors(&mut self, id: SessionId, request: Request) {
         let session = self.sessions.get(id);
         let address = if session.peer.unix_socket {
             format!("unix:{}", session.peer.local_address)
