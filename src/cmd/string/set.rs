@@ -377,7 +377,7 @@ fn msetex(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
 fn delex(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    if args.len() != 0 && args.len() != 2 {
+    if !args.is_empty() && args.len() != 2 {
         return Err(error("ERR wrong number of arguments for 'delex' command"));
     }
     let test = args.try_next().zip(args.try_next());
