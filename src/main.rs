@@ -41,7 +41,8 @@ fn serve(source: &Source) -> ExitCode {
         tracing::info!("{notice}");
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
-    let server = Server::new(loaded.config, process::random_seed(), clock);
+    let mut server = Server::new(loaded.config, process::random_seed(), clock);
+    server.host = Box::new(process::Process);
     match runnel::net::run(server, process::say_hello) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,7 +7,10 @@
 pub mod args;
 pub mod command;
 pub mod error;
+pub mod help;
+pub mod keyspec;
 pub mod table;
+pub mod usage;
 
 mod keys;
 mod list;
@@ -18,4 +21,6 @@ use command::Command;
 
 /// Every command there is, by file.
 pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];
+    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS,
+    server::introspect::COMMANDS, server::config::COMMANDS, server::info::COMMANDS, server::slowlog::COMMANDS, server::latency::COMMANDS,
+    server::memory::COMMANDS, server::instance::COMMANDS, server::debug::COMMANDS];

@@ -191,6 +191,7 @@ impl Net {
         self.ready_list.set_task(context.waker());
         let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
         self.server.set_clock(clock);
+        self.server.stats.turns += 1;
 
         let mut ready = std::mem::take(&mut self.ready);
         self.ready_list.take(&mut ready);
@@ -368,6 +369,7 @@ impl Net {
         }
         if !self.server.garbage.is_empty() {
             // A thread that is gone only means that the values are freed here.
+            self.server.stats.freed_later += self.server.garbage.len() as u64;
             let _ = self.free_thread.send(std::mem::take(&mut self.server.garbage));
         }
     }
@@ -391,6 +393,7 @@ impl Net {
             Ok(written) => {
                 session.output_bytes += written as u64;
                 self.server.stats.output_bytes += written as u64;
+                self.server.stats.writes += 1;
                 let done = session.output.is_empty();
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
@@ -441,6 +444,7 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
     };
     let Read::Bytes(count) = read else { return read };
     server.stats.input_bytes += count as u64;
+    server.stats.reads += 1;
     server.sessions.get_mut(id).input_bytes += count as u64;
     if kept == 0 {
         let used = server.consume(id, &buffer[..count]);

@@ -258,7 +258,7 @@ impl Server {
         let result = match entry.command.run {
             Run::Read(handler) => handler(&self.session_view(id, caller), &mut args, reply),
             Run::Write(handler) => handler(&mut self.session_edit(id, caller), &mut args, reply),
-            Run::Server(handler) => handler(self, id, &mut args, reply),
+            Run::Server(handler) | Run::ParentAndServer(_, handler) => handler(self, id, &mut args, reply),
             Run::Parent(_) => unreachable!("admission resolves subcommands"),
         };
         let failed = result.is_err();
@@ -271,9 +271,17 @@ impl Server {
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
         self.propagate(db, request, caller);
-        self.stats.count_call(entry.id, ticks().wrapping_sub(begin), failed);
+        if !self.monitors.is_empty() {
+            self.feed_monitors(caller, id, entry, request);
+        }
+        self.stats.count_call(entry.id, ticks().wrapping_sub(begin), failed, self.config.latency_tracking);
         if outermost {
-            self.note_call(id, entry, request, begin);
+            let session = self.sessions.get_mut(id);
+            session.last_command = Some(entry);
+            session.commands += 1;
+        }
+        if outermost || caller == Caller::Exec {
+            self.note_time(id, entry, request, begin);
         }
     }
 
@@ -377,24 +385,27 @@ impl Server {
         !self.watches.is_empty() || !self.waiting.is_empty() || self.notifies()
     }
 
-    /// Bookkeeping after a client's command: what SLOWLOG, latency events and CLIENT LIST show.
+    /// What a client's command took, for SLOWLOG and the latency events.
     #[inline]
-    fn note_call(&mut self, id: SessionId, entry: &'static Entry, request: Request, begin: u64) {
+    fn note_time(&mut self, id: SessionId, entry: &'static Entry, request: Request, begin: u64) {
         let elapsed_us = crate::util::clock::ticks_to_us(ticks().wrapping_sub(begin));
-        let session = self.sessions.get_mut(id);
-        session.last_command = Some(entry);
-        session.commands += 1;
+        let session = self.sessions.get(id);
         let threshold = self.config.slowlog_log_slower_than;
         if threshold >= 0 && elapsed_us >= threshold as u64 && !entry.has(Flag::SkipSlowlog) {
             let when_s = self.clock.unix_us / 1_000_000;
             let limit = usize::try_from(self.config.slowlog_max_len).unwrap_or(0);
-            self.stats.slowlog.add(when_s, elapsed_us, request, session, limit);
+            self.stats.slowlog.add(when_s, elapsed_us, entry, request, session, limit);
         }
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && elapsed_us / 1000 >= threshold as u64 {
             let event = if entry.has(Flag::Fast) { "fast-command" } else { "command" };
             self.stats.latency.add(event, self.clock.unix_us / 1_000_000, elapsed_us / 1000);
         }
+    }
+
+    /// True while a command runs other commands: EXEC, scripts.
+    pub fn is_inside_a_command(&self) -> bool {
+        self.depth > 0
     }
 
     /// Gives a database index its bounds check: SELECT, MOVE, COPY, SWAPDB.

@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod cron;
 pub mod dispatch;
+pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
@@ -53,7 +54,13 @@ pub struct Server {
     batch: dispatch::Batch,
     /// Identifies this process to clients and replicas: 40 hexadecimal digits.
     pub run_id: String,
+    /// Identifies the history of changes to replicas: 40 hexadecimal digits.
+    pub replication_id: String,
     pub started_ms: u64,
+    /// Memory in use before there was any data or client.
+    pub memory_at_start: u64,
+    /// The process around.
+    pub host: Box<dyn host::Host>,
 }
 
 /// The time, as the process around told it last: the same for everything within one turn.
@@ -104,7 +111,7 @@ impl Server {
     pub fn new(config: Config, seed: u64, clock: Clock) -> Self {
         let mut random = Random::new(seed);
         let hash_seed: &'static Seed = Box::leak(Box::new(Seed::new([random.next_u64(), random.next_u64()])));
-        let run_id = (0..3).map(|_| format!("{:016x}", random.next_u64())).collect::<String>()[..40].to_owned();
+        let (run_id, replication_id) = (hex_id(&mut random), hex_id(&mut random));
         let databases = usize::try_from(config.databases).unwrap_or(16);
         Self {
             keyspace: Keyspace::new(databases, hash_seed),
@@ -127,9 +134,17 @@ impl Server {
             depth: 0,
             batch: dispatch::Batch::default(),
             run_id,
+            replication_id,
             started_ms: clock.unix_ms(),
+            memory_at_start: crate::util::memory::used(),
+            host: Box::new(host::Nowhere),
             config,
         }
+    }
+
+    /// The history of changes goes by another name from here on (DEBUG CHANGE-REPL-ID).
+    pub fn change_replication_id(&mut self) {
+        self.replication_id = hex_id(self.random.get_mut());
     }
 
     /// A client has come in. It may do anything at once where no password is asked for.
@@ -178,4 +193,10 @@ impl Server {
             &mut self.garbage,
         )
     }
+}
+
+/// 40 hexadecimal digits.
+fn hex_id(random: &mut Random) -> String {
+    let digits: String = (0..3).map(|_| format!("{:016x}", random.next_u64())).collect();
+    digits[..40].to_owned()
 }

@@ -1,4 +1,12 @@
 //! Commands that work on the server and on sessions rather than on values.
 
+pub mod config;
 pub mod connection;
+pub mod debug;
+pub mod info;
+pub mod introspect;
+pub mod latency;
+pub mod memory;
+pub mod instance;
+pub mod slowlog;
 pub mod transaction;
