@@ -41,8 +41,7 @@ fn serve(source: &Source) -> ExitCode {
         tracing::info!("{notice}");
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
-    let mut server = Server::new(loaded.config, process::random_seed(), clock);
-    server.host = Box::new(process::Process);
+    let server = Server::new(loaded.config, process::random_seed(), clock);
     match runnel::net::run(server, process::say_hello) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {

@@ -5,6 +5,7 @@
 use super::error::{Done, NOT_A_FLOAT, NOT_AN_INTEGER, SYNTAX, Stop, error};
 use crate::resp::request::Request;
 use crate::util::float::parse_f64;
+use crate::util::long_double::LongDouble;
 use crate::util::number::parse_i64;
 
 #[derive(Clone)]
@@ -106,6 +107,19 @@ impl<'a> Args<'a> {
 
     pub fn float(&mut self) -> Result<f64, Stop> {
         parse_f64(self.next()?).ok_or(NOT_A_FLOAT)
+    }
+
+    /// How long a blocking command waits: seconds, as the moment (Unix milliseconds) when they are over; `None` for ever.
+    pub fn deadline(&mut self, now: u64) -> Result<Option<u64>, Stop> {
+        let seconds = LongDouble::parse(self.next()?).ok_or(error("ERR timeout is not a float or out of range"))?;
+        match seconds.times_rounded_up(1000) {
+            ..0 => Err(error("ERR timeout is negative")),
+            0 => Ok(None),
+            ms => match now.checked_add_signed(ms).filter(|deadline| i64::try_from(*deadline).is_ok()) {
+                Some(deadline) => Ok(Some(deadline)),
+                None => Err(error("ERR timeout is out of range")),
+            },
+        }
     }
 
     /// The end of the arguments; a syntax error where something is left.

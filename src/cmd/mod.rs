@@ -20,7 +20,19 @@ mod string;
 use command::Command;
 
 /// Every command there is, by file.
-pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS,
-    server::introspect::COMMANDS, server::config::COMMANDS, server::info::COMMANDS, server::slowlog::COMMANDS, server::latency::COMMANDS,
-    server::memory::COMMANDS, server::instance::COMMANDS, server::debug::COMMANDS];
+pub const GROUPS: &[&[Command]] = &[
+    string::COMMANDS,
+    keys::COMMANDS,
+    list::COMMANDS,
+    list::blocking::COMMANDS,
+    server::connection::COMMANDS,
+    server::transaction::COMMANDS,
+    server::introspect::COMMANDS,
+    server::config::COMMANDS,
+    server::info::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::instance::COMMANDS,
+    server::debug::COMMANDS,
+];

@@ -20,6 +20,8 @@ pub enum Class {
     Evicted,
     New,
     Miss,
+    Overwritten,
+    TypeChanged,
 }
 
 /// One thing that happened to a key, or to a database.
@@ -102,6 +104,13 @@ impl Effects {
         }
     }
 
+    /// Somebody may have waited for a change of this key, and none came of it: WATCH breaks, nothing is counted or journaled.
+    pub(super) fn touched(&mut self, db: DbIndex, key: &[u8], class: Class, event: &'static str) {
+        if self.listening {
+            self.list.push(Effect::Changed { db, key: key.into(), class, event });
+        }
+    }
+
     pub(super) fn notice(&mut self, db: DbIndex, key: &[u8], class: Class, event: &'static str) {
         if self.listening {
             self.list.push(Effect::Notice { db, key: key.into(), class, event });
@@ -168,6 +177,11 @@ impl Effects {
 
     pub fn is_journaling(&self) -> bool {
         self.journaling
+    }
+
+    #[inline]
+    pub(super) fn is_listening(&self) -> bool {
+        self.listening
     }
 
     /// Takes the effects for propagation: the list, the requests that go into the journal first, and the command's own entry.

@@ -32,7 +32,9 @@ pub struct Pause {
 /// Decides about one command of a client. O(1), and eviction where memory is short.
 #[inline]
 pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, request: Request) -> Admission {
-    let entry = match resolve(found, request) {
+    let entry = resolve(found, request);
+    server.sessions.get_mut(id).last_command = entry.as_ref().ok().copied();
+    let entry = match entry {
         Ok(entry) => entry,
         Err(stop) => return Admission::Refuse(stop, found),
     };
@@ -49,7 +51,7 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     if let Some(stop) = refusal(server, id, entry) {
         return Admission::Refuse(stop, Some(entry));
     }
-    if session.transaction.is_some() && !is_run_inside_multi(entry) {
+    if server.sessions.get(id).transaction.is_some() && !is_run_inside_multi(entry) {
         return Admission::Queue(entry);
     }
     if server.pause.until_ms > 0 && holds_back(server, id, entry) {

@@ -73,6 +73,7 @@ impl Server {
         }
         self.stats.expiry_us += ticks_to_us(ticks().wrapping_sub(begin));
         if self.waiting.has_ready() {
+            self.call_began = ticks();
             self.serve_waiting(None);
         }
     }

@@ -46,11 +46,15 @@ pub struct Server {
     pub clock: Clock,
     pub eviction: db::evict::Pool,
     pub outbox: Outbox,
+    /// Follows changed directives outside; `Nowhere` until the process puts itself in.
+    pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<Record>,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
+    /// When the command now running began, in ticks.
+    call_began: u64,
     batch: dispatch::Batch,
     /// Identifies this process to clients and replicas: 40 hexadecimal digits.
     pub run_id: String,
@@ -59,8 +63,6 @@ pub struct Server {
     pub started_ms: u64,
     /// Memory in use before there was any data or client.
     pub memory_at_start: u64,
-    /// The process around.
-    pub host: Box<dyn host::Host>,
 }
 
 /// The time, as the process around told it last: the same for everything within one turn.
@@ -102,8 +104,6 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
-    /// These directives changed.
-    ConfigChanged(Vec<String>),
 }
 
 impl Server {
@@ -129,15 +129,16 @@ impl Server {
             clock,
             eviction: db::evict::Pool::default(),
             outbox: Outbox::default(),
+            host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
             garbage: Vec::new(),
             depth: 0,
+            call_began: 0,
             batch: dispatch::Batch::default(),
             run_id,
             replication_id,
             started_ms: clock.unix_ms(),
             memory_at_start: crate::util::memory::used(),
-            host: Box::new(host::Nowhere),
             config,
         }
     }

@@ -15,7 +15,14 @@ use crate::util::args::quote;
 impl Server {
     /// Shows a command that has just run to all monitors.
     #[cold]
-    pub(super) fn feed_monitors(&mut self, caller: Caller, id: SessionId, entry: &Entry, request: Request) {
+    pub(super) fn feed_monitors(
+        &mut self,
+        caller: Caller,
+        id: SessionId,
+        entry: &Entry,
+        request: Request,
+        reply: &mut Reply,
+    ) {
         // A client that waited had its command shown when it began to wait.
         let shown_before = matches!(caller, Caller::Resumed | Caller::Replay);
         if shown_before || entry.has(Flag::SkipMonitor) || entry.has(Flag::Admin) {
@@ -35,6 +42,11 @@ impl Server {
         }
         let line = String::from_utf8_lossy(&line).into_owned();
         for monitor in self.monitors.clone() {
+            if monitor == id && !self.is_inside_a_command() {
+                // What a monitor runs itself is shown behind the reply to it.
+                reply.simple(&line);
+                continue;
+            }
             let session = self.sessions.get_mut(monitor);
             let protocol = session.protocol;
             Reply::new(&mut session.output, protocol).simple(&line);

@@ -26,6 +26,8 @@ pub struct Blocked {
     pub wants: Kind,
     pub deadline_ms: Option<u64>,
     pub on_timeout: TimeoutReply,
+    /// What running it has taken so far.
+    pub ticks: u64,
     /// Place in every queue: lower came first.
     ticket: u64,
 }
@@ -138,6 +140,7 @@ impl Server {
             wants: wait.wants,
             deadline_ms: wait.deadline,
             on_timeout: wait.on_timeout,
+            ticks: 0,
             ticket: 0,
         });
         self.waiting.add(id, &mut blocked);
@@ -214,7 +217,10 @@ impl Server {
         let protocol = session.protocol;
         let mut out = std::mem::take(&mut session.output);
         let start = out.mark();
+        let errors = self.stats.error_replies;
         how(&blocked, &mut Reply::new(&mut out, protocol));
+        let failed = self.stats.error_replies > errors;
+        self.stats.count_call(blocked.entry.id, blocked.ticks, failed, self.config.latency_tracking);
         self.ended_wait(id, start, &mut out);
         self.sessions.get_mut(id).output = out;
         self.flush_later(id);

@@ -70,6 +70,12 @@ impl LongDouble {
         self.0.is_finite()
     }
 
+    /// This many times the number, rounded up to a whole one; what an `i64` cannot hold becomes its nearest end.
+    pub fn times_rounded_up(self, factor: u32) -> i64 {
+        let product = (self.0 * X87DoubleExtended::from_u128(u128::from(factor)).value).value;
+        product.to_i128_r(64, Round::TowardPositive, &mut false).value as i64
+    }
+
     /// The sum rounded half to even, where it is finite.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let sum = (self.0 + other.0).value;

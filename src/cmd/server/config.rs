@@ -10,7 +10,7 @@ use crate::cmd::help::help;
 use crate::config::{self, Changed, SetError};
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
-use crate::server::{HostRequest, Server, SessionId};
+use crate::server::{Server, SessionId};
 
 use Flag::{Admin, Loading, Noscript, Stale};
 
@@ -139,9 +139,6 @@ fn is_secret(request: Request, index: usize) -> bool {
 impl Server {
     /// Does what changed directives ask for beyond being read.
     fn follow(&mut self, changed: &[Changed]) {
-        if changed.is_empty() {
-            return;
-        }
         let is_changed = |name| changed.iter().any(|change| change.name == name);
         if is_changed("maxmemory") && self.config.maxmemory > 0 && !self.make_room() {
             tracing::warn!(
@@ -152,8 +149,6 @@ impl Server {
         if is_changed("slowlog-max-len") {
             self.stats.slowlog.entries.truncate(usize::try_from(self.config.slowlog_max_len).unwrap_or(0));
         }
-        let names = changed.iter().map(|change| change.name.to_owned()).collect();
-        self.outbox.requests.push(HostRequest::ConfigChanged(names));
     }
 }
 
@@ -198,10 +193,9 @@ mod tests {
     use std::path::Path;
     use std::sync::{Arc, Mutex};
 
-    use crate::config::{Changed, Config, SetError};
-    use crate::server::HostRequest;
+    use crate::config::{Changed, Config, Permit, SetError};
     use crate::server::host::{Facts, Host};
-    use crate::testing::{Playground, check, check_configured};
+    use crate::testing::{Playground, check};
 
     #[test]
     fn get_and_set() {
@@ -244,10 +238,11 @@ mod tests {
 
     #[test]
     fn protected_directives_where_they_are_allowed() {
-        check_configured(
-            &[("enable-protected-configs", "local")],
-            "> CONFIG SET dbfilename other.rdb\nOK\n> CONFIG GET dbfilename\n1) \"dbfilename\"\n2) \"other.rdb\"",
-        );
+        let mut config = Config::default();
+        config.enable_protected_configs = Permit::Local;
+        let mut playground = Playground::new(config, 1);
+        assert_eq!(run(&mut playground, &["CONFIG", "SET", "dbfilename", "other.rdb"]), "+OK\r\n");
+        assert_eq!(&playground.server.config.dbfilename[..], b"other.rdb");
     }
 
     #[test]
@@ -329,8 +324,7 @@ mod tests {
             "-ERR CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs.\r\n"
         );
         assert_eq!(playground.server.config.hz, 10);
-        assert!(playground.server.outbox.requests.is_empty());
         assert_eq!(run(&mut playground, &["CONFIG", "SET", "port", "8"]), "+OK\r\n");
-        assert_eq!(playground.server.outbox.requests, [HostRequest::ConfigChanged(vec!["port".into()])]);
+        assert_eq!(playground.server.config.port, 8);
     }
 }

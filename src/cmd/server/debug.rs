@@ -190,13 +190,6 @@ fn record<'a>(server: &'a Server, id: SessionId, key: &[u8]) -> Result<RecordRef
     server.view(id).peek(key).ok_or(NO_SUCH_KEY)
 }
 
-fn encoding(record: RecordRef<'_>) -> &'static str {
-    match value::value(record) {
-        ValueRef::String(string) => string.encoding(),
-        ValueRef::Collection(collection) => collection.encoding(),
-    }
-}
-
 fn object(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let record = record(server, id, args.next()?)?;
     let (now, idle_s) = (server.now_ms() / 1000, evict::idle_ms(&record, server.now_ms()) / 1000);
@@ -204,7 +197,7 @@ fn object(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply
     let lru = now.saturating_sub(idle_s) & 0xff_ffff;
     reply.simple(&format!(
         "Value at:{address:p} refcount:1 encoding:{} lru:{lru} lru_seconds_idle:{idle_s}",
-        encoding(record)
+        value::encoding(&record)
     ));
     Ok(())
 }
