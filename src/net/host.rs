@@ -42,7 +42,8 @@ impl NetHost {
     }
 
     fn move_listeners(&self, new: &Config) -> Result<(), SetError> {
-        if self.config.port == new.port && self.config.bind == new.bind {
+        let old = &self.config;
+        if old.port == new.port && old.tls_port == new.tls_port && old.bind == new.bind {
             return Ok(());
         }
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner).move_to(&self.config, new)

@@ -23,6 +23,9 @@ impl Listeners {
     /// Opens what the configuration names. The error is a sentence for the log, and the end.
     pub fn open(config: &Config, bell: Arc<Bell>) -> io::Result<Self> {
         let mut listeners = Self { tcp: Vec::new(), unix: None, port: config.port, bell };
+        if config.tls_port != 0 {
+            return Err(io::Error::other(format!("Failed listening on port {} (tls): this build has no TLS.", config.tls_port)));
+        }
         if config.port != 0 || !config.port_file.is_empty() {
             listeners.open_tcp(config).map_err(|Failed| {
                 io::Error::other(format!("Failed listening on port {} (tcp), aborting.", config.port))
@@ -41,6 +44,9 @@ impl Listeners {
 
     /// Goes to other addresses or to another port; back to the old ones where that fails. The clients that are in stay.
     pub fn move_to(&mut self, old: &Config, new: &Config) -> Result<(), SetError> {
+        if new.tls_port != 0 {
+            return Err(SetError::refused(b"tls-port", "this build has no TLS"));
+        }
         let before = self.port;
         // The old ones must go first: `*` and an address of it cannot be listened on at the same time.
         self.tcp.clear();
