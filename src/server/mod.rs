@@ -63,6 +63,8 @@ pub struct Server {
     pub started_ms: u64,
     /// Memory in use before there was any data or client.
     pub memory_at_start: u64,
+    /// The process around.
+    pub host: Box<dyn host::Host>,
 }
 
 /// The time, as the process around told it last: the same for everything within one turn.
@@ -104,6 +106,8 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
+    /// These directives changed.
+    ConfigChanged(Vec<String>),
 }
 
 impl Server {
@@ -139,6 +143,7 @@ impl Server {
             replication_id,
             started_ms: clock.unix_ms(),
             memory_at_start: crate::util::memory::used(),
+            host: Box::new(host::Nowhere),
             config,
         }
     }
