@@ -20,5 +20,7 @@ pub fn help(reply: &mut Reply, command: &str, subcommands: &[(&str, &[&str])]) -
 /// The error of a command that finds its own subcommands, for one it does not know or that has another number of arguments.
 pub fn unknown_subcommand(command: &str, name: &[u8]) -> super::error::Stop {
     let shown = String::from_utf8_lossy(&name[..name.len().min(128)]);
-    super::error::error_with(format!("ERR unknown subcommand or wrong number of arguments for '{shown}'. Try {command} HELP."))
+    super::error::error_with(format!(
+        "ERR unknown subcommand or wrong number of arguments for '{shown}'. Try {command} HELP."
+    ))
 }

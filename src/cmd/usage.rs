@@ -175,9 +175,15 @@ impl Reader {
             match &nodes[end] {
                 Node::Word(word) if is_token(word) => break,
                 Node::Word(_) => end += 1,
-                Node::Group { optional: true, .. } if repetition_of(&nodes[end]).is_some_and(|repeated| {
-                    end >= repeated.len() && end - repeated.len() > at && *repeated == nodes[end - repeated.len()..end]
-                }) => end += 1,
+                Node::Group { optional: true, .. }
+                    if repetition_of(&nodes[end]).is_some_and(|repeated| {
+                        end >= repeated.len()
+                            && end - repeated.len() > at
+                            && *repeated == nodes[end - repeated.len()..end]
+                    }) =>
+                {
+                    end += 1
+                }
                 Node::Group { optional: false, .. } if end == at + 1 => end += 1,
                 Node::Group { .. } => break,
             }
@@ -307,10 +313,50 @@ fn without_inner_repetition(alternatives: &[Vec<Node>]) -> Option<Vec<Vec<Node>>
 const KEYS: &[&str] =
     &["key", "newkey", "destination", "source", "sourcekey", "destkey", "key1", "key2", "src", "dst", "storekey"];
 const INTEGERS: &[&str] = &[
-    "bit", "bits", "client-id", "cluster-bus-port", "config-epoch", "count", "cursor", "db", "decrement", "destination-db",
-    "end", "end-slot", "entries-added", "entries-read", "frequency", "increment", "index", "index1", "index2", "len", "limit",
-    "maxage", "milliseconds", "min-match-len", "ms", "num-matches", "numfields", "numids", "numkeys", "numlocal", "numreplicas",
-    "offset", "port", "protover", "rank", "seconds", "slot", "start", "start-slot", "stop", "timeout", "ttl", "version", "weight",
+    "bit",
+    "bits",
+    "client-id",
+    "cluster-bus-port",
+    "config-epoch",
+    "count",
+    "cursor",
+    "db",
+    "decrement",
+    "destination-db",
+    "end",
+    "end-slot",
+    "entries-added",
+    "entries-read",
+    "frequency",
+    "increment",
+    "index",
+    "index1",
+    "index2",
+    "len",
+    "limit",
+    "maxage",
+    "milliseconds",
+    "min-match-len",
+    "ms",
+    "num-matches",
+    "numfields",
+    "numids",
+    "numkeys",
+    "numlocal",
+    "numreplicas",
+    "offset",
+    "port",
+    "protover",
+    "rank",
+    "seconds",
+    "slot",
+    "start",
+    "start-slot",
+    "stop",
+    "timeout",
+    "ttl",
+    "version",
+    "weight",
 ];
 const DOUBLES: &[&str] = &["height", "latitude", "longitude", "max", "min", "radius", "score", "width"];
 

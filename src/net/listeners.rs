@@ -24,7 +24,10 @@ impl Listeners {
     pub fn open(config: &Config, bell: Arc<Bell>) -> io::Result<Self> {
         let mut listeners = Self { tcp: Vec::new(), unix: None, port: config.port, bell };
         if config.tls_port != 0 {
-            return Err(io::Error::other(format!("Failed listening on port {} (tls): this build has no TLS.", config.tls_port)));
+            return Err(io::Error::other(format!(
+                "Failed listening on port {} (tls): this build has no TLS.",
+                config.tls_port
+            )));
         }
         if config.port != 0 || !config.port_file.is_empty() {
             listeners.open_tcp(config).map_err(|Failed| {

@@ -63,8 +63,6 @@ pub struct Server {
     pub started_ms: u64,
     /// Memory in use before there was any data or client.
     pub memory_at_start: u64,
-    /// The process around.
-    pub host: Box<dyn host::Host>,
 }
 
 /// The time, as the process around told it last: the same for everything within one turn.
@@ -143,7 +141,6 @@ impl Server {
             replication_id,
             started_ms: clock.unix_ms(),
             memory_at_start: crate::util::memory::used(),
-            host: Box::new(host::Nowhere),
             config,
         }
     }

@@ -19,7 +19,10 @@ fn without_a_configuration_it_serves_this_machine_only_and_says_so_in_three_line
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.len(), 3, "{log}");
     assert!(lines[0].contains(" * Persistence: "), "{log}");
-    assert!(lines[1].contains(&format!(" * Working folder: {}", server.folder.text(""). trim_end_matches('/'))), "{log}");
+    assert!(
+        lines[1].contains(&format!(" * Working folder: {}", server.folder.text("").trim_end_matches('/'))),
+        "{log}"
+    );
     assert!(lines[2].contains(&format!(" * Ready to accept connections tcp on 127.0.0.1:{}", server.port)), "{log}");
     let head: Vec<&str> = lines[0].split(' ').collect();
     assert_eq!(head[0], format!("{}:M", server.pid()));
@@ -64,7 +67,10 @@ fn a_line_that_cannot_be_ends_the_start_with_its_place() {
     assert_eq!(text(&output.stderr), expected);
     for (arguments, complaint) in [
         (&["--no-such-thing", "1"][..], "Bad directive or wrong number of arguments"),
-        (&["/no/such/file.conf"], "Fatal error, can't open config file '/no/such/file.conf': No such file or directory"),
+        (
+            &["/no/such/file.conf"],
+            "Fatal error, can't open config file '/no/such/file.conf': No such file or directory",
+        ),
         (&["--dir", "/no/such/folder"], "No such file or directory"),
         (&["--logfile", "/no/such/folder/log"], "Can't open the log file: No such file or directory"),
         (&["--check-rdb", "dump.rdb"], "dump.rdb was not checked"),
@@ -132,7 +138,11 @@ fn sigterm_and_sigint_end_it_and_it_tidies_up() {
             "Removing the unix socket file.",
             "runnel is now ready to exit, bye bye...",
         ];
-        assert_eq!(told.iter().map(|text| text.trim_start_matches(['*', '#', ' '])).collect::<Vec<_>>(), expected, "{log}");
+        assert_eq!(
+            told.iter().map(|text| text.trim_start_matches(['*', '#', ' '])).collect::<Vec<_>>(),
+            expected,
+            "{log}"
+        );
     }
 }
 
@@ -159,7 +169,8 @@ fn in_the_background_it_has_a_session_of_its_own_and_a_pid_file() {
     let folder = Folder::new();
     let files = ["pid", "port", "log"].map(|name| folder.text(name));
     let [pid_file, port_file, log] = &files;
-    let options = ["--daemonize", "yes", "--pidfile", pid_file, "--port", "0", "--port-file", port_file, "--logfile", log];
+    let options =
+        ["--daemonize", "yes", "--pidfile", pid_file, "--port", "0", "--port-file", port_file, "--logfile", log];
     assert!(run(&folder, &options).status.success(), "the program that was started ends at once");
     let number = |path: &str| wait_for(path, || fs::read_to_string(path).ok()?.trim().parse::<i32>().ok());
     let daemon = Daemon(number(pid_file));
@@ -213,7 +224,10 @@ fn logs_can_be_json() {
     let server = start(&["--log-format", "json"]);
     for line in server.log().lines() {
         assert!(line.starts_with("{\"time\":\"20") && line.ends_with("\"}"), "{line}");
-        assert!(line.contains(&format!("\"pid\":{},\"role\":\"M\",\"level\":\"notice\",\"message\":\"", server.pid())), "{line}");
+        assert!(
+            line.contains(&format!("\"pid\":{},\"role\":\"M\",\"level\":\"notice\",\"message\":\"", server.pid())),
+            "{line}"
+        );
     }
 }
 
@@ -226,7 +240,10 @@ fn it_must_listen_somewhere() {
         (&["--port", "0"][..], "# Configured to not listen anywhere, exiting."),
         (&["--port", &port], "bind: Address already in use"),
         (&["--port", &port], "# Failed listening on port"),
-        (&["--port", "0", "--unixsocket", "/no/such/folder/socket"], "# Failed opening Unix socket: No such file or directory"),
+        (
+            &["--port", "0", "--unixsocket", "/no/such/folder/socket"],
+            "# Failed opening Unix socket: No such file or directory",
+        ),
         (&["--port", "0", "--tls-port", "7001"], "TLS"),
     ] {
         let output = run(&folder, arguments);
@@ -247,8 +264,7 @@ fn it_listens_on_every_address_that_is_there() {
 fn a_unix_socket_has_its_permissions() {
     let folder = Folder::new();
     let socket = folder.path("socket");
-    let server =
-        start_in(folder, &["--unixsocket", &socket.display().to_string(), "--unixsocketperm", "700"], |_| {});
+    let server = start_in(folder, &["--unixsocket", &socket.display().to_string(), "--unixsocketperm", "700"], |_| {});
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(Client::unix(&socket).command(&["ECHO", "hi"]), "hi");
     drop(server);
@@ -326,7 +342,8 @@ fn is_privileged() -> bool {
 #[test]
 fn the_process_title_says_where_it_listens() {
     let server = start(&["--set-proc-title", "yes", "--proc-title-template", "queue {port} {config-file}x"]);
-    let title = || text(&fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap()).trim_end_matches('\0').to_owned();
+    let title =
+        || text(&fs::read(format!("/proc/{}/cmdline", server.pid())).unwrap()).trim_end_matches('\0').to_owned();
     assert_eq!(title(), format!("queue {} x", server.port));
     // What stood behind the arguments still works.
     assert!(fs::read(format!("/proc/{}/environ", server.pid())).is_ok());
@@ -380,7 +397,9 @@ fn too_many_connections_for_the_kernel_wait_and_do_not_spin() {
     // SAFETY: the limit is live, and nothing is asked for in return.
     assert_eq!(unsafe { libc::prlimit(server.pid(), libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) }, 0);
     let flooded = std::iter::repeat_with(|| server.connect()).take(10).collect::<Vec<_>>();
-    wait_for("the complaint", || server.log().contains("# Accepting client connection: Too many open files").then_some(()));
+    wait_for("the complaint", || {
+        server.log().contains("# Accepting client connection: Too many open files").then_some(())
+    });
     let before = processor_time(server.pid());
     std::thread::sleep(Duration::from_millis(500));
     let used = processor_time(server.pid()) - before;

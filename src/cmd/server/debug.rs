@@ -70,9 +70,9 @@ fn debug(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply)
         ));
     }
     let name = args.next()?;
-    let found = SUBCOMMANDS.iter().find(|row| {
-        row.name.as_bytes().eq_ignore_ascii_case(name) && (row.least..=row.most).contains(&args.len())
-    });
+    let found = SUBCOMMANDS
+        .iter()
+        .find(|row| row.name.as_bytes().eq_ignore_ascii_case(name) && (row.least..=row.most).contains(&args.len()));
     match found {
         Some(row) => (row.run)(server, id, args, reply),
         None => Err(unknown_subcommand("DEBUG", name)),
@@ -103,8 +103,14 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
                     "map, attrib, push, verbatim, true, false.",
                 ],
             ),
-            ("QUICKLIST-PACKED-THRESHOLD <size>", &["Accepted; large elements of lists here are never copied together."]),
-            ("REPLYBUFFER <PEAK-RESET-TIME <NEVER|RESET|time>|RESIZING <0|1>>", &["Accepted; reply buffers here have no such rule."]),
+            (
+                "QUICKLIST-PACKED-THRESHOLD <size>",
+                &["Accepted; large elements of lists here are never copied together."],
+            ),
+            (
+                "REPLYBUFFER <PEAK-RESET-TIME <NEVER|RESET|time>|RESIZING <0|1>>",
+                &["Accepted; reply buffers here have no such rule."],
+            ),
             ("SET-ACTIVE-EXPIRE <0|1>", &["Switch the search for lapsed keys off or on."]),
             ("SLEEP <seconds>", &["Stop everything for so long."]),
             ("STRINGMATCH-TEST", &["Try random patterns on random texts."]),
@@ -208,7 +214,11 @@ fn listpack(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Rep
     match value::value(record) {
         ValueRef::Collection(collection) if collection.encoding() == "listpack" => {
             let (len, bytes) = (collection.len(), collection.memory());
-            tracing::info!("{} at {} holds {len} elements in {bytes} bytes", collection.kind().name(), key.escape_ascii());
+            tracing::info!(
+                "{} at {} holds {len} elements in {bytes} bytes",
+                collection.kind().name(),
+                key.escape_ascii()
+            );
         }
         _ => return Err(error("ERR Not a listpack encoded object.")),
     }
@@ -343,7 +353,8 @@ mod tests {
         let mut config = Config::default();
         config.enable_debug_command = Permit::Local;
         let trimmed = |text: &str| text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>();
-        let wanted: String = dialogue.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
+        let wanted: String =
+            dialogue.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();
         assert_eq!(trimmed(&replay(config, dialogue)), wanted);
     }
 

@@ -278,7 +278,12 @@ fn memory_section(server: &Server, text: &mut Text) {
     text.put("used_memory_lua", 0);
     text.put("used_memory_vm_eval", 0);
     text.put("used_memory_lua_human", human(0));
-    text.zeroes(&["used_memory_scripts_eval", "number_of_cached_scripts", "number_of_functions", "number_of_libraries"]);
+    text.zeroes(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+    ]);
     text.put("used_memory_vm_functions", 0);
     text.bytes("used_memory_vm_total", 0);
     text.put("used_memory_functions", 0);
@@ -356,7 +361,12 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("expired_time_cap_reached_count", stats.expiry_budget_exceeded);
     text.put("expire_cycle_cpu_milliseconds", stats.expiry_us / 1000);
     text.put("evicted_keys", keys.evicted);
-    text.zeroes(&["evicted_clients", "evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    text.zeroes(&[
+        "evicted_clients",
+        "evicted_scripts",
+        "total_eviction_exceeded_time",
+        "current_eviction_exceeded_time",
+    ]);
     text.put("keyspace_hits", keys.hits.get());
     text.put("keyspace_misses", keys.misses.get());
     text.put("pubsub_channels", server.pubsub.channels.len());

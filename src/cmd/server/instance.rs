@@ -222,10 +222,7 @@ mod tests {
         );
         let mut playground = Playground::default();
         assert_eq!(playground.run("", ["SHUTDOWN", "NOSAVE", "FORCE"].iter()), b"");
-        assert_eq!(
-            playground.server.outbox.requests,
-            [HostRequest::Shutdown { save: false, now: false, force: true }]
-        );
+        assert_eq!(playground.server.outbox.requests, [HostRequest::Shutdown { save: false, now: false, force: true }]);
         let id = playground.client("");
         assert_eq!(playground.server.outbox.close, [(id, Closing::AtOnce)]);
     }

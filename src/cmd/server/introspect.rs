@@ -237,11 +237,7 @@ fn spec_part(reply: &mut Reply, kind: &str, numbers: &[(&str, i64)], word: Optio
     }
 }
 
-fn key_flags(
-    reply: &mut Reply,
-    access: crate::cmd::command::Access,
-    flags: &[crate::cmd::command::KeyFlag],
-) {
+fn key_flags(reply: &mut Reply, access: crate::cmd::command::Access, flags: &[crate::cmd::command::KeyFlag]) {
     // A channel that is named like a key is neither read nor written.
     let is_key = !flags.contains(&crate::cmd::command::KeyFlag::NotKey);
     let access = is_key.then(|| access.name().to_owned());
@@ -294,11 +290,8 @@ impl Filter<'_> {
 }
 
 fn docs(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
-    let chosen: Vec<_> = if args.is_empty() {
-        entries(server)
-    } else {
-        args.rest().filter_map(|name| find(server, name)).collect()
-    };
+    let chosen: Vec<_> =
+        if args.is_empty() { entries(server) } else { args.rest().filter_map(|name| find(server, name)).collect() };
     reply.map(chosen.len());
     for entry in chosen {
         reply.bulk(entry.full_name.as_bytes());
@@ -373,11 +366,8 @@ fn argument_facts(reply: &mut Reply, argument: &Argument) {
         pair(reply, "token", token);
         pairs += 1;
     }
-    let flags = [
-        (argument.optional, "optional"),
-        (argument.multiple, "multiple"),
-        (argument.multiple_token, "multiple_token"),
-    ];
+    let flags =
+        [(argument.optional, "optional"), (argument.multiple, "multiple"), (argument.multiple_token, "multiple_token")];
     if flags.iter().any(|(set, _)| *set) {
         reply.bulk(b"flags");
         simple_set(reply, flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned()));

@@ -359,15 +359,19 @@ mod tests {
             text
         };
         let latest = run(&["LATENCY", "LATEST"]);
-        let wanted = format!(
-            "1) 1) \"command\"\n   2) (integer) {}\n   3) (integer) 20\n   4) (integer) 50\n",
-            now_s - 3
-        );
+        let wanted =
+            format!("1) 1) \"command\"\n   2) (integer) {}\n   3) (integer) 20\n   4) (integer) 50\n", now_s - 3);
         assert!(latest.starts_with(&wanted), "{latest}");
-        assert_eq!(run(&["LATENCY", "HISTORY", "fast-command"]), format!("1) 1) (integer) {now_s}\n   2) (integer) 1\n"));
+        assert_eq!(
+            run(&["LATENCY", "HISTORY", "fast-command"]),
+            format!("1) 1) (integer) {now_s}\n   2) (integer) 1\n")
+        );
         run(&["CONFIG", "SET", "latency-monitor-threshold", "1"]);
         let report = run(&["LATENCY", "DOCTOR"]);
-        assert!(report.contains("1. command: 3 latency spikes (average 25ms, mean deviation 16ms, period 2400.00 sec)."), "{report}");
+        assert!(
+            report.contains("1. command: 3 latency spikes (average 25ms, mean deviation 16ms, period 2400.00 sec)."),
+            "{report}"
+        );
         assert_eq!(run(&["LATENCY", "RESET", "command", "nosuch"]), "(integer) 1\n");
         assert_eq!(run(&["LATENCY", "RESET"]), "(integer) 1\n");
     }

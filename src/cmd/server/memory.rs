@@ -64,13 +64,7 @@ const SUBCOMMANDS: &[Command] = &[
         tips: &["request_policy:all_shards", "response_policy:all_succeeded"],
         ..SUBCOMMAND
     },
-    Command {
-        name: "STATS",
-        arity: 2,
-        run: Run::Server(stats),
-        summary: "Shows where the memory goes.",
-        ..SUBCOMMAND
-    },
+    Command { name: "STATS", arity: 2, run: Run::Server(stats), summary: "Shows where the memory goes.", ..SUBCOMMAND },
     Command {
         name: "USAGE",
         arity: -3,
@@ -95,7 +89,10 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
             ("STATS", &["Show where the memory goes."]),
             (
                 "USAGE <key> [SAMPLES <count>]",
-                &["Tell what <key> and its value weigh, in bytes. All of the value is weighed,", "whatever <count> is."],
+                &[
+                    "Tell what <key> and its value weigh, in bytes. All of the value is weighed,",
+                    "whatever <count> is.",
+                ],
             ),
         ],
     )

@@ -164,8 +164,19 @@ mod tests {
         assert_eq!(
             args,
             [
-                "GET", &long, address, "MULTI", address, "CONFIG", "SET", "requirepass", "(redacted)", address, "SLOWLOG",
-                "RESET", address
+                "GET",
+                &long,
+                address,
+                "MULTI",
+                address,
+                "CONFIG",
+                "SET",
+                "requirepass",
+                "(redacted)",
+                address,
+                "SLOWLOG",
+                "RESET",
+                address
             ],
             "{shown}"
         );
