@@ -9,7 +9,10 @@ pub mod command;
 pub mod container;
 pub mod error;
 pub mod expiry;
+pub mod help;
+pub mod keyspec;
 pub mod table;
+pub mod usage;
 
 mod keys;
 mod list;
@@ -36,4 +39,12 @@ pub const GROUPS: &[&[Command]] = &[
     server::client::COMMANDS,
     server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
+    server::introspect::COMMANDS,
+    server::config::COMMANDS,
+    server::info::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::instance::COMMANDS,
+    server::debug::COMMANDS,
 ];

@@ -67,7 +67,7 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
 /// The command, or its subcommand, that the request names.
 fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static Entry, Stop> {
     let Some(entry) = found else { return Err(unknown_command(request)) };
-    if !table::is_parent(entry) {
+    if !table::is_parent(entry, request.len()) {
         return Ok(entry);
     }
     if request.len() < 2 {
@@ -117,6 +117,10 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
     }
     let session = server.sessions.get(id);
+    let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
+    if session.monitor && entry.flags & touches_keys != 0 {
+        return Some(error("ERR Replica can't interact with the keyspace"));
+    }
     let subscribed_in_resp2 = session.protocol == crate::resp::reply::Protocol::Resp2 && session.is_subscriber();
     if subscribed_in_resp2 && !is_for_subscribers(entry) {
         let name = entry.full_name.as_str();

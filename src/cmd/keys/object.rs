@@ -3,6 +3,7 @@
 use crate::cmd::args::Args;
 use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, Run, key};
 use crate::cmd::error::{Done, error};
+use crate::cmd::help;
 use crate::db::View;
 use crate::db::evict::{AccessClock, Policy, frequency, idle_ms};
 use crate::resp::reply::Reply;
@@ -118,20 +119,14 @@ fn freq(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
 }
 
 fn help(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    const LINES: &[&str] = &[
-        "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-        "ENCODING <key>",
-        "    Name the form in which the value of <key> is kept.",
-        "FREQ <key>",
-        "    Tell how often <key> is used, as a logarithmic counter. Needs an LFU policy.",
-        "IDLETIME <key>",
-        "    Tell how many seconds ago <key> was last used. Needs a policy other than LFU.",
-        "REFCOUNT <key>",
-        "    Count the references to the value of <key>.",
-        "HELP",
-        "    Print this help.",
-    ];
-    reply.array(LINES.len());
-    LINES.iter().for_each(|line| reply.simple(line));
-    Ok(())
+    help::help(
+        reply,
+        "OBJECT",
+        &[
+            ("ENCODING <key>", &["Name the form in which the value of <key> is kept."]),
+            ("FREQ <key>", &["Tell how often <key> is used, as a logarithmic counter. Needs an LFU policy."]),
+            ("IDLETIME <key>", &["Tell how many seconds ago <key> was last used. Needs a policy other than LFU."]),
+            ("REFCOUNT <key>", &["Count the references to the value of <key>."]),
+        ],
+    )
 }

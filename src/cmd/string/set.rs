@@ -8,6 +8,7 @@ use crate::cmd::args::Args;
 use crate::cmd::command::{Access, COMMAND, Command, Deprecated, Find, Flag, Group, KeyFlag, KeySpec, Run, key, keys};
 use crate::cmd::error::{Done, SYNTAX, Stop, error};
 use crate::cmd::expiry::Unit;
+use crate::cmd::keyspec;
 use crate::db::effect::Class;
 use crate::db::{Deadline, Edit};
 use crate::resp::reply::Reply;
@@ -27,6 +28,7 @@ pub const COMMANDS: &[Command] = &[
         since: "8.4.0",
         cost: "O(1) for IFEQ and IFNE, O(N) for IFDEQ and IFDNE, where N is the length of the string.",
         usage: "key [IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest]",
+        find_keys: Some(keyspec::delex),
         summary: "Removes a key if its value, or its value's digest, is or is not the one given.",
         ..COMMAND
     },
@@ -136,6 +138,7 @@ pub const COMMANDS: &[Command] = &[
         }],
         group: Group::String,
         usage: "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        find_keys: Some(keyspec::set),
         summary: "Sets the string value of a key, whatever it held; under a condition and with an expiration time where asked.",
         ..COMMAND
     },
