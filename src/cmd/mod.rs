@@ -11,11 +11,14 @@ pub mod table;
 
 mod keys;
 mod list;
+mod scan;
 mod server;
+mod sort;
 mod string;
+mod zset;
 
 use command::Command;
 
 /// Every command there is, by file.
 pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, list::blocking::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];
+    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, list::blocking::COMMANDS, zset::COMMANDS, zset::range::COMMANDS, zset::combine::COMMANDS, zset::pop::COMMANDS, sort::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];

@@ -7,6 +7,7 @@ use crate::ds::blob::Blob;
 use crate::ds::item::Item;
 use crate::ds::record::{self, Family, Payload, Word};
 use crate::types::list::List;
+use crate::types::zset::Zset;
 
 /// A key with its value.
 pub type Record = record::Record<Values>;
@@ -181,7 +182,7 @@ macro_rules! collections {
                     <$type>::is_empty(self)
                 }
                 fn len(&self) -> usize {
-                    <$type>::len(self)
+                    <$type>::len(self) as usize
                 }
                 fn memory(&self) -> usize {
                     <$type>::memory(self)
@@ -210,4 +211,5 @@ macro_rules! collections {
 
 collections! {
     3 List List;
+    6 Zset Zset;
 }
