@@ -220,10 +220,8 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-const MOVE_KEYS: &[KeySpec] = &[
-    key(1, Access::Rw, &[KeyFlag::Access, KeyFlag::Delete]),
-    key(2, Access::Rw, &[KeyFlag::Insert]),
-];
+const MOVE_KEYS: &[KeySpec] =
+    &[key(1, Access::Rw, &[KeyFlag::Access, KeyFlag::Delete]), key(2, Access::Rw, &[KeyFlag::Insert])];
 
 const NOT_A_COUNT: &str = "ERR value is out of range, must be positive";
 const RANK_IS_ZERO: &str = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \

@@ -20,5 +20,16 @@ mod zset;
 use command::Command;
 
 /// Every command there is, by file.
-pub const GROUPS: &[&[Command]] =
-    &[string::COMMANDS, keys::COMMANDS, list::COMMANDS, list::blocking::COMMANDS, zset::COMMANDS, zset::range::COMMANDS, zset::combine::COMMANDS, zset::pop::COMMANDS, sort::COMMANDS, server::connection::COMMANDS, server::transaction::COMMANDS];
+pub const GROUPS: &[&[Command]] = &[
+    string::COMMANDS,
+    keys::COMMANDS,
+    list::COMMANDS,
+    list::blocking::COMMANDS,
+    zset::COMMANDS,
+    zset::range::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::pop::COMMANDS,
+    sort::COMMANDS,
+    server::connection::COMMANDS,
+    server::transaction::COMMANDS,
+];

@@ -14,7 +14,9 @@ use crate::db::{Edit, View};
 use crate::ds::deque::End;
 use crate::ds::item::{Item, ItemText};
 use crate::resp::reply::Reply;
+use crate::types::hash::Hash;
 use crate::types::list::{Limits, List};
+use crate::types::set::Set;
 use crate::types::value::{self, StringRef};
 use crate::types::zset::Zset;
 use crate::util::float::parse_score_bound;
@@ -192,8 +194,8 @@ impl<'a> Wanted<'a> {
     }
 }
 
-fn as_string(element: Item) -> StringRef {
-    match element {
+fn as_string(item: Item) -> StringRef {
+    match item {
         Item::Bytes(bytes) => StringRef::Bytes(bytes),
         Item::Int(value) => StringRef::Integer(value),
     }
@@ -202,10 +204,12 @@ fn as_string(element: Item) -> StringRef {
 /// The elements in the order and part that are asked for.
 fn sorted<'a>(wanted: &Wanted, key: &[u8], view: &View<'a>) -> Result<Vec<Item<'a>>, Stop> {
     let source = Source::of(key, view)?;
-    let order = match () {
-        () if wanted.as_they_are => Order::AsTheyAre,
-        () if wanted.alpha => wanted.by.as_ref().map_or(Order::Alpha, Order::AlphaBy),
-        () => wanted.by.as_ref().map_or(Order::Weight, Order::WeightBy),
+    let order = match source {
+        // A set has no order of its own: what is stored, or seen by a script, must not depend on chance.
+        Source::Set(_) if wanted.as_they_are && (wanted.store.is_some() || !view.may_wait) => Order::Alpha,
+        _ if wanted.as_they_are => Order::AsTheyAre,
+        _ if wanted.alpha => wanted.by.as_ref().map_or(Order::Alpha, Order::AlphaBy),
+        _ => wanted.by.as_ref().map_or(Order::Weight, Order::WeightBy),
     };
     // Redis compares what it stores as bytes, and what it shows as C strings of the server's locale, which is always "C" here.
     let compare = if wanted.store.is_some() { compare_bytes } else { compare_c_strings };
@@ -300,6 +304,7 @@ fn until_nul(text: &[u8]) -> &[u8] {
 enum Source<'a> {
     Nothing,
     List(&'a List),
+    Set(&'a Set),
     Zset(&'a Zset),
 }
 
@@ -307,8 +312,9 @@ impl<'a> Source<'a> {
     fn of(key: &[u8], view: &View<'a>) -> Result<Self, Stop> {
         let Some(record) = view.record(key) else { return Ok(Source::Nothing) };
         let list = || record.get::<List>().map(Source::List);
+        let set = || record.get::<Set>().map(Source::Set);
         let zset = || record.get::<Zset>().map(Source::Zset);
-        list().or_else(zset).ok_or(error(WRONG_TYPE))
+        list().or_else(set).or_else(zset).ok_or(error(WRONG_TYPE))
     }
 
     fn elements(&self, reverse: bool) -> Vec<Item<'a>> {
@@ -316,6 +322,7 @@ impl<'a> Source<'a> {
             Source::Nothing => Vec::new(),
             Source::List(list) if reverse => list.iter_back().collect(),
             Source::List(list) => list.iter().collect(),
+            Source::Set(set) => set.iter().collect(),
             Source::Zset(zset) => zset.entries(0..u64::MAX, reverse).map(|entry| entry.member).collect(),
         }
     }
@@ -358,8 +365,8 @@ impl<'a> Pattern<'a> {
         key.extend_from_slice(after);
         let record = view.record(&key)?;
         match self {
-            Pattern::Key { .. } => value::string(&record),
-            _ => None,
+            Pattern::Field { field, .. } => record.get::<Hash>()?.get(field, view.now).map(as_string),
+            _ => value::string(&record),
         }
     }
 }

@@ -53,6 +53,8 @@ pub struct Server {
     pub garbage: Vec<Record>,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
+    /// When the command now running began, in ticks.
+    call_began: u64,
     batch: dispatch::Batch,
     /// Identifies this process to clients and replicas: 40 hexadecimal digits.
     pub run_id: String,
@@ -127,6 +129,7 @@ impl Server {
             pause: admit::Pause::default(),
             garbage: Vec::new(),
             depth: 0,
+            call_began: 0,
             batch: dispatch::Batch::default(),
             run_id,
             started_ms: clock.unix_ms(),

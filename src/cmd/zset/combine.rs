@@ -13,6 +13,7 @@ use super::{limits, write_entries};
 use crate::db::{Edit, View, WrongType};
 use crate::ds::item::Item;
 use crate::resp::reply::Reply;
+use crate::types::set::Set;
 use crate::types::zset::{Aggregate, Source, Weighted, Zset, difference, intersection, intersection_len, union};
 use crate::util::float::parse_f64;
 
@@ -209,7 +210,9 @@ fn sources<'a>(view: &View<'a>, keys: Rest) -> Result<Vec<&'a dyn Source>, Wrong
 
 fn source<'a>(view: &View<'a>, key: &[u8]) -> Result<&'a dyn Source, WrongType> {
     let Some(record) = view.record(key) else { return Ok(&Nothing) };
-    record.get::<Zset>().map(|zset| zset as &dyn Source).ok_or(WrongType)
+    let zset = || record.get::<Zset>().map(|zset| zset as &dyn Source);
+    let set = || record.get::<Set>().map(|set| set as &dyn Source);
+    zset().or_else(set).ok_or(WrongType)
 }
 
 /// Reads keys and options and works the result out.
@@ -223,7 +226,11 @@ fn combine(
     let sources = sources(view, read_keys(name, args)?)?;
     let options = Options::read(operation, allowed, sources.len(), args)?;
 
-    let limits = limits(view);
+    let mut limits = limits(view);
+    if allowed != Allowed::Stored {
+        // What is only shown is not packed: a listpack would turn -0 into 0.
+        limits.entries_max = 0;
+    }
     let weigh = |(index, &source)| Weighted { source, weight: options.weight(index) };
     let weighted: Vec<Weighted> = sources.iter().enumerate().map(weigh).collect();
     let result = match operation {
