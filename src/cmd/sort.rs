@@ -1,7 +1,8 @@
 //! SORT and SORT_RO: the elements of a list, set or sorted set, in an order that may come from other keys.
 //!
 //! Elements and weights are borrowed from the keyspace while they are sorted; only STORE copies. In a pattern the first `*` stands for the
-//! element, and `->` behind it leads to a field of a hash.
+//! element, and `->` behind it leads to a field of a hash. (Redis turns a sorted set that is sorted into its large encoding, for good; here it
+//! stays as it is.)
 
 use std::cmp::Ordering;
 
@@ -368,5 +369,113 @@ impl<'a> Pattern<'a> {
             Pattern::Field { field, .. } => record.get::<Hash>()?.get(field, view.now).map(as_string),
             _ => value::string(&record),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::check;
+
+    #[test]
+    fn numbers_texts_and_parts() {
+        check(
+            r#"
+            > RPUSH l 10 9 -1 2.5 9.0
+            (integer) 5
+            > SORT l
+            1) "-1"
+            2) "2.5"
+            3) "9"
+            4) "9.0"
+            5) "10"
+            > SORT l DESC LIMIT 1 2
+            1) "9.0"
+            2) "9"
+            > SORT l ALPHA LIMIT -1 2
+            1) "-1"
+            2) "10"
+            > SORT_RO l LIMIT 9 1
+            (empty array)
+            > SORT l BY nosort DESC LIMIT 1 2
+            1) "2.5"
+            2) "-1"
+            > RPUSH l x
+            (integer) 6
+            > SORT l LIMIT 0 1
+            (error) ERR One or more scores can't be converted into double
+            > SORT l LIMIT 0
+            (error) ERR syntax error
+            > SORT_RO l STORE to
+            (error) ERR syntax error
+            > SET s 1
+            OK
+            > SORT s
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value
+            > SORT none
+            (empty array)
+            "#,
+        );
+    }
+
+    #[test]
+    fn order_and_values_come_from_other_keys() {
+        check(
+            r#"
+            > ZADD z 1 a 2 b 3 c
+            (integer) 3
+            > SET w_a 3
+            OK
+            > SET w_b 2
+            OK
+            > SORT z BY w_* GET # GET w_* GET w_a
+            1) "c"
+            2) (nil)
+            3) (nil)
+            4) "b"
+            5) "2"
+            6) (nil)
+            7) "a"
+            8) "3"
+            9) (nil)
+            > SORT z BY w_* ALPHA DESC
+            1) "a"
+            2) "b"
+            3) "c"
+            > SORT z BY nosort DESC
+            1) "c"
+            2) "b"
+            3) "a"
+            > SORT z BY w_* GET w_* STORE to
+            (integer) 3
+            > LRANGE to 0 -1
+            1) ""
+            2) "2"
+            3) "3"
+            > SORT none STORE to
+            (integer) 0
+            > LLEN to
+            (integer) 0
+            "#,
+        );
+    }
+
+    #[test]
+    fn shown_texts_end_at_a_zero_byte() {
+        check(
+            r#"
+            > RPUSH l "a\x00b" "a\x00a" a
+            (integer) 3
+            > SORT l ALPHA
+            1) "a\x00b"
+            2) "a\x00a"
+            3) "a"
+            > SORT l ALPHA STORE l
+            (integer) 3
+            > LRANGE l 0 -1
+            1) "a"
+            2) "a\x00a"
+            3) "a\x00b"
+            "#,
+        );
     }
 }

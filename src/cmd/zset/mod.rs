@@ -194,8 +194,17 @@ fn write_entries<'a>(entries: impl ExactSizeIterator<Item = Entry<'a>>, with_sco
 }
 
 fn zadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
+    add_by_rule(Rule::default(), edit, args, reply)
+}
+
+/// To Redis this is ZADD with INCR given beforehand: an option where the increment belongs leaves too few arguments.
+fn zincrby(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
+    add_by_rule(Rule { increment: true, ..Rule::default() }, edit, args, reply)
+}
+
+fn add_by_rule(mut rule: Rule, edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    let (mut rule, mut count_updates) = (Rule::default(), false);
+    let mut count_updates = false;
     loop {
         match () {
             () if args.option("NX") => rule.only_new = true,
@@ -226,17 +235,6 @@ fn zadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         }
         _ if rule.increment => reply.null(),
         _ => reply.count(if count_updates { added.new + added.updated } else { added.new }),
-    }
-    Ok(())
-}
-
-fn zincrby(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
-    let key = args.next()?;
-    let rule = Rule { increment: true, ..Rule::default() };
-
-    match add(edit, key, rule, args.rest())?.last {
-        Outcome::Added(score) | Outcome::Updated(score) | Outcome::Unchanged(score) => reply.double(score),
-        Outcome::Refused | Outcome::NotANumber => reply.null(),
     }
     Ok(())
 }

@@ -10,9 +10,8 @@ use super::{READ_KEYS, limits, write_entries};
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
 use crate::ds::item::ItemText;
-use crate::ds::ranked::Gathering;
 use crate::resp::reply::Reply;
-use crate::types::zset::{LexRange, ScoreRange, Zset, limit, ranks_of_indexes};
+use crate::types::zset::{LexRange, Limits, Rule, ScoreRange, Zset, limit, ranks_of_indexes};
 use crate::util::number::parse_i64;
 use std::ops::Range;
 
@@ -257,6 +256,19 @@ impl<'a> Query<'a> {
             _ => limit(self.bounds.ranks(zset, self.reverse), self.offset, self.count, self.reverse),
         }
     }
+
+    /// The members asked for as a sorted set of their own. It grows as Redis's does, member by member: one that turns out too large for a
+    /// listpack has been one, and shows it in zeros that lost their sign.
+    fn copy(&self, zset: &Zset, limits: &Limits) -> Zset {
+        let entries = zset.entries(self.ranks(zset), self.reverse);
+        let known_len = if matches!(self.bounds, Bounds::Places { .. }) { entries.len() } else { 0 };
+        let mut copy = Zset::new(limits, known_len, 0);
+        let mut scratch = ItemText::default();
+        for entry in entries {
+            copy.add(limits, entry.member.text(&mut scratch), entry.score, Rule::default());
+        }
+        copy
+    }
 }
 
 impl Bounds<'_> {
@@ -322,23 +334,12 @@ fn zrangestore(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let query = Query::read(Form { by: None, reverse: None, may_show_scores: false }, args)?;
 
     let view = edit.view();
-    let stored = view.get::<Zset>(source)?.map(|zset| copy(zset, query.ranks(zset), &view));
+    let stored = view.get::<Zset>(source)?.map(|zset| query.copy(zset, &limits(&view)));
     let len = stored.as_ref().map_or(0, Zset::len);
     store(edit, destination, stored, "zrangestore");
 
     reply.count(len as usize);
     Ok(())
-}
-
-fn copy(zset: &Zset, ranks: Range<u64>, view: &View) -> Zset {
-    let limits = limits(view);
-    let entries = zset.entries(ranks, false);
-    let mut gathering = Gathering::new(limits.seed, entries.len());
-    let mut scratch = ItemText::default();
-    for entry in entries {
-        gathering.add_new(entry.member.text(&mut scratch), entry.score);
-    }
-    Zset::from_gathering(gathering, &limits)
 }
 
 /// Puts a result under a key in place of what is there; an empty one only removes that.
