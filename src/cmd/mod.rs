@@ -19,7 +19,9 @@ mod list;
 mod scan;
 mod server;
 mod set;
+mod sort;
 mod string;
+mod zset;
 
 use command::Command;
 
@@ -33,6 +35,11 @@ pub const GROUPS: &[&[Command]] = &[
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,
+    zset::COMMANDS,
+    zset::range::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::pop::COMMANDS,
+    sort::COMMANDS,
     server::connection::COMMANDS,
     server::databases::COMMANDS,
     server::connection::COMMANDS,
