@@ -19,7 +19,9 @@ mod list;
 mod scan;
 mod server;
 mod set;
+mod sort;
 mod string;
+mod zset;
 
 use command::Command;
 
@@ -33,9 +35,13 @@ pub const GROUPS: &[&[Command]] = &[
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,
+    zset::COMMANDS,
+    zset::range::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::pop::COMMANDS,
+    sort::COMMANDS,
     server::connection::COMMANDS,
     server::databases::COMMANDS,
-    server::connection::COMMANDS,
     server::client::COMMANDS,
     server::pubsub::COMMANDS,
     server::transaction::COMMANDS,

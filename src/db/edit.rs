@@ -184,6 +184,16 @@ impl Edit<'_> {
     /// The collection under `key`, made where there is none. Whoever leaves it empty must still call `changed`.
     #[inline]
     pub fn get_or_new<C: Collection + Default>(&mut self, key: &[u8]) -> Result<&mut C, WrongType> {
+        self.get_or_new_with(key, C::default)
+    }
+
+    /// As `get_or_new`, with a new one that is made of more than nothing.
+    #[inline]
+    pub fn get_or_new_with<C: Collection>(
+        &mut self,
+        key: &[u8],
+        make: impl FnOnce() -> C,
+    ) -> Result<&mut C, WrongType> {
         let hash = self.settle(key);
         let (config, now, random) = (self.config, self.now, self.random);
         let touches = self.touch == Touch::Yes;
@@ -200,7 +210,7 @@ impl Edit<'_> {
             Entry::Vacant(vacant) => {
                 keyspace.moves += 1;
                 effects.notice(db, key, Class::New, "new");
-                let record = Record::word(key, C::default(), None);
+                let record = Record::word(key, make(), None);
                 record.set_clock(super::evict::first_clock(config, now));
                 vacant.insert(record)
             }
