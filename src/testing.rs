@@ -18,10 +18,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::cmd::table::{self, Entry};
 use crate::config::Config;
-use crate::resp::request::OwnedRequest;
+use crate::resp::request::{Limits, OwnedRequest, Parsed, Parser, Request};
 use crate::server::session::Peer;
 use crate::server::{Clock, Server, SessionId};
+use crate::types::value::Kind;
 use crate::util::args::split_args;
 
 /// Where every dialogue's clock starts: 2026-01-01 00:00:00 UTC.
@@ -281,6 +283,257 @@ fn show_map<'a>(len: usize, mut rest: &'a [u8], indent: &str) -> (String, &'a [u
         rest = after;
     }
     (text, rest)
+}
+
+/// Everything in a server's databases as text, in an order of its own: equal for equal data sets.
+pub fn digest(playground: &mut Playground) -> String {
+    let mut out = String::new();
+    for db in 0..playground.server.keyspace.databases() {
+        playground.run("digest", ["SELECT", &db.to_string()].iter());
+        let mut keys: Vec<Vec<u8>> = {
+            let id = playground.client("digest");
+            playground.server.view(id).records().map(|record| record.key().to_vec()).collect()
+        };
+        keys.sort();
+        for key in keys {
+            out.push_str(&digest_key(playground, db, &key));
+        }
+    }
+    out
+}
+
+fn digest_key(playground: &mut Playground, db: usize, key: &[u8]) -> String {
+    let id = playground.client("digest");
+    let record = playground.server.view(id).peek(key).expect("the key was just listed");
+    let deadline = record.deadline();
+    let kind = crate::types::value::kind(record);
+    let mut ask = |args: &[&[u8]]| {
+        let mut text = String::new();
+        show(&playground.run("digest", args.iter()), &mut text);
+        text
+    };
+    let content = match kind {
+        Kind::String => ask(&[b"GET", key]),
+        Kind::List => ask(&[b"LRANGE", key, b"0", b"-1"]),
+        Kind::Set => sorted(&ask(&[b"SMEMBERS", key]), 1),
+        Kind::Hash => sorted(&ask(&[b"HGETALL", key]), 2),
+        Kind::Zset => ask(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]),
+        Kind::Stream => ask(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]),
+    };
+    format!("{db} {:?} {kind:?} {deadline:?}\n{content}", String::from_utf8_lossy(key))
+}
+
+/// The lines of an unordered reply, `group` at a time, in order and without their numbers.
+fn sorted(text: &str, group: usize) -> String {
+    let lines: Vec<&str> = text.lines().map(|line| line.split_once(") ").map_or(line, |(_, rest)| rest)).collect();
+    let mut groups: Vec<String> = lines.chunks(group).map(|chunk| chunk.join(" ") + "\n").collect();
+    groups.sort();
+    groups.concat()
+}
+
+/// Fuzzes the request parser: the same bytes, whole and in pieces, must be understood alike and without a panic.
+pub fn fuzz_requests(data: &[u8]) {
+    let [cut, input @ ..] = data else { return };
+    let limits = Limits { bulk_max: 1 << 20, authenticated: cut & 1 == 0 };
+    let whole = parse_all(input, &limits, input.len().max(1));
+    let pieces = parse_all(input, &limits, usize::from(cut >> 1).max(1));
+    assert_eq!(whole, pieces, "the commands found depend on how the bytes arrive");
+}
+
+fn parse_all(input: &[u8], limits: &Limits, step: usize) -> Vec<Vec<u8>> {
+    let (mut parser, mut found) = (Parser::default(), Vec::new());
+    let (mut start, mut end) = (0, 0);
+    loop {
+        let mut spans = Vec::new();
+        match parser.parse(&input[start..end], limits, &mut spans) {
+            Parsed::Complete { consumed } => {
+                let request = Request::new(&input[start..start + consumed], &spans);
+                found.push(request.iter().flat_map(|arg| [arg, b" "].concat()).collect());
+                start += consumed;
+            }
+            Parsed::Empty { consumed } => start += consumed,
+            Parsed::Inline { line_len, consumed } => {
+                found.push(input[start..start + line_len].to_vec());
+                start += consumed;
+            }
+            Parsed::Incomplete if end < input.len() => end = (end + step).min(input.len()),
+            Parsed::Incomplete => return found,
+            Parsed::Error(text) => {
+                found.push(text.into_bytes());
+                return found;
+            }
+        }
+    }
+}
+
+/// Fuzzes commands: every byte chooses. After each command the keyspace is checked; at the end the journal, replayed from empty, must
+/// rebuild the same data set.
+pub fn fuzz_commands(data: &[u8]) {
+    let mut choose = Chooser { data, position: 0 };
+    let mut config = Config::default();
+    if choose.below(2) == 1 {
+        // Small limits, so that every encoding and its conversions come up.
+        for name in [
+            "list-max-listpack-size",
+            "hash-max-listpack-entries",
+            "set-max-listpack-entries",
+            "set-max-intset-entries",
+            "zset-max-listpack-entries",
+            "stream-node-max-entries",
+        ] {
+            config.set(&[(name.as_bytes(), b"3")], true).expect("the limits exist");
+        }
+    }
+    let mut playground = Playground::new(config.clone(), 7);
+    let entries: Vec<_> = table::all().iter().copied().filter(|entry| is_fuzzed(entry)).collect();
+    while !choose.is_done() {
+        let entry = entries[choose.below(entries.len())];
+        let args = choose.request(entry);
+        let client = ["a", "b", "c"][choose.below(3)];
+        let id = playground.client(client);
+        if playground.server.sessions.get(id).is_held() {
+            playground.advance(100_000);
+            continue;
+        }
+        playground.run(client, args.iter());
+        playground.server.keyspace.check();
+        if choose.below(16) == 0 {
+            playground.advance(choose.below(5000) as u64);
+        }
+    }
+    check_replay(config, playground);
+}
+
+/// Commands that a fuzz run leaves out: those that end or stop the server, or change what the run itself rests on.
+fn is_fuzzed(entry: &Entry) -> bool {
+    let name = entry.full_name.as_str();
+    let is_left_out = matches!(
+        name,
+        "shutdown"
+            | "monitor"
+            | "quit"
+            | "config|set"
+            | "config|rewrite"
+            | "client|kill"
+            | "client|pause"
+            | "client|reply"
+    );
+    !table::is_parent(entry) && !is_left_out && !name.starts_with("debug")
+}
+
+#[track_caller]
+fn check_replay(config: Config, mut original: Playground) {
+    for client in ["a", "b", "c"] {
+        // What is queued or watched is not data.
+        original.run(client, ["RESET"].iter());
+    }
+    let journal = original.server.journal.take();
+    let expected = digest(&mut original);
+    let mut copy = Playground::new(config, 11);
+    // Nothing lapses while the journal speaks: what lapsed at the time is deleted by the journal itself.
+    let clock = std::mem::take(&mut copy.server.clock);
+    let id = copy.client("replay");
+    copy.send(id, &journal);
+    let mut replies = String::new();
+    show(&copy.received("replay"), &mut replies);
+    assert!(
+        !replies.contains("(error)"),
+        "the journal holds a command that fails: {}\n{}",
+        replies,
+        String::from_utf8_lossy(&journal)
+    );
+    copy.server.clock = Clock { unix_us: original.server.clock.unix_us, ..clock };
+    copy.server.keyspace.check();
+    assert_eq!(
+        digest(&mut copy),
+        expected,
+        "the journal rebuilds another data set: {}",
+        String::from_utf8_lossy(&journal)
+    );
+}
+
+/// Turns bytes into choices; when they run out every choice is the first.
+struct Chooser<'a> {
+    data: &'a [u8],
+    position: usize,
+}
+
+impl Chooser<'_> {
+    fn is_done(&self) -> bool {
+        self.position >= self.data.len()
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        let mut value = 0;
+        for _ in 0..if bound > 256 { 2 } else { 1 } {
+            value = value << 8 | usize::from(self.data.get(self.position).copied().unwrap_or(0));
+            self.position += 1;
+        }
+        value % bound
+    }
+
+    /// A request for `entry`: mostly of the right length, made of keys, numbers, texts and the words of its own syntax.
+    fn request(&mut self, entry: &Entry) -> Vec<Vec<u8>> {
+        let mut args: Vec<Vec<u8>> = entry.parent.iter().map(|parent| parent.name.into()).collect();
+        args.push(entry.command.name.into());
+        let arity = entry.command.arity.unsigned_abs() as usize;
+        let more = if entry.command.arity < 0 { self.below(6) } else { usize::from(self.below(32) == 31) };
+        let words: Vec<&str> = entry
+            .command
+            .usage
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+            .filter(|word| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase()))
+            .collect();
+        while args.len() < arity + more {
+            let is_key = entry.first_key > 0 && args.len() == usize::from(entry.first_key);
+            let arg = match self.below(8) {
+                _ if is_key => self.key(),
+                0 | 1 => self.key(),
+                2 | 3 => self.number(),
+                4 | 5 if !words.is_empty() => words[self.below(words.len())].into(),
+                6 => b"value with \r\n and \0 in it".to_vec(),
+                _ => vec![b'a' + self.below(5) as u8],
+            };
+            args.push(arg);
+        }
+        args
+    }
+
+    fn key(&mut self) -> Vec<u8> {
+        vec![b'k', b'0' + self.below(6) as u8]
+    }
+
+    fn number(&mut self) -> Vec<u8> {
+        const NUMBERS: &[&str] = &[
+            "0",
+            "1",
+            "2",
+            "3",
+            "5",
+            "10",
+            "-1",
+            "-2",
+            "100",
+            "1.5",
+            "-0",
+            "inf",
+            "-inf",
+            "nan",
+            "1e400",
+            "0-1",
+            "1-1",
+            "5-3",
+            "*",
+            "$",
+            ">",
+            "9223372036854775807",
+            "-9223372036854775808",
+            "18446744073709551615",
+            "1767225600500",
+            "",
+        ];
+        NUMBERS[self.below(NUMBERS.len())].into()
+    }
 }
 
 /// A request as a test writes it.

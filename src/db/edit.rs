@@ -9,9 +9,13 @@ use super::effect::{Class, Effects};
 use super::view::{self, Touch, View};
 use super::{Db, DbIndex, Keyspace, WrongType};
 use crate::config::Config;
+use crate::ds::blob::Blob;
+use crate::ds::item::Item;
 use crate::ds::keytable::{Entry, Hash};
+use crate::ds::record::Payload;
 use crate::types::list::List;
 use crate::types::value::{self, Collection, Kind, Record, RecordRef, StringRef, ValueRef};
+use crate::util::number::{INTEGER_TEXT_MAX, parse_i64, write_i64};
 use crate::util::random::Random;
 
 pub struct Edit<'a> {
@@ -31,6 +35,8 @@ pub struct Edit<'a> {
 
 /// Freeing a collection of more elements than this is work for a thread.
 const FREE_AT_ONCE_MAX: usize = 64;
+/// A string that is changed in place and has this many bytes is one that is being built.
+const BUILT_MIN: usize = 65;
 
 impl<'a> Edit<'a> {
     #[expect(clippy::too_many_arguments, reason = "the one place where an edit is put together")]
@@ -117,11 +123,31 @@ impl Edit<'_> {
         self.record(key).map(value::kind)
     }
 
-    #[inline]
+    /// The string under `key`, looked up in order to change it: neither a hit nor a miss.
     pub fn string(&mut self, key: &[u8]) -> Result<Option<StringRef<'_>>, WrongType> {
-        self.settle(key);
-        let view = View::new(self.keyspace, self.db, self.now, self.config, self.touch, self.random, false);
-        view.string(key)
+        let hash = self.settle(key);
+        let Some(record) = self.keyspace.dbs[self.db].table.get(hash, key) else { return Ok(None) };
+        if self.touch == Touch::Yes {
+            view::refresh(&record, self.config, self.now, self.random);
+        }
+        value::string(&record).map(Some).ok_or(WrongType)
+    }
+
+    /// The string under `key`, looked up as GET does: a hit or a miss.
+    pub fn read_string(&mut self, key: &[u8]) -> Result<Option<StringRef<'_>>, WrongType> {
+        match self.read_record(key) {
+            None => Ok(None),
+            Some(record) => value::string(&record).map(Some).ok_or(WrongType),
+        }
+    }
+
+    /// The record under `key`, looked up as a reader does: a hit or a miss.
+    pub fn read_record(&mut self, key: &[u8]) -> Option<RecordRef<'_>> {
+        let hash = self.settle(key);
+        if !self.table().table.contains(hash, key) {
+            self.effects.notice(self.db, key, Class::Miss, "keymiss");
+        }
+        self.view().counted(key, self.touch)
     }
 
     /// The collection under `key` for changing, where it is a `C`.
@@ -189,6 +215,19 @@ impl Edit<'_> {
         }
     }
 
+    /// As `changed`, for what cannot have become empty: a string, or a key that came or went.
+    #[inline]
+    pub fn changed_value(&mut self, key: &[u8], class: Class, event: &'static str) {
+        self.keyspace.moves += 1;
+        self.effects.changed(self.db, key, class, event);
+    }
+
+    /// As `changed_value`, for the second key of one change: it is not counted as a change of its own.
+    pub fn changed_too(&mut self, key: &[u8], class: Class, event: &'static str) {
+        self.keyspace.moves += 1;
+        self.effects.touched(self.db, key, class, event);
+    }
+
     /// As `changed`, for a command that changed `count` elements. With none, WATCH and notifications hear of it all the same.
     pub fn changed_many(&mut self, key: &[u8], class: Class, event: &'static str, count: usize) {
         if count == 0 {
@@ -229,120 +268,186 @@ impl Edit<'_> {
 
 /// Whole values.
 impl Edit<'_> {
-    /// Stores a string under `key`, whatever was there, with this deadline. Says nothing yet: call `changed`.
+    /// Stores a string under `key`, whatever was there, with this deadline. Says nothing yet: call `changed_value`.
     #[inline]
     pub fn set_string(&mut self, key: &[u8], text: &[u8], deadline: Option<u64>) {
-        let integer = if text.len() <= crate::util::number::INTEGER_TEXT_MAX {
-            crate::util::number::parse_i64(text)
-        } else {
-            None
+        self.replace_string(key, text, deadline.map_or(Deadline::None, Deadline::At));
+    }
+
+    /// As `set_string`; the deadline may be the one that is there.
+    #[inline]
+    pub fn replace_string(&mut self, key: &[u8], text: &[u8], deadline: Deadline) {
+        let integer = if text.len() <= INTEGER_TEXT_MAX { parse_i64(text) } else { None };
+        let in_place = |record: &mut Record| match integer {
+            Some(value) => record.set_integer(value),
+            None => record.set_bytes(text),
         };
-        let in_place = |record: &mut Record| {
-            record.deadline() == deadline
-                && match integer {
-                    Some(value) => record.set_integer(value),
-                    None => record.set_bytes(text),
-                }
-        };
-        let make = || match integer {
+        let make = |deadline| match integer {
             Some(value) => Record::integer(key, value, deadline),
             None => Record::bytes(key, text, deadline),
         };
-        self.store(key, deadline, in_place, make);
+        self.store(key, deadline, Old::Overwritten, in_place, make);
     }
 
-    /// Stores an integer under `key`, keeping the deadline it has.
-    pub fn set_integer(&mut self, key: &[u8], value: i64) {
-        let deadline = self.record(key).and_then(|record| record.deadline());
-        self.store(key, deadline, |record| record.set_integer(value), || Record::integer(key, value, deadline));
+    /// Stores text that stays text even where it reads as an integer (INCRBYFLOAT's), keeping the deadline.
+    pub fn set_text(&mut self, key: &[u8], text: &[u8]) {
+        let make = |deadline| Record::bytes(key, text, deadline);
+        self.store(key, Deadline::Keep, Old::Changed, |record| record.set_bytes(text), make);
+    }
+
+    /// Passes the string under `key` through `change`, which makes an integer of it, and keeps the deadline. One look-up.
+    #[inline]
+    pub fn change_integer<E: From<WrongType>>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(Option<Item<'_>>) -> Result<i64, E>,
+    ) -> Result<i64, E> {
+        let hash = self.hash(key);
+        let now = self.now;
+        let found = self.keyspace.dbs[self.db].table.get_mut(hash, key);
+        let value = match found.filter(|record| !view::has_lapsed(record, now)) {
+            Some(mut record) => {
+                if self.touch == Touch::Yes {
+                    view::refresh(&record, self.config, now, self.random);
+                }
+                let item = match record.payload() {
+                    Payload::Integer(value) => Item::Int(value),
+                    Payload::Inline(bytes) => Item::Bytes(bytes),
+                    Payload::Blob(blob) => Item::Bytes(blob.as_slice()),
+                    Payload::Word(_) => return Err(WrongType.into()),
+                };
+                let value = change(Some(item))?;
+                if record.set_integer(value) {
+                    self.keyspace.moves += 1;
+                    return Ok(value);
+                }
+                value
+            }
+            None => change(None)?,
+        };
+        let make = |deadline| Record::integer(key, value, deadline);
+        self.store(key, Deadline::Keep, Old::Changed, |record| record.set_integer(value), make);
+        Ok(value)
     }
 
     /// Stores a collection under `key`, whatever was there.
     pub fn set<C: Collection>(&mut self, key: &[u8], collection: C, deadline: Option<u64>) {
-        let record = Record::word(key, collection, deadline);
-        self.put(record);
+        self.put(Record::word(key, collection, deadline));
     }
 
     /// Stores a record under its own key, whatever was there.
     pub fn put(&mut self, record: Record) {
-        let deadline = record.deadline();
+        let deadline = record.deadline().map_or(Deadline::None, Deadline::At);
         let key = record.key().to_vec();
-        self.store(&key, deadline, |_| false, || record);
+        self.store(&key, deadline, Old::Overwritten, |_| false, |_| record);
     }
 
     /// The bytes of the string under `key` for changing in place: `change` is given a blob or a vector's worth of bytes, made
     /// where there is no string, and keeps the deadline. O(n) for small strings, in place for large ones.
     pub fn change_string<R>(&mut self, key: &[u8], change: impl FnOnce(&mut StringBytes) -> R) -> Result<R, WrongType> {
         let hash = self.settle(key);
-        let Some(mut record) = self.table().table.get_mut(hash, key) else {
-            let mut bytes = StringBytes::Small(Vec::new());
-            let result = change(&mut bytes);
-            if let StringBytes::Small(bytes) = bytes {
-                self.store(key, None, |_| false, || Record::bytes(key, &bytes, None));
+        let mut bytes = Vec::new();
+        if let Some(mut record) = self.keyspace.dbs[self.db].table.get_mut(hash, key) {
+            if self.touch == Touch::Yes {
+                view::refresh(&record, self.config, self.now, self.random);
             }
-            return Ok(result);
-        };
-        if let Some(blob) = record.blob_mut() {
-            let result = change(&mut StringBytes::Large(blob));
-            self.keyspace.moves += 1;
-            return Ok(result);
+            if let Some(blob) = record.blob_mut() {
+                let result = change(&mut StringBytes::Large(blob));
+                record.set_grown(true);
+                self.keyspace.moves += 1;
+                return Ok(result);
+            }
+            match record.payload() {
+                Payload::Inline(text) => bytes.extend_from_slice(text),
+                Payload::Integer(value) => write_i64(&mut bytes, value),
+                _ => return Err(WrongType),
+            }
         }
-        let deadline = record.deadline();
-        let Some(text) = self.record(key).and_then(|record| value::string(&record)) else { return Err(WrongType) };
-        let mut bytes = StringBytes::Small(text.to_vec());
+        let was_there = !bytes.is_empty();
+        let mut bytes = StringBytes::Small(bytes);
         let result = change(&mut bytes);
-        if let StringBytes::Small(bytes) = bytes {
-            let make = || match bytes.len() {
+        let StringBytes::Small(bytes) = bytes else { unreachable!("small bytes stay small") };
+        let make = |deadline| {
+            let mut record = match bytes.len() {
                 // A string that is being built grows in a blob, which has room to spare.
-                len if len > 64 => Record::blob(key, crate::ds::blob::Blob::new(&bytes), deadline),
+                BUILT_MIN.. if was_there => Record::blob(key, Blob::new(&bytes), deadline),
                 _ => Record::bytes(key, &bytes, deadline),
             };
-            self.store(key, deadline, |_| false, make);
-        }
+            record.set_grown(true);
+            record
+        };
+        self.store(key, Deadline::Keep, Old::Changed, |_| false, make);
         Ok(result)
     }
 
+    /// Puts a value under `key` with one look-up: `in_place` where there is a record that can take it, else a new one. `make` is told
+    /// the deadline.
+    #[inline]
     fn store(
         &mut self,
         key: &[u8],
-        deadline: Option<u64>,
+        deadline: Deadline,
+        old: Old,
         in_place: impl FnOnce(&mut Record) -> bool,
-        make: impl FnOnce() -> Record,
+        make: impl FnOnce(Option<u64>) -> Record,
     ) {
-        let hash = self.settle(key);
-        let clock = super::evict::first_clock(self.config, self.now);
+        let hash = self.hash(key);
+        let (config, now, random, touch) = (self.config, self.now, self.random, self.touch);
         let db = &mut self.keyspace.dbs[self.db];
-        self.keyspace.moves += 1;
-        let old = match db.table.entry(hash, key) {
-            Entry::Occupied(mut occupied) => {
-                if in_place(&mut occupied.get_mut()) {
-                    if self.touch == Touch::Yes {
-                        view::refresh(&occupied.get(), self.config, self.now, self.random);
-                    }
-                    return;
-                }
-                let record = make();
-                record.set_clock(occupied.get().clock());
-                if self.touch == Touch::Yes {
-                    view::refresh(&record, self.config, self.now, self.random);
-                }
-                Some(occupied.replace(record))
+        let mut occupied = match db.table.entry(hash, key) {
+            Entry::Occupied(occupied) if view::has_lapsed(&occupied.get(), now) => {
+                self.expire(key);
+                return self.store(key, deadline, old, in_place, make);
             }
+            Entry::Occupied(occupied) => occupied,
             Entry::Vacant(vacant) => {
-                let record = make();
-                record.set_clock(clock);
+                let deadline = deadline.after(None);
+                let record = make(deadline);
+                record.set_clock(super::evict::first_clock(config, now));
                 vacant.insert(record);
+                if let Some(deadline) = deadline {
+                    db.volatile += 1;
+                    db.table.mark_deadline(hash, deadline);
+                }
+                self.keyspace.moves += 1;
                 self.effects.notice(self.db, key, Class::New, "new");
-                None
+                return;
             }
         };
-        let had_deadline = old.as_ref().is_some_and(|old| old.deadline().is_some());
-        db.volatile = db.volatile + usize::from(deadline.is_some()) - usize::from(had_deadline);
-        if let Some(deadline) = deadline {
-            db.table.mark_deadline(hash, deadline);
+        self.keyspace.moves += 1;
+        let had = occupied.get().deadline();
+        let deadline = deadline.after(had);
+        let listening = old == Old::Overwritten && self.effects.is_listening();
+        let kind_before = listening.then(|| value::kind(occupied.get()));
+        let mut record = occupied.get_mut();
+        let replaced = if had.is_some() == deadline.is_some() && in_place(&mut record) {
+            if let Some(deadline) = deadline {
+                record.set_deadline(deadline);
+            }
+            None
+        } else {
+            let record = make(deadline);
+            record.set_clock(occupied.get().clock());
+            Some(occupied.replace(record))
+        };
+        if touch == Touch::Yes {
+            view::refresh(&occupied.get(), config, now, random);
         }
-        if let Some(old) = old {
-            self.discard(old, self.config.lazyfree_lazy_server_del);
+        let kind_after = listening.then(|| value::kind(occupied.get()));
+        if had != deadline {
+            db.volatile = db.volatile + usize::from(deadline.is_some()) - usize::from(had.is_some());
+            if let Some(deadline) = deadline {
+                db.table.mark_deadline(hash, deadline);
+            }
+        }
+        if listening {
+            self.effects.notice(self.db, key, Class::Overwritten, "overwritten");
+            if kind_before != kind_after {
+                self.effects.notice(self.db, key, Class::TypeChanged, "type_changed");
+            }
+        }
+        if let Some(replaced) = replaced {
+            self.discard(replaced, config.lazyfree_lazy_server_del);
         }
     }
 
@@ -394,18 +499,61 @@ impl Edit<'_> {
         self.record(key).map(|record| record.deadline())
     }
 
-    /// Gives a key another deadline, or none. Says nothing yet: call `changed`.
+    /// Gives a key another deadline, or none. Says nothing yet: call `changed_value`.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         let hash = self.settle(key);
-        self.keyspace.moves += 1;
         let db = &mut self.keyspace.dbs[self.db];
-        let Some(had_deadline) = db.table.get(hash, key).map(|record| record.deadline().is_some()) else { return };
-        db.table.update(hash, key, |record| record.with_deadline(deadline));
+        let Entry::Occupied(mut occupied) = db.table.entry(hash, key) else { return };
+        self.keyspace.moves += 1;
+        let had_deadline = occupied.get().deadline().is_some();
+        match deadline {
+            Some(deadline) if had_deadline => {
+                occupied.get_mut().set_deadline(deadline);
+            }
+            _ => occupied.update(|record| moved(record, |record| record.with_deadline(deadline))),
+        }
         db.volatile = db.volatile + usize::from(deadline.is_some()) - usize::from(had_deadline);
         if let Some(deadline) = deadline {
             db.table.mark_deadline(hash, deadline);
         }
     }
+}
+
+/// Moves a record to another block. A string that Redis would put into a block of its own by that stays there.
+pub fn moved(record: Record, change: impl FnOnce(Record) -> Record) -> Record {
+    let was_raw = value::is_raw(&record);
+    let mut record = change(record);
+    if was_raw || value::is_raw(&record) {
+        record.set_grown(true);
+    }
+    record
+}
+
+/// The deadline that a value is stored with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deadline {
+    None,
+    At(u64),
+    /// The one that the key has.
+    Keep,
+}
+
+impl Deadline {
+    #[inline]
+    fn after(self, before: Option<u64>) -> Option<u64> {
+        match self {
+            Deadline::None => None,
+            Deadline::At(deadline) => Some(deadline),
+            Deadline::Keep => before,
+        }
+    }
+}
+
+/// What a store means to the value that was there: notifications tell the two apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Old {
+    Overwritten,
+    Changed,
 }
 
 /// A string's bytes, held for changing.

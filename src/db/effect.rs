@@ -20,6 +20,8 @@ pub enum Class {
     Evicted,
     New,
     Miss,
+    Overwritten,
+    TypeChanged,
 }
 
 /// One thing that happened to a key, or to a database.
@@ -175,6 +177,11 @@ impl Effects {
 
     pub fn is_journaling(&self) -> bool {
         self.journaling
+    }
+
+    #[inline]
+    pub(super) fn is_listening(&self) -> bool {
+        self.listening
     }
 
     /// Takes the effects for propagation: the list, the requests that go into the journal first, and the command's own entry.

@@ -12,7 +12,7 @@ mod view;
 
 use std::cell::{Cell, RefCell};
 
-pub use edit::Edit;
+pub use edit::{Deadline, Edit};
 pub use view::{Touch, View};
 
 use crate::ds::keytable::{Hash, Seed, Table};
@@ -32,6 +32,8 @@ pub struct Keyspace {
     pub stats: Stats,
     /// Keys that a reader found lapsed. Removing them is a write, which happens right after the command.
     lapsed: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
+    /// Keys that a reader did not find, where notifications of that are on.
+    missed: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
     /// Counts every change of a record or a table, to hold against the effects that were declared.
     moves: u64,
 }
@@ -77,6 +79,7 @@ impl Keyspace {
             seed,
             stats: Stats::default(),
             lapsed: RefCell::default(),
+            missed: RefCell::default(),
             moves: 0,
         }
     }
@@ -118,9 +121,15 @@ impl Keyspace {
         std::mem::take(self.lapsed.get_mut())
     }
 
+    /// Keys that readers did not find since the last call.
+    pub fn take_missed(&mut self) -> Vec<(DbIndex, Box<[u8]>)> {
+        std::mem::take(self.missed.get_mut())
+    }
+
+    /// Whether readers left something to be done.
     #[inline]
-    pub fn has_lapsed(&mut self) -> bool {
-        !self.lapsed.get_mut().is_empty()
+    pub fn has_left_over(&mut self) -> bool {
+        !self.lapsed.get_mut().is_empty() || !self.missed.get_mut().is_empty()
     }
 
     /// Bytes of the tables' own arrays, as MEMORY STATS shows them.

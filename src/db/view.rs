@@ -5,7 +5,7 @@
 
 use super::evict::{AccessClock, Policy};
 use super::{DbIndex, Keyspace, WrongType};
-use crate::config::Config;
+use crate::config::{Config, NotifyFlags};
 use crate::types::list::List;
 use crate::types::value::{self, Collection, Record, RecordRef, StringRef};
 use crate::util::random::Random;
@@ -53,12 +53,33 @@ impl<'a> View<'a> {
     /// The record under `key`, counted and touched. O(1).
     #[inline]
     pub fn record(&self, key: &[u8]) -> Option<RecordRef<'a>> {
+        let found = self.counted(key, self.touch);
+        if found.is_none() {
+            self.note_miss(key);
+        }
+        found
+    }
+
+    /// The record under `key`, counted but not touched: for commands that ask about a key rather than for its value.
+    pub fn untouched(&self, key: &[u8]) -> Option<RecordRef<'a>> {
+        View { touch: Touch::No, ..*self }.record(key)
+    }
+
+    /// Keeps a miss for a notification, where somebody wants it.
+    fn note_miss(&self, key: &[u8]) {
+        if self.config.notify_keyspace_events.has(NotifyFlags::KEY_MISS) {
+            self.keyspace.missed.borrow_mut().push((self.db, key.into()));
+        }
+    }
+
+    #[inline]
+    pub(super) fn counted(&self, key: &[u8], touch: Touch) -> Option<RecordRef<'a>> {
         let found = self.peek(key);
         let stats = &self.keyspace.stats;
         let counter = if found.is_some() { &stats.hits } else { &stats.misses };
         counter.set(counter.get() + 1);
         if let Some(record) = &found
-            && self.touch == Touch::Yes
+            && touch == Touch::Yes
         {
             refresh(record, self.config, self.now, self.random);
         }

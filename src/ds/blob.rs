@@ -160,6 +160,14 @@ impl Blob {
         references(self.bytes).fetch_add(1, Ordering::Relaxed);
         Some(SharedBlob(Self { bytes: self.bytes, len: self.len, capacity: self.capacity }))
     }
+
+    /// A blob of its own with the same bytes: a large block is shared until one of them is written to.
+    pub fn duplicate(&self) -> Self {
+        match self.share() {
+            Some(SharedBlob(blob)) => blob,
+            None => Self::new(self.as_slice()),
+        }
+    }
 }
 
 impl Drop for Blob {

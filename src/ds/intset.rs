@@ -9,6 +9,7 @@ use std::ptr::NonNull;
 /// ```text
 ///   width u32 (2, 4 or 8) │ count u32 │ integer │ integer │ …     all little end first, ascending, no two equal
 /// ```
+#[repr(transparent)]
 pub struct Intset(ThinBuffer);
 
 const HEADER: usize = 8;

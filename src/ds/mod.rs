@@ -4,18 +4,22 @@
 //! against the obvious model. `unsafe` lives here and nowhere above; nothing here knows a clock,
 //! a socket or a command.
 
+pub mod ahead;
 pub mod bits;
 pub mod blob;
 pub mod deque;
+pub mod fields;
 pub mod geohash;
 pub mod hyperloglog;
 pub mod intset;
 pub mod item;
 pub mod keytable;
 pub mod listpack;
+pub mod member;
 pub mod packed_or_box;
 pub mod ranked;
 pub mod rax;
 pub mod record;
 pub mod sizeclass;
 mod thin;
+pub mod trio;

@@ -32,6 +32,12 @@ pub unsafe trait Family {
     /// # Safety
     /// `word` came from `Word::into_word` of the type whose `TAG` is `tag`, and is not used again.
     unsafe fn drop_word(tag: u8, word: u64);
+
+    /// A word that owns a copy of what `word` owns.
+    ///
+    /// # Safety
+    /// `word` is the payload of a live record whose tag is `tag`, borrowed for the call.
+    unsafe fn duplicate_word(tag: u8, word: u64) -> u64;
 }
 
 /// A value that fits one machine word and may be a record's payload.
@@ -49,6 +55,7 @@ pub const FIRST_WORD_TAG: u8 = 3;
 
 const HEADER: usize = 8;
 const FLAG_DEADLINE: u8 = 1;
+const FLAG_GROWN: u8 = 2;
 const KEY_IS_LONG: u8 = 255;
 /// Bytes up to this many may be stored in line (their length is 16 bits).
 pub const INLINE_MAX: usize = 4096;
@@ -213,11 +220,13 @@ impl<F: Family> Record<F> {
                     && block_size(before_bytes + value.len()) == block_size(before_bytes + self.inline_len());
                 if fits {
                     self.write_inline(value);
+                    self.set_grown(false);
                 }
                 fits
             }
             TAG_BLOB if !fits_inline(self.key(), value.len(), self.deadline().is_some()) => {
                 self.blob_mut().expect("the tag says so").set(value);
+                self.set_grown(false);
                 true
             }
             _ => false,
@@ -244,6 +253,39 @@ impl<F: Family> Record<F> {
             return None;
         }
         Some(self.read_word(self.word_bytes()))
+    }
+
+    /// Whether the string was changed in place since it was set. The keyspace remembers it for OBJECT ENCODING and gives it no
+    /// other meaning.
+    #[inline]
+    pub fn is_grown(&self) -> bool {
+        self.byte(1) & FLAG_GROWN != 0
+    }
+
+    #[inline]
+    pub fn set_grown(&mut self, grown: bool) {
+        let flags = self.byte(1) & !FLAG_GROWN | if grown { FLAG_GROWN } else { 0 };
+        // SAFETY: the flags are a byte of the header, and `&mut self` makes the access exclusive.
+        unsafe { self.start.add(1).write(flags) };
+    }
+
+    /// A copy of the payload under another key, with the same deadline. O(value), but O(1) for a large string, which both share.
+    pub fn duplicate(&self, key: &[u8]) -> Self {
+        let deadline = self.deadline();
+        let mut copy = match self.payload() {
+            Payload::Inline(bytes) => Self::inline(key, bytes, deadline),
+            Payload::Integer(value) => Self::integer(key, value, deadline),
+            Payload::Blob(blob) => Self::blob(key, blob.duplicate(), deadline),
+            Payload::Word(tag) => {
+                // SAFETY: the word is this record's payload, and `tag` its tag.
+                let word = unsafe { F::duplicate_word(tag, self.read_word(0)) };
+                let copy = Self::allocate(tag, key, 8, 0, deadline);
+                copy.write_word(0, word);
+                copy
+            }
+        };
+        copy.set_grown(self.is_grown());
+        copy
     }
 
     /// The same record with another deadline (in place where it had one already) and, if asked, another key.
@@ -276,7 +318,8 @@ impl<F: Family> Record<F> {
 
     fn rebuilt(self, key: &[u8], deadline: Option<u64>) -> Self {
         let (word_bytes, inline) = (self.word_bytes(), self.inline_bytes());
-        let moved = Self::allocate(self.tag(), key, word_bytes, inline.len(), deadline);
+        let mut moved = Self::allocate(self.tag(), key, word_bytes, inline.len(), deadline);
+        moved.set_grown(self.is_grown());
         moved.write_inline(inline);
         for at in (0..word_bytes).step_by(8) {
             moved.write_word(at, self.read_word(at));
@@ -548,7 +591,7 @@ mod tests {
 
     thread_local! { static DROPS: Cell<usize> = const { Cell::new(0) }; }
 
-    struct Boxed(#[expect(dead_code, reason = "fills the word")] Box<u64>);
+    struct Boxed(Box<u64>);
     // SAFETY: one word, tag of its own.
     unsafe impl Word for Boxed {
         const TAG: u8 = 9;
@@ -565,6 +608,13 @@ mod tests {
             assert_eq!(tag, 9);
             // SAFETY: the word is a `Boxed`.
             drop(unsafe { std::mem::transmute::<u64, Boxed>(word) });
+        }
+        unsafe fn duplicate_word(tag: u8, word: u64) -> u64 {
+            assert_eq!(tag, 9);
+            // SAFETY: the word is a `Boxed`, borrowed here.
+            let boxed = unsafe { &*std::ptr::from_ref(&word).cast::<Boxed>() };
+            // SAFETY: a `Boxed` is one word.
+            unsafe { std::mem::transmute::<Boxed, u64>(Boxed(boxed.0.clone())) }
         }
     }
     type TestRecord = Record<TestFamily>;
@@ -589,6 +639,22 @@ mod tests {
         assert_eq!(DROPS.get(), 1);
         drop(TestRecord::word(b"key", Boxed(Box::new(1)), Some(7)));
         assert_eq!(DROPS.get(), 2);
+    }
+
+    #[test]
+    fn a_copy_owns_its_own() {
+        let drops = DROPS.get();
+        let record = TestRecord::word(b"key", Boxed(Box::new(7)), Some(5));
+        let copy = record.duplicate(b"other");
+        drop(record);
+        assert_eq!((copy.key(), copy.deadline(), *copy.get::<Boxed>().unwrap().0), (&b"other"[..], Some(5), 7));
+        drop(copy);
+        assert_eq!(DROPS.get() - drops, 2);
+
+        let large = TestRecord::bytes(b"key", &[1; 20_000], None);
+        let mut copy = large.duplicate(b"other");
+        copy.blob_mut().unwrap().as_mut_slice()[0] = 2;
+        assert!(matches!(large.payload(), Payload::Blob(blob) if blob.as_slice()[0] == 1));
     }
 
     proptest! {

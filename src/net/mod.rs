@@ -425,7 +425,6 @@ impl Net {
     fn obey(&mut self, request: HostRequest) {
         match request {
             HostRequest::Shutdown { save, .. } => self.shutdown = Some(Shutdown { save }),
-            HostRequest::ConfigChanged(_) => {}
         }
     }
 }

@@ -67,6 +67,7 @@ impl Server {
             }
         }
         if self.waiting.has_ready() {
+            self.call_began = ticks();
             self.serve_waiting(None);
         }
     }

@@ -15,7 +15,7 @@ use crate::ds::keytable::Hash;
 use crate::resp::reply::{Output, Reply};
 use crate::resp::request::{Limits, OwnedRequest, Parsed, Request, Span};
 use crate::util::args::split_args;
-use crate::util::clock::ticks;
+use crate::util::clock::{ticks, ticks_to_us, us_to_ticks};
 
 /// Who asks for a command to be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,7 @@ impl Server {
             batch.clear();
             let behind = self.parse_batch(id, input, used, batch);
             self.prefetch(id, input, batch);
+            self.call_began = ticks();
             for index in 0..batch.commands.len() {
                 let parcel = &batch.commands[index];
                 let (request, entry) = (batch.request(parcel, input), parcel.entry);
@@ -196,6 +197,7 @@ impl Server {
         }
         let request = OwnedRequest::from_args(words.iter());
         let entry = self.names.find(request.borrow().arg(0));
+        self.call_began = ticks();
         self.run(id, entry, request.borrow(), out);
     }
 
@@ -252,10 +254,11 @@ impl Server {
         if !self.monitors.is_empty() {
             self.show_to_monitors(caller, id, entry, request);
         }
-        let begin = ticks();
+        let outermost = self.depth == 0;
+        // One reading of the counter ends a command and begins the next.
+        let begin = if outermost { self.call_began } else { ticks() };
         let mut args = Args::new(request, entry.name_words());
         let db = self.sessions.get(id).db;
-        let outermost = self.depth == 0;
         self.effects.begin(self.is_anybody_listening(), self.journal.is_open() && caller != Caller::Replay);
         let moves = self.keyspace.moves();
         let result = match entry.command.run {
@@ -274,15 +277,19 @@ impl Server {
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
         self.propagate(db, request, caller);
-        if let Some(blocked) = &mut self.sessions.get_mut(id).blocked {
+        let end = ticks();
+        let session = self.sessions.get_mut(id);
+        if let Some(blocked) = &mut session.blocked {
             // It is counted once it has ended.
-            blocked.ticks = ticks().wrapping_sub(begin);
+            blocked.ticks = end.wrapping_sub(begin);
+            self.call_began = end;
             return;
         }
-        self.stats.count_call(entry.id, ticks().wrapping_sub(begin), failed);
-        self.sessions.get_mut(id).commands += 1;
+        session.commands += 1;
+        self.stats.count_call(entry.id, end.wrapping_sub(begin), failed);
         if outermost {
-            self.note_call(id, entry, request, begin);
+            self.call_began = end;
+            self.note_call(id, entry, request, end.wrapping_sub(begin));
         }
     }
 
@@ -402,17 +409,18 @@ impl Server {
 
     /// Bookkeeping after a client's command: what SLOWLOG, latency events and CLIENT LIST show.
     #[inline]
-    fn note_call(&mut self, id: SessionId, entry: &'static Entry, request: Request, begin: u64) {
-        let elapsed_us = crate::util::clock::ticks_to_us(ticks().wrapping_sub(begin));
+    fn note_call(&mut self, id: SessionId, entry: &'static Entry, request: Request, elapsed: u64) {
         let session = self.sessions.get_mut(id);
         let threshold = self.config.slowlog_log_slower_than;
-        if threshold >= 0 && elapsed_us >= threshold as u64 && !entry.has(Flag::SkipSlowlog) {
+        if threshold >= 0 && elapsed >= us_to_ticks(threshold as u64) && !entry.has(Flag::SkipSlowlog) {
+            let elapsed_us = ticks_to_us(elapsed);
             let when_s = self.clock.unix_us / 1_000_000;
             let limit = usize::try_from(self.config.slowlog_max_len).unwrap_or(0);
             self.stats.slowlog.add(when_s, elapsed_us, request, session, limit);
         }
         let threshold = self.config.latency_monitor_threshold;
-        if threshold > 0 && elapsed_us / 1000 >= threshold as u64 {
+        if threshold > 0 && elapsed >= us_to_ticks((threshold as u64).saturating_mul(1000)) {
+            let elapsed_us = ticks_to_us(elapsed);
             let event = if entry.has(Flag::Fast) { "fast-command" } else { "command" };
             self.stats.latency.add(event, self.clock.unix_us / 1_000_000, elapsed_us / 1000);
         }

@@ -6,6 +6,7 @@
 pub mod admit;
 pub mod cron;
 pub mod dispatch;
+pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
@@ -45,11 +46,15 @@ pub struct Server {
     pub clock: Clock,
     pub eviction: db::evict::Pool,
     pub outbox: Outbox,
+    /// Follows changed directives outside; `NoHost` until the process puts itself in.
+    pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<Record>,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
+    /// When the command now running began, in ticks.
+    call_began: u64,
     batch: dispatch::Batch,
     /// Identifies this process to clients and replicas: 40 hexadecimal digits.
     pub run_id: String,
@@ -95,8 +100,6 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
-    /// These directives changed.
-    ConfigChanged(Vec<String>),
 }
 
 impl Server {
@@ -122,9 +125,11 @@ impl Server {
             clock,
             eviction: db::evict::Pool::default(),
             outbox: Outbox::default(),
+            host: Box::new(host::NoHost),
             pause: admit::Pause::default(),
             garbage: Vec::new(),
             depth: 0,
+            call_began: 0,
             batch: dispatch::Batch::default(),
             run_id,
             started_ms: clock.unix_ms(),

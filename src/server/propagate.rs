@@ -14,8 +14,8 @@ impl Server {
     /// Makes the effects of the command just run known.
     #[inline]
     pub(super) fn propagate(&mut self, db: DbIndex, request: Request, caller: Caller) {
-        if self.keyspace.has_lapsed() {
-            self.remove_lapsed();
+        if self.keyspace.has_left_over() {
+            self.clear_up();
         }
         if self.effects.is_silent() {
             self.stats.dirty += self.effects.clear_count();
@@ -89,19 +89,22 @@ impl Server {
         self.view_of(db).peek(key).is_some()
     }
 
-    /// Removes the keys that the last command found lapsed.
+    /// Removes the keys that the last command found lapsed, and tells of those that it did not find.
     #[cold]
-    fn remove_lapsed(&mut self) {
-        let lapsed = self.keyspace.take_lapsed();
-        if self.is_paused() {
-            return;
-        }
-        for (db, key) in lapsed {
+    fn clear_up(&mut self) {
+        for (db, key) in self.keyspace.take_lapsed() {
+            // During a pause a lapsed key is not there for anybody, but stays.
+            if self.is_paused() {
+                continue;
+            }
             // Two look-ups of one command may have found the same key.
             let mut edit = self.edit(db);
             if edit.exists(&key) {
                 continue;
             }
+        }
+        for (db, key) in self.keyspace.take_missed() {
+            self.edit(db).notice(&key, Class::Miss, "keymiss");
         }
     }
 
@@ -155,5 +158,7 @@ fn flag_of(class: Class) -> NotifyFlags {
         Class::Evicted => NotifyFlags::EVICTED,
         Class::New => NotifyFlags::NEW,
         Class::Miss => NotifyFlags::KEY_MISS,
+        Class::Overwritten => NotifyFlags::OVERWRITTEN,
+        Class::TypeChanged => NotifyFlags::TYPE_CHANGED,
     }
 }

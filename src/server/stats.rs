@@ -18,23 +18,25 @@ pub struct CommandStats {
     pub histogram: Histogram,
 }
 
-/// Counts durations in buckets of powers of two, four to each doubling: a percentile is right to about 12 %.
+/// Counts durations in buckets of powers of two, four to each doubling: a percentile is right to about 12 %. Counted in ticks, told in
+/// nanoseconds.
 #[derive(Clone, Default)]
 pub struct Histogram {
+    /// `BUCKETS` counters, or none before the first duration.
     buckets: Vec<u64>,
     count: u64,
 }
 
 const STEPS: u32 = 4;
+const BUCKETS: usize = (64 * STEPS) as usize;
 
 impl Histogram {
-    /// `value` in nanoseconds.
-    fn add(&mut self, value: u64) {
-        let bucket = bucket_of(value);
-        if self.buckets.len() <= bucket {
-            self.buckets.resize(bucket + 1, 0);
+    #[inline]
+    fn add(&mut self, ticks: u64) {
+        if self.buckets.is_empty() {
+            self.buckets = vec![0; BUCKETS];
         }
-        self.buckets[bucket] += 1;
+        self.buckets[bucket_of(ticks)] += 1;
         self.count += 1;
     }
 
@@ -78,10 +80,11 @@ fn bucket_of(value: u64) -> usize {
     (log * STEPS) as usize + part as usize
 }
 
+/// The longest duration that falls into the bucket, in nanoseconds.
 fn bucket_end(bucket: usize) -> u64 {
     let (log, part) = (bucket as u32 / STEPS, bucket as u64 % u64::from(STEPS));
     let start = 1u64 << log;
-    start + (start * (part + 1)) / u64::from(STEPS)
+    ticks_to_ns(start + (start / u64::from(STEPS)).saturating_mul(part + 1))
 }
 
 pub struct Stats {
@@ -137,7 +140,7 @@ impl Stats {
         command.calls += 1;
         command.ticks += ticks;
         command.failed += u64::from(failed);
-        command.histogram.add(ticks_to_ns(ticks));
+        command.histogram.add(ticks);
     }
 
     pub fn count_rejected(&mut self, id: usize) {

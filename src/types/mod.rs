@@ -3,7 +3,11 @@
 //! A type knows its encodings and their thresholds and nothing of commands, clients or clocks:
 //! time and randomness come in as arguments, values go out.
 
+mod gathered;
+pub mod hash;
 pub mod list;
+mod sampling;
+pub mod set;
 pub mod stream;
 pub mod value;
 pub mod zset;

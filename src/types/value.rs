@@ -7,6 +7,7 @@ use crate::ds::blob::Blob;
 use crate::ds::item::Item;
 use crate::ds::record::{self, Family, Payload, Word};
 use crate::types::list::List;
+use crate::types::set::Set;
 
 /// A key with its value.
 pub type Record = record::Record<Values>;
@@ -50,6 +51,8 @@ pub trait Collection: Word {
     fn len(&self) -> usize;
     fn memory(&self) -> usize;
     fn check(&self);
+    /// A copy for COPY.
+    fn duplicate(&self) -> Self;
 }
 
 /// A value, borrowed.
@@ -144,9 +147,33 @@ pub fn collection_len(record: &Record) -> Option<usize> {
 }
 
 pub fn kind(record: RecordRef<'_>) -> Kind {
-    match value(record) {
-        ValueRef::String(_) => Kind::String,
-        ValueRef::Collection(collection) => collection.kind(),
+    kind_of(&record)
+}
+
+pub fn kind_of(record: &Record) -> Kind {
+    any_collection(record).map_or(Kind::String, AnyCollection::kind)
+}
+
+/// Where Redis 8.2 keeps a string in one block of 64 bytes with its key: the bytes that key and value may have together.
+const EMBEDDED_MAX: usize = 41;
+
+/// Whether Redis would keep the string in a block of its own. Once there it stays there, until it is set anew.
+pub fn is_raw(record: &Record) -> bool {
+    let room = EMBEDDED_MAX - if record.deadline().is_some() { 8 } else { 0 };
+    match record.payload() {
+        Payload::Inline(bytes) => record.is_grown() || record.key().len() + bytes.len() > room,
+        Payload::Blob(_) => true,
+        Payload::Integer(_) | Payload::Word(_) => false,
+    }
+}
+
+/// What OBJECT ENCODING answers.
+pub fn encoding(record: &Record) -> &'static str {
+    match (any_collection(record), record.payload()) {
+        (Some(collection), _) => collection.encoding(),
+        (None, Payload::Integer(_)) => "int",
+        (None, _) if is_raw(record) => "raw",
+        (None, _) => "embstr",
     }
 }
 
@@ -160,6 +187,17 @@ macro_rules! collections {
                 match tag {
                     // SAFETY: the caller's promise.
                     $($tag => drop(unsafe { std::mem::transmute::<u64, $type>(word) }),)*
+                    _ => unreachable!("no collection has tag {tag}"),
+                }
+            }
+
+            unsafe fn duplicate_word(tag: u8, word: u64) -> u64 {
+                match tag {
+                    // SAFETY: the caller's promise; the original is borrowed, and the copy, one word large, given away.
+                    $($tag => unsafe {
+                        let original = &*std::ptr::from_ref(&word).cast::<$type>();
+                        std::mem::transmute::<$type, u64>(Collection::duplicate(original))
+                    },)*
                     _ => unreachable!("no collection has tag {tag}"),
                 }
             }
@@ -189,6 +227,9 @@ macro_rules! collections {
                 fn check(&self) {
                     <$type>::check(self);
                 }
+                fn duplicate(&self) -> Self {
+                    self.clone()
+                }
             }
         )*
 
@@ -210,4 +251,6 @@ macro_rules! collections {
 
 collections! {
     3 List List;
+    4 Set Set;
+    5 Hash crate::types::hash::Hash;
 }

@@ -20,22 +20,30 @@ pub fn ticks() -> u64 {
 /// Ticks as microseconds, rounded down.
 #[inline]
 pub fn ticks_to_us(ticks: u64) -> u64 {
-    (ticks as f64 / ticks_per_us()) as u64
+    ticks / ticks_per_us()
+}
+
+#[inline]
+pub fn us_to_ticks(us: u64) -> u64 {
+    us.saturating_mul(ticks_per_us())
 }
 
 /// Ticks as nanoseconds.
 pub fn ticks_to_ns(ticks: u64) -> u64 {
-    (ticks as f64 * 1000.0 / ticks_per_us()) as u64
+    (u128::from(ticks) * 1000 / u128::from(ticks_per_us())) as u64
 }
 
-fn ticks_per_us() -> f64 {
-    static RATE: OnceLock<f64> = OnceLock::new();
+/// Ticks in a microsecond, at least one. Measured once, which takes two milliseconds.
+#[inline]
+pub fn ticks_per_us() -> u64 {
+    static RATE: OnceLock<u64> = OnceLock::new();
     *RATE.get_or_init(|| {
         let (start, begin) = (Instant::now(), ticks());
         while start.elapsed() < Duration::from_millis(2) {
             std::hint::spin_loop();
         }
-        (ticks().wrapping_sub(begin)) as f64 / start.elapsed().as_secs_f64() / 1e6
+        let ticks = ticks().wrapping_sub(begin);
+        (ticks / start.elapsed().as_micros().max(1) as u64).max(1)
     })
 }
 

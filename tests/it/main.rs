@@ -1,5 +1,8 @@
 //! The one integration test binary: what needs sockets, files or several processes.
 
+mod fuzz;
+mod layers;
 /// The load driver's own tests: a bench without a harness has nowhere to run them.
 #[path = "../../benches/load/tests.rs"]
 mod load_driver;
+mod readme;

@@ -625,7 +625,7 @@ impl<E: Slot> Table<E> {
 }
 
 #[inline]
-fn prefetch<T>(line: *const T) {
+pub(in crate::ds) fn prefetch<T>(line: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing as far as the program can tell; any address will do.
     unsafe {

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Client libraries from their registries, each driving real scenarios through $RUNNEL_SERVER, which each starts, kills and restarts itself.
+#
+#   run.sh [redis-py] [node-redis] [ioredis] [rust]     all of them by default
+#
+# What they need goes to ../.cache/clients; the versions are pinned in this folder. The last line is "N passed, N failed" over all of them.
+set -uo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache=$here/../.cache
+mkdir -p "$cache/clients"
+. "$here/../oracles.sh"
+: "${RUNNEL_SERVER:?the server under test}"
+
+redis_py() {
+    local target=$cache/clients/python
+    need_pip
+    cmp -s "$here/python/requirements.txt" "$target/requirements.txt" || {
+        rm -rf "$target"
+        python3 -m pip install --quiet --target "$target" -r "$here/python/requirements.txt" && cp "$here/python/requirements.txt" "$target/"
+    } || return 1
+    PYTHONPATH=$target python3 "$here/python/scenarios.py"
+}
+
+node_modules() {
+    command -v npm >/dev/null || packages nodejs npm
+    local target=$cache/clients/node
+    mkdir -p "$target"
+    cmp -s "$here/node/package-lock.json" "$target/package-lock.json" && [ -d "$target/node_modules" ] && return
+    cp "$here/node/package.json" "$here/node/package-lock.json" "$target/"
+    (cd "$target" && npm ci --silent --no-audit --no-fund) >&2
+}
+
+node_client() {
+    node_modules || return 1
+    cp "$here"/node/*.mjs "$cache/clients/node/"
+    node "$cache/clients/node/$1"
+}
+
+rust_client() {
+    CARGO_TARGET_DIR=$cache/clients/rust nice cargo run --quiet --locked --manifest-path "$here/rust/Cargo.toml"
+}
+
+passed=0 failed=0
+one() {
+    local output status=0 count
+    echo "== $1"
+    output=$("${@:2}" 2>&1) || status=$?
+    printf '%s\n' "$output"
+    count=$(printf '%s\n' "$output" | tail -1 | sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p')
+    if [ -z "$count" ]; then
+        echo "$1 did not come to its end (status $status)"
+        failed=$((failed + 1))
+    else
+        passed=$((passed + ${count% *})) failed=$((failed + ${count#* }))
+    fi
+}
+
+[ $# -gt 0 ] || set -- redis-py node-redis ioredis rust
+for client in "$@"; do
+    case $client in
+        redis-py) one "$client" redis_py ;;
+        node-redis) one "$client" node_client node-redis.mjs ;;
+        ioredis) one "$client" node_client ioredis.mjs ;;
+        rust) one "$client" rust_client ;;
+        *) echo "no such client: $client"; failed=$((failed + 1)) ;;
+    esac
+done
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
