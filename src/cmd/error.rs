@@ -56,6 +56,18 @@ pub fn error_with(text: impl Into<String>) -> Stop {
     Stop::Error(Cow::Owned(text.into()))
 }
 
+/// An error that shows something the client sent: up to its first NUL, and so many bytes, as Redis prints it.
+pub fn error_showing(before: &str, shown: &[u8], after: &str) -> Stop {
+    const SHOWN_MAX: usize = 128;
+    Stop::Bytes([before.as_bytes(), c_text(shown, SHOWN_MAX), after.as_bytes()].concat())
+}
+
+/// The text as far as C prints it.
+pub fn c_text(text: &[u8], max: usize) -> &[u8] {
+    let text = &text[..text.len().min(max)];
+    &text[..memchr::memchr(0, text).unwrap_or(text.len())]
+}
+
 impl From<WrongType> for Stop {
     fn from(_: WrongType) -> Self {
         error(WRONG_TYPE)

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::Flag;
-use crate::cmd::error::{Stop, error, error_with};
+use crate::cmd::error::{Stop, c_text, error, error_showing, error_with};
 use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 
@@ -75,16 +75,15 @@ fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static E
     }
     let name = request.arg(1);
     entry.subcommand(name).ok_or_else(|| {
-        let shown = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
-        error_with(format!("ERR unknown subcommand '{shown}'. Try {} HELP.", entry.command.name))
+        let after = format!("'. Try {} HELP.", entry.command.name);
+        error_showing("ERR unknown subcommand '", name, &after)
     })
 }
 
 pub fn unknown_command(request: Request) -> Stop {
     const SHOWN_MAX: usize = 128;
     let mut text = b"ERR unknown command '".to_vec();
-    let name = request.arg(0);
-    text.extend_from_slice(&name[..name.len().min(SHOWN_MAX)]);
+    text.extend_from_slice(c_text(request.arg(0), SHOWN_MAX));
     text.extend_from_slice(b"', with args beginning with: ");
     let mut shown = Vec::new();
     for arg in request.iter().skip(1) {
@@ -93,7 +92,7 @@ pub fn unknown_command(request: Request) -> Stop {
         }
         let room = SHOWN_MAX - shown.len();
         shown.push(b'\'');
-        shown.extend_from_slice(&arg[..arg.len().min(room)]);
+        shown.extend_from_slice(c_text(arg, room));
         shown.extend_from_slice(b"' ");
     }
     text.extend(shown);

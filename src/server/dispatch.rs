@@ -368,6 +368,14 @@ impl Server {
         if let Some(entry) = entry {
             self.stats.count_rejected(entry.id);
         }
+        if entry.is_some_and(|entry| entry.command.name == "EXEC") {
+            self.discard_transaction(id);
+            self.watches.unwatch_all(&mut self.sessions, id);
+            let text = admit::text_of(&stop);
+            let reason = String::from_utf8_lossy(text.strip_prefix(b"ERR ").unwrap_or(&text)).into_owned();
+            self.stats.count_error("EXECABORT");
+            return reply.error(format!("EXECABORT Transaction discarded because of: {reason}"));
+        }
         if let Some(transaction) = &mut self.sessions.get_mut(id).transaction {
             transaction.aborted = true;
         }
