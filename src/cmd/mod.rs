@@ -12,7 +12,9 @@ pub mod table;
 
 mod keys;
 mod list;
+mod scan;
 mod server;
+mod set;
 mod string;
 
 use command::Command;
@@ -23,6 +25,8 @@ pub const GROUPS: &[&[Command]] = &[
     keys::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
+    set::COMMANDS,
+    server::connection::COMMANDS,
     server::connection::COMMANDS,
     server::client::COMMANDS,
     server::pubsub::COMMANDS,

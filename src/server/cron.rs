@@ -132,6 +132,12 @@ impl Server {
         [self.waiting.next_deadline(), pause].into_iter().flatten().min()
     }
 
+    /// True while time alone changes nothing: no client to time out, no key to expire. Upkeep may then come seldom.
+    pub fn is_quiet(&self) -> bool {
+        let has_volatile = (0..self.keyspace.databases()).any(|db| self.keyspace.db(db).volatile() > 0);
+        self.sessions.is_empty() && !has_volatile && !self.cron.more_to_expire
+    }
+
     /// Frees values that wait for a thread, here and now: for eviction, which needs to see the memory come back.
     pub fn free_garbage_now(&mut self) {
         self.garbage.clear();

@@ -34,6 +34,18 @@ pub enum Caller {
 /// Commands of one pipeline that are prepared together.
 const BATCH_MAX: usize = 32;
 
+/// A session's turn is over when it has run so many commands, or has so many bytes more to say.
+const TURN_COMMANDS_MAX: usize = 4096;
+const TURN_OUTPUT_MAX: usize = 1024 * 1024;
+
+/// How far a session's input was run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumed {
+    pub bytes: usize,
+    /// More may be run, in the next turn.
+    pub turn_over: bool,
+}
+
 /// Commands parsed ahead: their arguments' places, and where each lies in the input.
 #[derive(Default)]
 pub struct Batch {
@@ -75,28 +87,34 @@ enum Behind {
 }
 
 impl Server {
-    /// Runs the complete commands at the front of a session's input, as far as the session may go on. Returns the bytes used up.
-    /// O(input), and what the commands cost.
-    pub fn consume(&mut self, id: SessionId, input: &[u8]) -> usize {
+    /// Runs the complete commands at the front of a session's input, as far as the session may go on, and not too many at one go: others
+    /// want their turn, and replies their way out. O(input), and what the commands cost.
+    pub fn consume(&mut self, id: SessionId, input: &[u8]) -> Consumed {
         let mut batch = std::mem::take(&mut self.batch);
         let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
         self.sessions.get_mut(id).input_pending = input.len();
-        let used = self.consume_batches(id, input, &mut batch, &mut out);
+        let consumed = self.consume_batches(id, input, &mut batch, &mut out);
         self.batch = batch;
         let session = self.sessions.get_mut(id);
         let side = std::mem::replace(&mut session.output, out);
         session.output.append(side);
-        session.input_pending = input.len() - used;
+        session.input_pending = input.len() - consumed.bytes;
         session.last_used_ms = self.clock.unix_us / 1000;
         self.limit_output(id);
-        used
+        consumed
     }
 
-    fn consume_batches(&mut self, id: SessionId, input: &[u8], batch: &mut Batch, out: &mut Output) -> usize {
+    fn consume_batches(&mut self, id: SessionId, input: &[u8], batch: &mut Batch, out: &mut Output) -> Consumed {
+        let output_max = out.len() + TURN_OUTPUT_MAX;
+        let mut commands = 0;
         let mut used = 0;
         while used < input.len() && !self.sessions.get(id).is_held() {
+            if commands >= TURN_COMMANDS_MAX || out.len() >= output_max {
+                return Consumed { bytes: used, turn_over: true };
+            }
             batch.clear();
             let behind = self.parse_batch(id, input, used, batch);
+            commands += batch.commands.len().max(1);
             self.prefetch(id, input, batch);
             self.call_began = ticks();
             for index in 0..batch.commands.len() {
@@ -105,9 +123,12 @@ impl Server {
                 let (start, end) = (parcel.start, parcel.end);
                 self.run(id, entry, request, out);
                 if self.sessions.get(id).is_held() {
-                    return self.stop_early(id, start, end);
+                    return Consumed { bytes: self.stop_early(id, start, end), turn_over: false };
                 }
                 used = end;
+                if out.len() >= output_max {
+                    return Consumed { bytes: self.stop_early(id, start, end), turn_over: true };
+                }
             }
             match behind {
                 Behind::More => {}
@@ -118,11 +139,11 @@ impl Server {
                 }
                 Behind::Error(text) => {
                     self.protocol_error(id, &text, out);
-                    return input.len();
+                    return Consumed { bytes: input.len(), turn_over: false };
                 }
             }
         }
-        used
+        Consumed { bytes: used, turn_over: false }
     }
 
     /// Commands behind a held one were parsed but not run: the parser starts over at them later. A command that was itself held back

@@ -46,8 +46,6 @@ pub struct Server {
     pub clock: Clock,
     pub eviction: db::evict::Pool,
     pub outbox: Outbox,
-    /// Follows changed directives outside; `NoHost` until the process puts itself in.
-    pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<Record>,
@@ -59,6 +57,8 @@ pub struct Server {
     /// Identifies this process to clients and replicas: 40 hexadecimal digits.
     pub run_id: String,
     pub started_ms: u64,
+    /// The process around.
+    pub host: Box<dyn host::Host>,
 }
 
 /// The time, as the process around told it last: the same for everything within one turn.
@@ -100,6 +100,8 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
+    /// These directives changed.
+    ConfigChanged(Vec<String>),
 }
 
 impl Server {
@@ -125,7 +127,6 @@ impl Server {
             clock,
             eviction: db::evict::Pool::default(),
             outbox: Outbox::default(),
-            host: Box::new(host::NoHost),
             pause: admit::Pause::default(),
             garbage: Vec::new(),
             depth: 0,
@@ -133,6 +134,7 @@ impl Server {
             batch: dispatch::Batch::default(),
             run_id,
             started_ms: clock.unix_ms(),
+            host: Box::new(host::Nowhere),
             config,
         }
     }
