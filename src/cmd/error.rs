@@ -56,15 +56,15 @@ pub fn error_with(text: impl Into<String>) -> Stop {
     Stop::Error(Cow::Owned(text.into()))
 }
 
-/// An error that shows something the client sent: up to its first NUL, and so many bytes, as Redis prints it.
-pub fn error_showing(before: &str, shown: &[u8], after: &str) -> Stop {
+/// An error that shows something the client sent, up to so many bytes.
+pub fn error_showing(before: &str, name: &[u8], after: &str) -> Stop {
     const SHOWN_MAX: usize = 128;
-    Stop::Bytes([before.as_bytes(), c_text(shown, SHOWN_MAX), after.as_bytes()].concat())
+    let name = shown(&name[..name.len().min(SHOWN_MAX)]);
+    Stop::Bytes([before.as_bytes(), name, after.as_bytes()].concat())
 }
 
-/// The text as far as C prints it.
-pub fn c_text(text: &[u8], max: usize) -> &[u8] {
-    let text = &text[..text.len().min(max)];
+/// What Redis shows of a client's bytes in the middle of an error: C's strings end at the first NUL byte.
+pub fn shown(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]
 }
 

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::Flag;
-use crate::cmd::error::{Stop, c_text, error, error_showing, error_with};
+use crate::cmd::error::{Stop, error, error_showing, error_with, shown};
 use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 
@@ -67,7 +67,7 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
 /// The command, or its subcommand, that the request names.
 fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static Entry, Stop> {
     let Some(entry) = found else { return Err(unknown_command(request)) };
-    if !table::is_parent(entry) {
+    if !table::is_parent(entry, request.len()) {
         return Ok(entry);
     }
     if request.len() < 2 {
@@ -83,19 +83,20 @@ fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static E
 pub fn unknown_command(request: Request) -> Stop {
     const SHOWN_MAX: usize = 128;
     let mut text = b"ERR unknown command '".to_vec();
-    text.extend_from_slice(c_text(request.arg(0), SHOWN_MAX));
+    let name = request.arg(0);
+    text.extend_from_slice(shown(&name[..name.len().min(SHOWN_MAX)]));
     text.extend_from_slice(b"', with args beginning with: ");
-    let mut shown = Vec::new();
+    let mut arguments = Vec::new();
     for arg in request.iter().skip(1) {
-        if shown.len() >= SHOWN_MAX {
+        if arguments.len() >= SHOWN_MAX {
             break;
         }
-        let room = SHOWN_MAX - shown.len();
-        shown.push(b'\'');
-        shown.extend_from_slice(c_text(arg, room));
-        shown.extend_from_slice(b"' ");
+        let room = SHOWN_MAX - arguments.len();
+        arguments.push(b'\'');
+        arguments.extend_from_slice(shown(&arg[..arg.len().min(room)]));
+        arguments.extend_from_slice(b"' ");
     }
-    text.extend(shown);
+    text.extend(arguments);
     Stop::Bytes(text)
 }
 
@@ -115,6 +116,10 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
     }
     let session = server.sessions.get(id);
+    let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
+    if session.monitor && entry.flags & touches_keys != 0 {
+        return Some(error("ERR Replica can't interact with the keyspace"));
+    }
     let subscribed_in_resp2 = session.protocol == crate::resp::reply::Protocol::Resp2 && session.is_subscriber();
     if subscribed_in_resp2 && !is_for_subscribers(entry) {
         let name = entry.full_name.as_str();

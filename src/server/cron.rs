@@ -15,6 +15,8 @@ pub struct Cron {
     pub ticks: u64,
     /// DEBUG SET-ACTIVE-EXPIRE 0 turns the sweep off.
     pub expiry_off: bool,
+    /// DEBUG PAUSE-CRON 1 stops all upkeep but the time-outs of clients that wait.
+    pub paused: bool,
     /// The last sweep ended for want of time: the next turn goes on at once.
     pub more_to_expire: bool,
 }
@@ -29,13 +31,16 @@ impl Server {
     pub fn tick(&mut self) {
         self.cron.ticks += 1;
         self.time_out_waiting();
+        if self.cron.paused {
+            return;
+        }
         if self.pause.until_ms > 0 && self.clock.unix_ms() >= self.pause.until_ms {
             self.unpause();
             self.serve_waiting(None);
         }
         self.expire_lapsed();
         self.close_idle_and_slow();
-        self.stats.memory_peak = self.stats.memory_peak.max(memory::used());
+        self.stats.note_memory(memory::used(), self.clock.unix_us / 1_000_000);
         if self.clock.monotonic_us.saturating_sub(self.cron.last_sample_us) >= 100_000 {
             self.cron.last_sample_us = self.clock.monotonic_us;
             let stats = &mut self.stats;
@@ -63,9 +68,11 @@ impl Server {
             }
             if ticks_to_us(ticks().wrapping_sub(begin)) > budget_us {
                 self.cron.more_to_expire = true;
+                self.stats.expiry_budget_exceeded += 1;
                 break;
             }
         }
+        self.stats.expiry_us += ticks_to_us(ticks().wrapping_sub(begin));
         if self.waiting.has_ready() {
             self.call_began = ticks();
             self.serve_waiting(None);

@@ -272,9 +272,6 @@ impl Server {
 
     /// Runs one command for `caller`: the one way in which any command is ever run.
     pub fn call(&mut self, caller: Caller, id: SessionId, entry: &'static Entry, request: Request, reply: &mut Reply) {
-        if !self.monitors.is_empty() {
-            self.show_to_monitors(caller, id, entry, request);
-        }
         let outermost = self.depth == 0;
         // One reading of the counter ends a command and begins the next.
         let begin = if outermost { self.call_began } else { ticks() };
@@ -285,7 +282,7 @@ impl Server {
         let result = match entry.command.run {
             Run::Read(handler) => handler(&self.session_view(id, caller), &mut args, reply),
             Run::Write(handler) => handler(&mut self.session_edit(id, caller), &mut args, reply),
-            Run::Server(handler) => handler(self, id, &mut args, reply),
+            Run::Server(handler) | Run::ParentAndServer(_, handler) => handler(self, id, &mut args, reply),
             Run::Parent(_) => unreachable!("admission resolves subcommands"),
         };
         let failed = matches!(result, Err(Stop::Error(_) | Stop::Bytes(_)));
@@ -298,28 +295,25 @@ impl Server {
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
         self.propagate(db, request, caller);
+        if !self.monitors.is_empty() {
+            self.feed_monitors(caller, id, entry, request, reply);
+        }
         let end = ticks();
+        let elapsed = end.wrapping_sub(begin);
         let session = self.sessions.get_mut(id);
         if let Some(blocked) = &mut session.blocked {
             // It is counted once it has ended.
-            blocked.ticks = end.wrapping_sub(begin);
+            blocked.ticks = elapsed;
             self.call_began = end;
             return;
         }
         session.commands += 1;
-        self.stats.count_call(entry.id, end.wrapping_sub(begin), failed);
+        self.stats.count_call(entry.id, elapsed, failed, self.config.latency_tracking);
         if outermost {
             self.call_began = end;
-            self.note_call(id, entry, request, end.wrapping_sub(begin));
         }
-    }
-
-    /// MONITOR shows what runs, where it is nobody's secret. EXEC shows itself, behind what it runs.
-    #[cold]
-    fn show_to_monitors(&mut self, caller: Caller, id: SessionId, entry: &Entry, request: Request) {
-        let is_shown = matches!(caller, Caller::Client | Caller::Exec);
-        if is_shown && !entry.has(Flag::SkipMonitor) && !entry.has(Flag::Admin) && entry.command.name != "EXEC" {
-            self.feed_monitors(id, request);
+        if outermost || caller == Caller::Exec {
+            self.note_time(id, entry, request, elapsed);
         }
     }
 
@@ -436,16 +430,16 @@ impl Server {
         !self.watches.is_empty() || !self.waiting.is_empty() || self.notifies()
     }
 
-    /// Bookkeeping after a client's command: what SLOWLOG, latency events and CLIENT LIST show.
+    /// What a client's command took, for SLOWLOG and the latency events.
     #[inline]
-    fn note_call(&mut self, id: SessionId, entry: &'static Entry, request: Request, elapsed: u64) {
-        let session = self.sessions.get_mut(id);
+    fn note_time(&mut self, id: SessionId, entry: &'static Entry, request: Request, elapsed: u64) {
+        let session = self.sessions.get(id);
         let threshold = self.config.slowlog_log_slower_than;
         if threshold >= 0 && elapsed >= us_to_ticks(threshold as u64) && !entry.has(Flag::SkipSlowlog) {
             let elapsed_us = ticks_to_us(elapsed);
             let when_s = self.clock.unix_us / 1_000_000;
             let limit = usize::try_from(self.config.slowlog_max_len).unwrap_or(0);
-            self.stats.slowlog.add(when_s, elapsed_us, request, session, limit);
+            self.stats.slowlog.add(when_s, elapsed_us, entry, request, session, limit);
         }
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && elapsed >= us_to_ticks((threshold as u64).saturating_mul(1000)) {
@@ -453,6 +447,11 @@ impl Server {
             let event = if entry.has(Flag::Fast) { "fast-command" } else { "command" };
             self.stats.latency.add(event, self.clock.unix_us / 1_000_000, elapsed_us / 1000);
         }
+    }
+
+    /// True while a command runs other commands: EXEC, scripts.
+    pub fn is_inside_a_command(&self) -> bool {
+        self.depth > 0
     }
 
     /// Gives a database index its bounds check: SELECT, MOVE, COPY, SWAPDB.

@@ -127,7 +127,7 @@ impl Server {
         }
     }
 
-    pub(super) fn view_of(&self, db: DbIndex) -> crate::db::View<'_> {
+    pub fn view_of(&self, db: DbIndex) -> crate::db::View<'_> {
         crate::db::View::new(
             &self.keyspace,
             db,

@@ -44,6 +44,15 @@ pub struct Peer {
     pub unix_socket: bool,
 }
 
+impl Peer {
+    /// True for clients of this machine: over a Unix socket or the loopback interface.
+    pub fn is_local(&self) -> bool {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        self.unix_socket || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
 /// What a MULTI has gathered.
 #[derive(Default)]
 pub struct Transaction {

@@ -227,7 +227,7 @@ impl Server {
         let mut out = std::mem::take(&mut session.output);
         let start = out.mark();
         how(&blocked, &mut Reply::new(&mut out, protocol));
-        self.stats.count_call(blocked.entry.id, blocked.ticks, false);
+        self.stats.count_call(blocked.entry.id, blocked.ticks, false, self.config.latency_tracking);
         self.ended_wait(id, start, &mut out);
         self.sessions.get_mut(id).output = out;
         self.flush_later(id);

@@ -367,7 +367,7 @@ fn no_clients_and_one_silent_client_cost_no_processor_time() {
     let server = start(&[]);
     assert_idle(&server);
     let mut client = server.connect();
-    assert_eq!(client.command(&["SET", "key", "value"]), "OK");
+    assert_eq!(client.command(&["SET", "key", "value", "EX", "1000"]), "OK");
     assert_idle(&server);
 }
 

@@ -7,7 +7,7 @@ use super::client_line::client_line;
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
 use crate::cmd::container::{HELP, unknown_or_wrong_number};
-use crate::cmd::error::{Done, SYNTAX, Stop, TimeoutReply, c_text, error, error_showing};
+use crate::cmd::error::{Done, SYNTAX, Stop, TimeoutReply, error, error_showing, shown};
 use crate::resp::reply::Reply;
 use crate::server::session::{ReplyMode, Session};
 use crate::server::{Closing, Server, SessionId};
@@ -179,7 +179,7 @@ const SUBCOMMANDS: &[Command] = &[
 /// Names and versions are printable ASCII without spaces, so that the lines of CLIENT LIST can be taken apart.
 pub(super) fn check_attribute(what: &[u8], text: &[u8]) -> Done {
     // Redis looks as far as C does: up to the first NUL.
-    if c_text(text, usize::MAX).iter().all(u8::is_ascii_graphic) {
+    if shown(text).iter().all(u8::is_ascii_graphic) {
         return Ok(());
     }
     Err(error_showing("ERR ", what, " cannot contain spaces, newlines or special characters."))

@@ -79,13 +79,8 @@ fn multi(server: &mut Server, id: SessionId, _args: &mut Args, reply: &mut Reply
     Ok(())
 }
 
-fn exec(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
-    let done = run_queued(server, id, reply);
-    // MONITOR shows EXEC behind what it ran.
-    if !server.monitors.is_empty() {
-        server.feed_monitors(id, args.request());
-    }
-    done
+fn exec(server: &mut Server, id: SessionId, _args: &mut Args, reply: &mut Reply) -> Done {
+    run_queued(server, id, reply)
 }
 
 fn run_queued(server: &mut Server, id: SessionId, reply: &mut Reply) -> Done {
