@@ -269,7 +269,7 @@ fn waiting_ends() {
         > BLMOVE l m LEFT UP -1
         (error) ERR syntax error
         > BLMPOP -1 0 l LEFT
-        (error) ERR timeout is negative
+        (error) ERR numkeys should be greater than 0
         "#,
     );
 }
