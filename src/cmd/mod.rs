@@ -42,7 +42,6 @@ pub const GROUPS: &[&[Command]] = &[
     sort::COMMANDS,
     server::connection::COMMANDS,
     server::databases::COMMANDS,
-    server::connection::COMMANDS,
     server::client::COMMANDS,
     server::pubsub::COMMANDS,
     server::transaction::COMMANDS,

@@ -6,6 +6,7 @@
 use crate::ds::blob::Blob;
 use crate::ds::item::Item;
 use crate::ds::record::{self, Family, Payload, Word};
+use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::zset::Zset;
@@ -253,6 +254,6 @@ macro_rules! collections {
 collections! {
     3 List List;
     4 Set Set;
-    5 Hash crate::types::hash::Hash;
+    5 Hash Hash;
     6 Zset Zset;
 }
