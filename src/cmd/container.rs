@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::command::{COMMAND, Command, Flag, Run};
-use super::error::{Done, SYNTAX, Stop, error_with};
+use super::error::{Done, SYNTAX, Stop, error_showing};
 use super::table;
 use crate::resp::reply::Reply;
 use crate::server::{Server, SessionId};
@@ -32,9 +32,7 @@ fn help(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Don
 
 /// The error of a subcommand that looks at the number of its arguments by itself.
 pub fn unknown_or_wrong_number(args: &Args) -> Stop {
-    const SHOWN_MAX: usize = 128;
     let request = args.request();
-    let parent = String::from_utf8_lossy(request.arg(0)).to_uppercase();
-    let name = String::from_utf8_lossy(&request.arg(1)[..request.arg(1).len().min(SHOWN_MAX)]);
-    error_with(format!("ERR unknown subcommand or wrong number of arguments for '{name}'. Try {parent} HELP."))
+    let after = format!("'. Try {} HELP.", String::from_utf8_lossy(request.arg(0)).to_uppercase());
+    error_showing("ERR unknown subcommand or wrong number of arguments for '", request.arg(1), &after)
 }

@@ -56,6 +56,13 @@ pub fn error_with(text: impl Into<String>) -> Stop {
     Stop::Error(Cow::Owned(text.into()))
 }
 
+/// An error that shows something the client sent, up to so many bytes.
+pub fn error_showing(before: &str, name: &[u8], after: &str) -> Stop {
+    const SHOWN_MAX: usize = 128;
+    let name = shown(&name[..name.len().min(SHOWN_MAX)]);
+    Stop::Bytes([before.as_bytes(), name, after.as_bytes()].concat())
+}
+
 /// What Redis shows of a client's bytes in the middle of an error: C's strings end at the first NUL byte.
 pub fn shown(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]

@@ -226,7 +226,7 @@ const MOVE_KEYS: &[KeySpec] =
 const NOT_A_COUNT: &str = "ERR value is out of range, must be positive";
 const RANK_IS_ZERO: &str = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
                             or use negative to start from the end of the list";
-const RANK_OUT_OF_RANGE: &str =
+const HAS_NO_OPPOSITE: &str =
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
 
 fn limits(edit: &Edit) -> Limits {
@@ -357,7 +357,8 @@ fn take(end: End, key: &[u8], count: usize, edit: &mut Edit, reply: &mut Reply) 
         }
         End::Back => {
             list.iter_back().take(count).for_each(|item| reply.item(item));
-            list.trim(0, (len - count) as i64 - 1, &limits);
+            // The elements behind those that stay: nothing is left where all were taken.
+            list.trim(-(len as i64), -(count as i64) - 1, &limits);
         }
     }
     edit.changed_many(key, Class::List, pop_event(end), count);
@@ -400,8 +401,9 @@ fn lset(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, limits) = (args.next()?, limits(edit));
 
     let list = edit.list_mut(key)?.ok_or(NO_SUCH_KEY)?;
-    let (index, text) = (args.int()?, args.next()?);
-    if !list.set(index, text, &limits) {
+    // Redis cuts the index down to 32 bits.
+    let (index, text) = (args.int()? as i32, args.next()?);
+    if !list.set(i64::from(index), text, &limits) {
         return Err(OUT_OF_RANGE_INDEX);
     }
     edit.changed(key, Class::List, "lset");
@@ -435,7 +437,7 @@ fn linsert(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 }
 
 fn lrem(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
-    let (key, count, text) = (args.next()?, args.int()?, args.next()?);
+    let (key, count, text) = (args.next()?, not_the_least(args)?, args.next()?);
     let limits = limits(edit);
 
     let removed = edit.list_mut(key)?.map_or(0, |list| list.remove(count, text, &limits));
@@ -501,10 +503,17 @@ fn lpos(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
 }
 
 fn rank(args: &mut Args) -> Result<i64, Stop> {
-    match args.int()? {
+    match not_the_least(args)? {
         0 => Err(error(RANK_IS_ZERO)),
-        i64::MIN => Err(error(RANK_OUT_OF_RANGE)),
         rank => Ok(rank),
+    }
+}
+
+/// An integer that has an opposite.
+fn not_the_least(args: &mut Args) -> Result<i64, Stop> {
+    match args.int()? {
+        i64::MIN => Err(error(HAS_NO_OPPOSITE)),
+        value => Ok(value),
     }
 }
 

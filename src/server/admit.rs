@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::Flag;
-use crate::cmd::error::{Stop, error, error_with, shown};
+use crate::cmd::error::{Stop, error, error_showing, error_with, shown};
 use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 
@@ -75,9 +75,8 @@ fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static E
     }
     let name = request.arg(1);
     entry.subcommand(name).ok_or_else(|| {
-        let shown = shown(&name[..name.len().min(128)]);
-        let help = format!("'. Try {} HELP.", entry.command.name);
-        Stop::Bytes([b"ERR unknown subcommand '", shown, help.as_bytes()].concat())
+        let after = format!("'. Try {} HELP.", entry.command.name);
+        error_showing("ERR unknown subcommand '", name, &after)
     })
 }
 

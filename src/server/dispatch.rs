@@ -298,17 +298,19 @@ impl Server {
         if !self.monitors.is_empty() {
             self.feed_monitors(caller, id, entry, request, reply);
         }
-        if let Some(blocked) = &mut self.sessions.get_mut(id).blocked {
-            // It is counted once it has ended.
-            blocked.ticks = ticks().wrapping_sub(begin);
-            return;
-        }
         let end = ticks();
         let elapsed = end.wrapping_sub(begin);
+        let session = self.sessions.get_mut(id);
+        if let Some(blocked) = &mut session.blocked {
+            // It is counted once it has ended.
+            blocked.ticks = elapsed;
+            self.call_began = end;
+            return;
+        }
+        session.commands += 1;
         self.stats.count_call(entry.id, elapsed, failed, self.config.latency_tracking);
         if outermost {
             self.call_began = end;
-            self.sessions.get_mut(id).commands += 1;
         }
         if outermost || caller == Caller::Exec {
             self.note_time(id, entry, request, elapsed);
@@ -380,6 +382,14 @@ impl Server {
     fn refuse(&mut self, id: SessionId, entry: Option<&'static Entry>, stop: Stop, reply: &mut Reply) {
         if let Some(entry) = entry {
             self.stats.count_rejected(entry.id);
+        }
+        if entry.is_some_and(|entry| entry.command.name == "EXEC") {
+            self.discard_transaction(id);
+            self.watches.unwatch_all(&mut self.sessions, id);
+            let text = admit::text_of(&stop);
+            let reason = String::from_utf8_lossy(text.strip_prefix(b"ERR ").unwrap_or(&text)).into_owned();
+            self.stats.count_error("EXECABORT");
+            return reply.error(format!("EXECABORT Transaction discarded because of: {reason}"));
         }
         if let Some(transaction) = &mut self.sessions.get_mut(id).transaction {
             transaction.aborted = true;

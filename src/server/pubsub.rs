@@ -50,6 +50,11 @@ impl Topic {
     }
 }
 
+/// Whether a channel matches a pattern. The empty channel does not even match `*`.
+pub fn matches(pattern: &[u8], channel: &[u8]) -> bool {
+    if channel.is_empty() { pattern.is_empty() } else { glob::matches(pattern, channel) }
+}
+
 /// From this size on a message is shared between outputs instead of copied into each.
 const SHARE_MIN: usize = 512;
 
@@ -168,7 +173,7 @@ impl Server {
             delivery.deliver(listeners, &[b"message", channel, message]);
         }
         for (pattern, listeners) in &self.pubsub.patterns {
-            if glob::matches(pattern, channel) {
+            if matches(pattern, channel) {
                 delivery.deliver(listeners, &[b"pmessage", pattern, channel, message]);
             }
         }

@@ -33,6 +33,12 @@ fn pushing_and_popping() {
         (nil)
         > LPOP l 0
         (nil)
+        > RPUSH m 1
+        (integer) 1
+        > RPOP m 5
+        1) "1"
+        > LLEN m
+        (integer) 0
         > LPOP l -1
         (error) ERR value is out of range, must be positive
         > LPOP l x
@@ -76,6 +82,8 @@ fn looking_and_changing_by_index() {
             > LSET l 5 y
             (error) ERR index out of range
             > LSET l -2 7
+            OK
+            > LSET l 4294967295 e
             OK
             > LRANGE l 1 -2
             1) "b"
@@ -145,6 +153,8 @@ fn equal_elements() {
         (integer) 2
         > LREM l 0 zz
         (integer) 0
+        > LREM l -9223372036854775808 c
+        (error) ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807
         > LREM l x c
         (error) ERR value is not an integer or out of range
         > LRANGE l 0 -1
@@ -259,7 +269,7 @@ fn waiting_ends() {
         > BLMOVE l m LEFT UP -1
         (error) ERR syntax error
         > BLMPOP -1 0 l LEFT
-        (error) ERR timeout is negative
+        (error) ERR numkeys should be greater than 0
         "#,
     );
 }

@@ -7,7 +7,7 @@ use super::client_line::client_line;
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
 use crate::cmd::container::{HELP, unknown_or_wrong_number};
-use crate::cmd::error::{Done, SYNTAX, Stop, TimeoutReply, error, error_with};
+use crate::cmd::error::{Done, SYNTAX, Stop, TimeoutReply, error, error_showing, shown};
 use crate::resp::reply::Reply;
 use crate::server::session::{ReplyMode, Session};
 use crate::server::{Closing, Server, SessionId};
@@ -177,11 +177,12 @@ const SUBCOMMANDS: &[Command] = &[
 ];
 
 /// Names and versions are printable ASCII without spaces, so that the lines of CLIENT LIST can be taken apart.
-pub(super) fn check_attribute(what: &str, text: &[u8]) -> Done {
-    if text.iter().all(u8::is_ascii_graphic) {
+pub(super) fn check_attribute(what: &[u8], text: &[u8]) -> Done {
+    // Redis looks as far as C does: up to the first NUL.
+    if shown(text).iter().all(u8::is_ascii_graphic) {
         return Ok(());
     }
-    Err(error_with(format!("ERR {what} cannot contain spaces, newlines or special characters.")))
+    Err(error_showing("ERR ", what, " cannot contain spaces, newlines or special characters."))
 }
 
 fn client_id(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
@@ -199,7 +200,7 @@ fn getname(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) 
 
 fn setname(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let name = args.next()?;
-    check_attribute("Client names", name)?;
+    check_attribute(b"Client names", name)?;
 
     server.sessions.get_mut(id).name = name.to_vec();
 
@@ -210,15 +211,12 @@ fn setname(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Repl
 fn setinfo(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let (option, value) = (args.next()?, args.next()?);
     let session = server.sessions.get_mut(id);
-    let (name, slot) = if option.eq_ignore_ascii_case(b"lib-name") {
-        ("lib-name", &mut session.library_name)
-    } else if option.eq_ignore_ascii_case(b"lib-ver") {
-        ("lib-ver", &mut session.library_version)
-    } else {
-        let shown = String::from_utf8_lossy(option);
-        return Err(error_with(format!("ERR Unrecognized option '{shown}'")));
+    let slot = match &option.to_ascii_lowercase()[..] {
+        b"lib-name" => &mut session.library_name,
+        b"lib-ver" => &mut session.library_version,
+        _ => return Err(error_showing("ERR Unrecognized option '", option, "'")),
     };
-    check_attribute(name, value)?;
+    check_attribute(option, value)?;
 
     *slot = value.to_vec();
 
@@ -337,7 +335,7 @@ fn kind(name: &[u8]) -> Result<Kind, Stop> {
         b"master" => Ok(Kind::Master),
         b"slave" | b"replica" => Ok(Kind::Replica),
         b"pubsub" => Ok(Kind::Pubsub),
-        _ => Err(error_with(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)))),
+        _ => Err(error_showing("ERR Unknown client type '", name, "'")),
     }
 }
 
@@ -409,7 +407,7 @@ impl<'a> Filter<'a> {
 fn user(name: &[u8]) -> Result<&[u8], Stop> {
     match name {
         b"default" => Ok(name),
-        _ => Err(error_with(format!("ERR No such user '{}'", String::from_utf8_lossy(name)))),
+        _ => Err(error_showing("ERR No such user '", name, "'")),
     }
 }
 

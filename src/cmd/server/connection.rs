@@ -3,7 +3,7 @@
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
-use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with};
+use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing};
 use crate::resp::reply::{Protocol, Reply};
 use crate::server::session::ReplyMode;
 use crate::server::{Closing, Server, SessionId};
@@ -96,6 +96,7 @@ const HELLO_FIRST: Stop = error(
     "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> \
      option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
+const NOT_32_BITS: Stop = error("ERR value is out of range, value must between -2147483648 and 2147483647");
 /// The only user there is.
 const DEFAULT_USER: &[u8] = b"default";
 
@@ -138,11 +139,10 @@ fn hello(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply)
             login = Some((args.next()?, args.next()?));
         } else if args.option_with_value("setname") {
             let given = args.next()?;
-            check_attribute("Client names", given)?;
+            check_attribute(b"Client names", given)?;
             name = Some(given);
         } else {
-            let shown = String::from_utf8_lossy(option);
-            return Err(error_with(format!("ERR Syntax error in HELLO option '{shown}'")));
+            return Err(error_showing("ERR Syntax error in HELLO option '", option, "'"));
         }
     }
     if let Some((user, password)) = login {
@@ -228,7 +228,10 @@ fn reset(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) ->
     session.name.clear();
     session.protocol = Protocol::Resp2;
     session.authenticated = !needs_password;
-    session.reply_mode = ReplyMode::On;
+    // CLIENT REPLY SKIP silences this command too.
+    if session.reply_mode == ReplyMode::Off {
+        session.reply_mode = ReplyMode::On;
+    }
     session.no_evict = false;
     session.no_touch = false;
 
@@ -239,6 +242,9 @@ fn reset(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) ->
 
 fn select(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let index = args.int()?;
+    if i32::try_from(index).is_err() {
+        return Err(NOT_32_BITS);
+    }
     let db = server.database(index).ok_or(error("ERR DB index is out of range"))?;
     server.sessions.get_mut(id).db = db;
     reply.ok();

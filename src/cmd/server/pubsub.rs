@@ -5,10 +5,9 @@ use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, Run, k
 use crate::cmd::container::{HELP, unknown_or_wrong_number};
 use crate::cmd::error::{Done, error};
 use crate::resp::reply::Reply;
-use crate::server::pubsub::Topic;
+use crate::server::pubsub::{Topic, matches};
 use crate::server::session::ReplyMode;
 use crate::server::{Server, SessionId};
-use crate::util::glob;
 
 use Flag::{Fast, Loading, MayReplicate, Noscript, Stale};
 
@@ -289,7 +288,7 @@ fn names(topic: Topic, server: &mut Server, args: &mut Args, reply: &mut Reply) 
     if !args.is_empty() {
         return Err(unknown_or_wrong_number(args));
     }
-    let wanted = |name: &[u8]| pattern.is_none_or(|pattern| glob::matches(pattern, name));
+    let wanted = |name: &[u8]| pattern.is_none_or(|pattern| matches(pattern, name));
     let (start, mut count) = (reply.later(), 0);
     for name in server.pubsub.names(topic).filter(|name| wanted(name)) {
         reply.bulk(name);

@@ -17,7 +17,7 @@ fn names_and_versions() {
         > CLIENT GETNAME
         "me"
         > CLIENT SETINFO LIB-NAME "a b"
-        (error) ERR lib-name cannot contain spaces, newlines or special characters.
+        (error) ERR LIB-NAME cannot contain spaces, newlines or special characters.
         > CLIENT SETINFO lib-ver 1.0
         OK
         > CLIENT SETINFO foo 1.0
