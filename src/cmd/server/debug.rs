@@ -160,7 +160,7 @@ fn nothing_to_switch(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Rep
 fn packed_threshold(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     const MAX: u64 = 4 << 30;
     let bytes = crate::config::parse_memory(args.next()?);
-    if !bytes.is_some_and(|bytes| bytes < MAX) {
+    if bytes.is_none_or(|bytes| bytes >= MAX) {
         return Err(error("ERR argument must be a memory value bigger than 1 and smaller than 4gb"));
     }
     reply.ok();
@@ -292,7 +292,7 @@ fn protocol(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) ->
     match args.next()?.to_ascii_lowercase().as_slice() {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.int(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(3141.0 / 1000.0),
         b"bignum" => reply.big_number(b"1234567999999999999999999999999999999"),
         b"null" => reply.null(),
         b"array" => {
