@@ -300,6 +300,8 @@ pub enum Access {
     Ow,
     /// Removes it.
     Rm,
+    /// Nothing: it is no key.
+    None,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -314,12 +316,14 @@ pub enum KeyFlag {
 }
 
 impl Access {
-    pub const fn name(self) -> &'static str {
+    /// How COMMAND INFO names it; a channel that is named like a key has no access to name.
+    pub const fn name(self) -> Option<&'static str> {
         match self {
-            Access::Ro => "RO",
-            Access::Rw => "RW",
-            Access::Ow => "OW",
-            Access::Rm => "RM",
+            Access::Ro => Some("RO"),
+            Access::Rw => Some("RW"),
+            Access::Ow => Some("OW"),
+            Access::Rm => Some("RM"),
+            Access::None => None,
         }
     }
 }
@@ -403,7 +407,8 @@ impl Command {
             Category::Hyperloglog => self.group == Group::Hyperloglog,
             Category::Geo => self.group == Group::Geo,
             Category::Stream => self.group == Group::Stream,
-            Category::Connection => self.group == Group::Connection,
+            // Of a parent only the subcommands are in the category of their group.
+            Category::Connection => self.group == Group::Connection && self.subcommands().is_empty(),
             Category::Transaction => self.group == Group::Transactions,
             Category::Scripting => self.group == Group::Scripting,
         }

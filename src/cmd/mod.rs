@@ -6,6 +6,7 @@
 
 pub mod args;
 pub mod command;
+pub mod container;
 pub mod error;
 pub mod help;
 pub mod keyspec;
@@ -14,7 +15,9 @@ pub mod usage;
 
 mod keys;
 mod list;
+mod scan;
 mod server;
+mod set;
 mod string;
 
 use command::Command;
@@ -25,7 +28,11 @@ pub const GROUPS: &[&[Command]] = &[
     keys::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
+    set::COMMANDS,
     server::connection::COMMANDS,
+    server::connection::COMMANDS,
+    server::client::COMMANDS,
+    server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
     server::introspect::COMMANDS,
     server::config::COMMANDS,

@@ -38,6 +38,8 @@ pub enum Read {
     Ended,
 }
 
+/// A reader that keeps up with us gets this much at one go, or a little more, before others have their turn.
+pub const WRITE_TURN_MAX: usize = 4 * 1024 * 1024;
 /// `writev` takes this many pieces at most in one call.
 const PIECES_MAX: usize = 64;
 
@@ -91,10 +93,10 @@ impl Connection {
         }
     }
 
-    /// Writes as much of `output` as the socket takes. The bytes written; an error ends the connection.
+    /// Writes as much of `output` as the socket takes and as a turn allows. The bytes written; an error ends the connection.
     pub fn write(&mut self, output: &mut Output) -> io::Result<usize> {
         let mut written = 0;
-        while !output.is_empty() {
+        while !output.is_empty() && written < WRITE_TURN_MAX {
             let polled = match output.plain() {
                 Some(bytes) => self.poll_write(bytes),
                 None => self.poll_write_pieces(output),

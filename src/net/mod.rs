@@ -28,7 +28,7 @@ use crate::process::{self, affinity};
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
 use crate::types::value::Record;
 use crate::util::clock::{monotonic_us, unix_us};
-use connection::{Connection, Read};
+use connection::{Connection, Read, WRITE_TURN_MAX};
 use listener::Accepted;
 use listeners::Listeners;
 use signals::{Asked, Signals};
@@ -263,6 +263,7 @@ impl Net {
             self.server.stats.rejected_connections += 1;
             self.server.sessions.get_mut(session).output.push(text.as_bytes());
             self.server.close(session, Closing::AfterOutput);
+            self.write_later(number);
             return;
         }
         self.serve_connection(number);
@@ -314,9 +315,10 @@ impl Net {
         if connection.may_go_on {
             self.ring(number);
         } else if connection.ended {
+            let session = self.server.sessions.get(id);
             // Replies to what was sent before the end still go out; one that waits for a key has nobody to tell.
-            let how = if self.server.sessions.get(id).is_held() { Closing::AtOnce } else { Closing::AfterOutput };
-            self.server.close(id, how);
+            let waits = session.blocked.is_some() || session.paused;
+            self.server.close(id, if waits { Closing::AtOnce } else { Closing::AfterOutput });
         }
         self.write_later(number);
     }
@@ -409,6 +411,9 @@ impl Net {
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
                     self.remove(id);
+                } else if !done && written >= WRITE_TURN_MAX {
+                    // The socket would take more, so its waker does not ring.
+                    self.ring(number);
                 }
             }
             Err(_) => {
@@ -442,6 +447,7 @@ impl Net {
             HostRequest::Shutdown { save, .. } => self.shutdown = Some(Shutdown { save }),
             HostRequest::ConfigChanged(names) => self.follow_config(&names),
         }
+        self.show_title();
     }
 
     /// Does what cannot fail and needs the changed configuration in place.

@@ -36,6 +36,7 @@ impl Server {
         }
         if self.pause.until_ms > 0 && self.clock.unix_ms() >= self.pause.until_ms {
             self.unpause();
+            self.serve_waiting(None);
         }
         self.expire_lapsed();
         self.close_idle_and_slow();
@@ -53,7 +54,7 @@ impl Server {
     /// Removes keys whose time is up, within the budget.
     pub fn expire_lapsed(&mut self) {
         self.cron.more_to_expire = false;
-        if self.cron.expiry_off {
+        if self.cron.expiry_off || self.is_paused() {
             return;
         }
         let budget_us = expiry_budget_us(self.config.active_expire_effort);
@@ -105,14 +106,12 @@ impl Server {
     /// Ends a session whose output grows beyond what its class may hold.
     #[inline]
     pub fn limit_output(&mut self, id: SessionId) {
-        let session = self.sessions.get(id);
-        if session.output.len() < 64 * 1024 && session.soft_limit_since_us.is_none() {
-            return;
+        if self.sessions.get(id).has_long_output() {
+            self.limit_long_output(id);
         }
-        self.limit_large_output(id);
     }
 
-    fn limit_large_output(&mut self, id: SessionId) {
+    fn limit_long_output(&mut self, id: SessionId) {
         let now_us = self.clock.monotonic_us;
         let session = self.sessions.get_mut(id);
         let limits = &self.config.client_output_buffer_limit;
@@ -151,12 +150,18 @@ impl Server {
         self.garbage.clear();
     }
 
-    /// A session's connection is gone, or must go: every part forgets it.
-    pub fn remove_session(&mut self, id: SessionId) {
+    /// A session is to be closed at once: it takes nothing more, and nobody counts it.
+    pub(super) fn forget_session(&mut self, id: SessionId) {
         self.forget_wait(id);
         self.watches.unwatch_all(&mut self.sessions, id);
         self.unsubscribe_all(id);
         self.monitors.retain(|monitor| *monitor != id);
+        self.pause.held.retain(|held| *held != id);
+    }
+
+    /// A session's connection is gone: every part forgets it.
+    pub fn remove_session(&mut self, id: SessionId) {
+        self.forget_session(id);
         self.outbox.flush.retain(|flushed| *flushed != id);
         self.outbox.resume.retain(|resumed| *resumed != id);
         self.outbox.close.retain(|(closed, _)| *closed != id);

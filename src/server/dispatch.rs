@@ -92,6 +92,7 @@ impl Server {
     pub fn consume(&mut self, id: SessionId, input: &[u8]) -> Consumed {
         let mut batch = std::mem::take(&mut self.batch);
         let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
+        self.sessions.get_mut(id).input_pending = input.len();
         let consumed = self.consume_batches(id, input, &mut batch, &mut out);
         self.batch = batch;
         let session = self.sessions.get_mut(id);
@@ -250,7 +251,7 @@ impl Server {
     #[inline]
     fn after_command(&mut self, id: SessionId, start: crate::resp::reply::Mark, out: &mut Output) {
         let session = self.sessions.get_mut(id);
-        if session.reply_mode != ReplyMode::On {
+        if session.reply_mode != ReplyMode::On && session.blocked.is_none() {
             match session.reply_mode {
                 ReplyMode::SkipNext => session.reply_mode = ReplyMode::Skip,
                 ReplyMode::Skip => {
@@ -261,9 +262,8 @@ impl Server {
             }
         }
         if !session.output.is_empty() {
-            // Messages that the session sent to itself go before its reply.
-            let side = std::mem::take(&mut session.output);
-            out.insert(start, side);
+            // Messages that the session sent to itself go behind its reply.
+            out.append(std::mem::take(&mut session.output));
         }
         if self.waiting.has_ready() {
             self.serve_waiting(Some((id, out)));
@@ -407,6 +407,11 @@ impl Server {
         self.depth += 1;
         self.call(caller, id, entry, request, reply);
         self.depth -= 1;
+    }
+
+    /// True inside EXEC and scripts, where nobody can be made to wait.
+    pub fn is_inside_another(&self) -> bool {
+        self.depth > 0
     }
 
     /// Who would hear of an effect. Asked before every command.

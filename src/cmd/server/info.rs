@@ -369,9 +369,9 @@ fn stats(server: &Server, text: &mut Text) {
     ]);
     text.put("keyspace_hits", keys.hits.get());
     text.put("keyspace_misses", keys.misses.get());
-    text.put("pubsub_channels", server.pubsub.channels.len());
-    text.put("pubsub_patterns", server.pubsub.patterns.len());
-    text.put("pubsubshard_channels", server.pubsub.shard_channels.len());
+    text.put("pubsub_channels", server.pubsub.channels());
+    text.put("pubsub_patterns", server.pubsub.patterns());
+    text.put("pubsubshard_channels", server.pubsub.shard_channels());
     text.zeroes(&[
         "latest_fork_usec",
         "total_forks",

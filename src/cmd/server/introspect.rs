@@ -238,10 +238,7 @@ fn spec_part(reply: &mut Reply, kind: &str, numbers: &[(&str, i64)], word: Optio
 }
 
 fn key_flags(reply: &mut Reply, access: crate::cmd::command::Access, flags: &[crate::cmd::command::KeyFlag]) {
-    // A channel that is named like a key is neither read nor written.
-    let is_key = !flags.contains(&crate::cmd::command::KeyFlag::NotKey);
-    let access = is_key.then(|| access.name().to_owned());
-    let all = access.into_iter().chain(flags.iter().map(|flag| flag.name().to_owned()));
+    let all = access.name().map(str::to_owned).into_iter().chain(flags.iter().map(|flag| flag.name().to_owned()));
     simple_set(reply, all);
 }
 

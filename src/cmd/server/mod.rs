@@ -1,7 +1,10 @@
 //! Commands that work on the server and on sessions rather than on values.
 
-pub mod config;
+pub mod client;
+mod client_line;
 pub mod connection;
+pub mod pubsub;
+pub mod config;
 pub mod debug;
 pub mod info;
 pub mod instance;
