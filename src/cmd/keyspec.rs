@@ -204,7 +204,7 @@ mod tests {
         let request = testing::request(line);
         let command: &'static Command = Box::leak(Box::new(command));
         let found = keys_of(command, request.borrow())?;
-        Some(found.iter().map(|key| (key.index, key.access.name())).collect())
+        Some(found.iter().map(|key| (key.index, key.access.name().unwrap_or("none"))).collect())
     }
 
     fn with(keys: &'static [KeySpec]) -> Command {

@@ -4,8 +4,8 @@
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{Begin, COMMAND, Category, Command, Find, Flag, Group, KeySpec, Run};
+use crate::cmd::container::HELP;
 use crate::cmd::error::{Done, SYNTAX, error};
-use crate::cmd::help::help;
 use crate::cmd::keyspec::{self, FoundKey};
 use crate::cmd::table::Entry;
 use crate::cmd::usage::{self, Argument, Kind};
@@ -70,14 +70,7 @@ const SUBCOMMANDS: &[Command] = &[
         summary: "Finds the keys of any command, and what is done with each.",
         ..SUBCOMMAND
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Server(help_text),
-        since: "5.0.0",
-        summary: "Lists the subcommands.",
-        ..SUBCOMMAND
-    },
+    Command { group: Group::Server, since: "5.0.0", categories: &[Category::Connection], ..HELP },
     Command {
         name: "INFO",
         arity: -2,
@@ -100,22 +93,6 @@ const SUBCOMMANDS: &[Command] = &[
         ..SUBCOMMAND
     },
 ];
-
-fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    help(
-        reply,
-        "COMMAND",
-        &[
-            ("(no subcommand)", &["Tell the facts of every command."]),
-            ("COUNT", &["Tell how many commands there are."]),
-            ("LIST [FILTERBY <MODULE|ACLCAT|PATTERN> <value>]", &["List the names of commands."]),
-            ("INFO [<command-name> ...]", &["Tell the facts of the commands named, or of all."]),
-            ("DOCS [<command-name> ...]", &["Tell the documentation of the commands named, or of all."]),
-            ("GETKEYS <full-command>", &["Tell which arguments of a full command are keys."]),
-            ("GETKEYSANDFLAGS <full-command>", &["The same, and what the command does with each key."]),
-        ],
-    )
-}
 
 /// The commands under the names they have here, in the table's order.
 fn entries(server: &Server) -> Vec<&'static Entry> {
