@@ -388,6 +388,10 @@ impl Command {
     }
 
     fn implies(&self, category: Category) -> bool {
+        // A parent does nothing itself.
+        if matches!(self.run, Run::Parent(_)) {
+            return category == Category::Slow;
+        }
         match category {
             Category::Write => self.is_write(),
             Category::Read => self.is_read() && self.group != Group::Scripting,
@@ -397,7 +401,8 @@ impl Command {
             Category::Fast => self.has(Flag::Fast),
             Category::Slow => !self.has(Flag::Fast),
             Category::Blocking => self.has(Flag::Blocking),
-            Category::Keyspace => self.group == Group::Generic,
+            // SORT, generic as it is, works on what is in collections and counts among theirs alone.
+            Category::Keyspace => self.group == Group::Generic && !self.categories.contains(&Category::List),
             Category::String => self.group == Group::String,
             Category::List => self.group == Group::List,
             Category::Set => self.group == Group::Set,

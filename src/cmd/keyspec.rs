@@ -26,7 +26,8 @@ pub fn has_keys(command: &Command) -> bool {
 /// The keys of a request whose arity is right. `None` where a count is bad or something else does not fit. O(arguments).
 pub fn keys_of(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
     // Where flags depend on options, only the command's own function knows them.
-    let reliable = !key_specs(command).any(|spec| spec.flags.contains(&KeyFlag::VariableFlags));
+    let varies = key_specs(command).any(|spec| spec.flags.contains(&KeyFlag::VariableFlags));
+    let reliable = !varies || command.find_keys.is_none();
     if reliable && let Some(found) = keys_by_specs(command, request) {
         return Some(found);
     }
@@ -133,6 +134,14 @@ pub fn set(request: Request) -> Option<Vec<FoundKey>> {
         at(1, Access::Rw, &[KeyFlag::Access, KeyFlag::Update])
     } else {
         at(1, Access::Ow, &[KeyFlag::Update])
+    }])
+}
+
+/// DELEX looks at the value only where there is a condition.
+pub fn delex(request: Request) -> Option<Vec<FoundKey>> {
+    Some(vec![match request.len() {
+        2 => at(1, Access::Rm, &[KeyFlag::Delete]),
+        _ => at(1, Access::Rw, &[KeyFlag::Access, KeyFlag::Delete]),
     }])
 }
 

@@ -2,7 +2,7 @@
 //! is in `client`.
 
 use crate::cmd::args::Args;
-use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
+use crate::cmd::command::{COMMAND, Command, Deprecated, Flag, Group, Run};
 use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with};
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::Request;
@@ -61,6 +61,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "QUIT",
+        deprecated: Some(Deprecated { since: "7.2.0", instead: "just closing the connection" }),
         arity: -1,
         run: Run::Server(quit),
         flags: &[Noscript, Loading, Stale, Fast, NoAuth, AllowBusy],

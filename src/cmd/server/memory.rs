@@ -1,7 +1,7 @@
 //! MEMORY: what keys weigh and where the server's memory goes. The figures are the allocator's own account, not estimates.
 
 use crate::cmd::args::Args;
-use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, Run, key};
+use crate::cmd::command::{Access, COMMAND, Command, Group, Run, key};
 use crate::cmd::container::HELP;
 use crate::cmd::error::{Done, SYNTAX};
 use crate::cmd::server::info::MemoryFigures;
@@ -10,8 +10,6 @@ use crate::resp::reply::Reply;
 use crate::server::{Server, SessionId};
 use crate::types::value::{self, RecordRef, ValueRef};
 use crate::util::memory;
-
-use Flag::{Loading, Stale};
 
 pub const COMMANDS: &[Command] = &[Command {
     name: "MEMORY",

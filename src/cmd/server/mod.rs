@@ -4,6 +4,7 @@ pub mod client;
 mod client_line;
 pub mod config;
 pub mod connection;
+pub mod databases;
 pub mod debug;
 pub mod info;
 pub mod instance;
