@@ -26,7 +26,8 @@ pub fn has_keys(command: &Command) -> bool {
 /// The keys of a request whose arity is right. `None` where a count is bad or something else does not fit. O(arguments).
 pub fn keys_of(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
     // Where flags depend on options, only the command's own function knows them.
-    let reliable = !key_specs(command).any(|spec| spec.flags.contains(&KeyFlag::VariableFlags));
+    let varies = key_specs(command).any(|spec| spec.flags.contains(&KeyFlag::VariableFlags));
+    let reliable = !varies || command.find_keys.is_none();
     if reliable && let Some(found) = keys_by_specs(command, request) {
         return Some(found);
     }
@@ -146,6 +147,14 @@ pub fn set(request: Request) -> Option<Vec<FoundKey>> {
     }])
 }
 
+/// DELEX looks at the value only where there is a condition.
+pub fn delex(request: Request) -> Option<Vec<FoundKey>> {
+    Some(vec![match request.len() {
+        2 => at(1, Access::Rm, &[KeyFlag::Delete]),
+        _ => at(1, Access::Rw, &[KeyFlag::Access, KeyFlag::Delete]),
+    }])
+}
+
 /// BITFIELD only reads when every operation is a GET.
 pub fn bitfield(request: Request) -> Option<Vec<FoundKey>> {
     let mut index = 2;
@@ -202,4 +211,120 @@ pub fn migrate(request: Request) -> Option<Vec<FoundKey>> {
         };
     }
     (request.len() > 3).then(|| vec![at(3, Access::Rw, FLAGS)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cmd::command::{COMMAND, counted_keys, key, keys};
+    use crate::testing;
+
+    fn found(command: Command, line: &str) -> Option<Vec<(usize, &'static str)>> {
+        let request = testing::request(line);
+        let command: &'static Command = Box::leak(Box::new(command));
+        let found = keys_of(command, request.borrow())?;
+        Some(found.iter().map(|key| (key.index, key.access.name().unwrap_or("none"))).collect())
+    }
+
+    fn with(keys: &'static [KeySpec]) -> Command {
+        Command { name: "TEST", arity: -2, keys, ..COMMAND }
+    }
+
+    #[test]
+    fn ranges() {
+        const MSET: &[KeySpec] = &[keys(1, -1, 2, Access::Ow, &[])];
+        assert_eq!(found(with(MSET), "mset a 1 b"), Some(vec![(1, "OW"), (3, "OW")]));
+        const PFMERGE: &[KeySpec] = &[key(1, Access::Rw, &[]), keys(2, -1, 1, Access::Ro, &[])];
+        assert_eq!(found(with(PFMERGE), "pfmerge d a b"), Some(vec![(1, "RW"), (2, "RO"), (3, "RO")]));
+        assert_eq!(found(with(PFMERGE), "pfmerge d"), None);
+        const BLPOP: &[KeySpec] = &[keys(1, -2, 1, Access::Rw, &[])];
+        assert_eq!(found(with(BLPOP), "blpop a b 0"), Some(vec![(1, "RW"), (2, "RW")]));
+    }
+
+    #[test]
+    fn counts() {
+        const ZUNIONSTORE: &[KeySpec] = &[key(1, Access::Ow, &[]), counted_keys(2, Access::Ro, &[])];
+        assert_eq!(found(with(ZUNIONSTORE), "zunionstore d 2 a b"), Some(vec![(1, "OW"), (3, "RO"), (4, "RO")]));
+        for bad in ["3", "0", "-1", "x", "99999999999999999999", "9223372036854775807"] {
+            assert_eq!(found(with(ZUNIONSTORE), &format!("zunionstore d {bad} a b")), None);
+        }
+        assert_eq!(found(with(ZUNIONSTORE), "zunionstore d"), None);
+    }
+
+    #[test]
+    fn keywords() {
+        const XREAD: &[KeySpec] = &[KeySpec {
+            begin: Begin::Keyword { word: "STREAMS", from: 1 },
+            find: Find::Range { last: -1, step: 1, limit: 2 },
+            access: Access::Ro,
+            flags: &[],
+            notes: "",
+        }];
+        assert_eq!(found(with(XREAD), "xread count 1 streams a b 0 0"), Some(vec![(4, "RO"), (5, "RO")]));
+        assert_eq!(found(with(XREAD), "xread streams a b 0"), Some(vec![(2, "RO")]));
+        assert_eq!(found(with(XREAD), "xread count 5 a b c"), Some(vec![]));
+        const GEORADIUS: &[KeySpec] = &[
+            key(1, Access::Ro, &[]),
+            KeySpec {
+                begin: Begin::Keyword { word: "STORE", from: 6 },
+                find: Find::Range { last: 0, step: 1, limit: 0 },
+                access: Access::Ow,
+                flags: &[],
+                notes: "",
+            },
+        ];
+        assert_eq!(found(with(GEORADIUS), "georadius k 1 1 1 m store d"), Some(vec![(1, "RO"), (7, "OW")]));
+        assert_eq!(found(with(GEORADIUS), "georadius k 1 1 1 m store"), Some(vec![(1, "RO")]));
+        assert!(are_movable(&with(GEORADIUS)) && are_movable(&with(XREAD)));
+    }
+
+    #[test]
+    fn legacy_ranges() {
+        const RENAME: &[KeySpec] = &[key(1, Access::Rw, &[]), key(2, Access::Ow, &[])];
+        const BITOP: &[KeySpec] = &[key(2, Access::Ow, &[]), keys(3, -1, 1, Access::Ro, &[])];
+        const EVAL: &[KeySpec] = &[counted_keys(2, Access::Rw, &[])];
+        const MSET: &[KeySpec] = &[keys(1, -1, 2, Access::Ow, &[])];
+        let ranges = [RENAME, BITOP, EVAL, MSET].map(|keys| legacy_range(&with(keys)));
+        assert_eq!(ranges, [(1, 2, 1), (2, -1, 1), (0, 0, 0), (1, -1, 2)]);
+    }
+
+    #[test]
+    fn options_that_decide() {
+        const VARIABLE: &[KeySpec] = &[key(1, Access::Rw, &[KeyFlag::VariableFlags])];
+        let command = |find: FindKeys| Command { find_keys: Some(find), ..with(VARIABLE) };
+        for (line, access) in [("set get get x", "OW"), ("set a b ex get", "RW"), ("set a b", "OW")] {
+            assert_eq!(found(command(set), line), Some(vec![(1, access)]), "{line}");
+        }
+        for (line, access) in [
+            ("bitfield a get u8 0", "RO"),
+            ("bitfield a overflow set", "RO"),
+            ("bitfield a get u8", "RW"),
+            ("bitfield a get u8 get set u8 0 1", "RW"),
+        ] {
+            assert_eq!(found(command(bitfield), line), Some(vec![(1, access)]), "{line}");
+        }
+    }
+
+    #[test]
+    fn keys_among_options() {
+        let sorted =
+            |line: &str| sort(testing::request(line).borrow()).map(|keys| keys.iter().map(|key| key.index).collect());
+        let indices: [(&str, Vec<usize>); 6] = [
+            ("sort k", vec![1]),
+            ("sort k STORE d STORE e", vec![1, 5]),
+            ("sort k LIMIT STORE 5 GET a STORE b", vec![1, 8]),
+            ("sort k BY STORE x", vec![1]),
+            ("sort k STORE", vec![1]),
+            ("sort k GET STORE STORE x", vec![1, 5]),
+        ];
+        for (line, wanted) in indices {
+            assert_eq!(sorted(line), Some(wanted), "{line}");
+        }
+        let moved = |line: &str| {
+            migrate(testing::request(line).borrow()).map(|keys| keys.iter().map(|key| key.index).collect::<Vec<_>>())
+        };
+        assert_eq!(moved("migrate h 1 k 0 10 copy keys"), Some(vec![3]));
+        assert_eq!(moved("migrate h 1 k 0 10 keys a"), None);
+        assert_eq!(moved("migrate h 1 \"\" 0 10 auth2 keys keys keys a b"), Some(vec![10, 11]));
+    }
 }

@@ -4,7 +4,7 @@
 pub mod blocking;
 
 use super::args::Args;
-use super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, counted_keys, key};
+use super::command::{Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, counted_keys, key};
 use super::error::{Done, NO_SUCH_KEY, OUT_OF_RANGE_INDEX, SYNTAX, Stop, error};
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -183,6 +183,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "RPOPLPUSH",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`LMOVE` with the `RIGHT` and `LEFT` arguments" }),
         arity: 3,
         run: Run::Write(rpoplpush),
         flags: &[DenyOom],

@@ -9,7 +9,6 @@ pub mod command;
 pub mod container;
 pub mod error;
 pub mod expiry;
-pub mod help;
 pub mod keyspec;
 pub mod table;
 pub mod usage;

@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use super::args::Args;
 use super::command::{Access, Begin, COMMAND, Category, Command, Find, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::error::{Done, SYNTAX, Stop, WRONG_TYPE, error};
+use super::keyspec;
 use super::string::reply_string;
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -27,6 +28,7 @@ use Flag::{DenyOom, MovableKeys};
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "SORT",
+        find_keys: Some(keyspec::sort),
         arity: -2,
         run: Run::Write(sort),
         flags: &[DenyOom, MovableKeys],
@@ -40,6 +42,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "SORT_RO",
+        find_keys: Some(keyspec::sort_read_only),
         arity: -2,
         run: Run::Read(sort_ro),
         flags: &[MovableKeys],

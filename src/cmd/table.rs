@@ -211,3 +211,73 @@ pub fn is_parent(entry: &Entry, arguments: usize) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::cmd::command::{Group, KeyFlag};
+    use crate::cmd::usage::{self, Argument, Kind};
+
+    fn has_key(arguments: &[Argument]) -> bool {
+        arguments.iter().any(|argument| argument.kind == Kind::Key || has_key(&argument.children))
+    }
+
+    /// What must hold of one entry, as a sentence where it does not.
+    fn trouble(entry: &Entry) -> Option<&'static str> {
+        let command = entry.command;
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_".contains(c);
+        let arguments = usage::arguments(command).unwrap_or_default();
+        let real_keys = command.keys.iter().any(|spec| !spec.flags.contains(&KeyFlag::NotKey));
+        let least = command.arity.unsigned_abs() as usize;
+        let has_number =
+            |text: &str| text.split('.').count() == 3 && text.split('.').all(|part| part.parse::<u8>().is_ok());
+        let is_parent = !entry.subcommands.is_empty();
+        let rules = [
+            (
+                !command.name.is_empty() && command.name.len() <= 32 && command.name.chars().all(is_name),
+                "a name is short and in capitals",
+            ),
+            (least >= entry.name_words(), "the arity counts the name"),
+            (!command.summary.is_empty() && command.summary.ends_with('.'), "the summary is a sentence"),
+            (has_number(command.since), "since is a version"),
+            (usage::arguments(command).is_ok(), "the usage can be read"),
+            (
+                is_parent || arguments.is_empty() || command.arity != entry.name_words() as i32,
+                "no arguments are told of where the arity allows none",
+            ),
+            (real_keys == has_key(&arguments), "the usage names keys where there are key specifications"),
+            (
+                !command.keys.iter().any(|spec| matches!(spec.begin, Begin::Index(0))),
+                "no key stands in the command's own place",
+            ),
+            (!(entry.has(Flag::Write) && entry.has(Flag::Readonly)), "a command writes or only reads"),
+            (!(entry.has(Flag::DenyOom) && entry.has(Flag::Readonly)), "what only reads needs no memory"),
+            (!is_parent || command.arity < 0, "a parent takes any number of arguments"),
+            (!is_parent || command.group == Group::Cluster || entry.subcommand(b"help").is_some(), "a parent has HELP"),
+            (!real_keys || usize::from(entry.first_key) < least, "the first key is always there"),
+        ];
+        rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
+    }
+
+    #[test]
+    fn every_entry_is_sound() {
+        let troubles: Vec<_> = all()
+            .iter()
+            .filter_map(|entry| trouble(entry).map(|rule| format!("{}: {rule}", entry.full_name)))
+            .collect();
+        assert!(troubles.is_empty(), "{troubles:#?}");
+    }
+
+    #[test]
+    fn names_and_numbers_are_used_once() {
+        let names: HashSet<_> = all().iter().map(|entry| entry.full_name.as_str()).collect();
+        assert_eq!(names.len(), all().len());
+        assert!(all().iter().enumerate().all(|(index, entry)| entry.id == index));
+        for entry in top() {
+            let lower = entry.command.name.to_ascii_lowercase();
+            assert!(top_level(lower.as_bytes()).is_some_and(|found| std::ptr::eq(found, *entry)));
+        }
+    }
+}

@@ -93,7 +93,7 @@ fn bucket_of(ticks: u64) -> usize {
 fn bucket_end(bucket: usize) -> u64 {
     let (log, part) = (bucket >> STEPS_LOG, bucket as u64 & ((1 << STEPS_LOG) - 1));
     let start = 1u64 << log;
-    start + (start * (part + 1) >> STEPS_LOG)
+    start + ((start * (part + 1)) >> STEPS_LOG)
 }
 
 pub struct Stats {

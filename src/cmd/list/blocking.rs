@@ -4,7 +4,9 @@
 //! when a key is touched the same request is run again.
 
 use super::super::args::Args;
-use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, counted_keys, keys};
+use super::super::command::{
+    Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, counted_keys, keys,
+};
 use super::super::error::{Done, Stop, TimeoutReply, Wait};
 use super::{MOVE_KEYS, Place, Wanted, end, journal_pop, move_one, pop_one};
 use crate::db::Edit;
@@ -68,6 +70,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "BRPOPLPUSH",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`BLMOVE` with the `RIGHT` and `LEFT` arguments" }),
         arity: 4,
         run: Run::Write(brpoplpush),
         flags: &[DenyOom, Blocking],

@@ -5,8 +5,8 @@
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
+use crate::cmd::container::HELP;
 use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with};
-use crate::cmd::help::help;
 use crate::config::{self, Changed, SetError};
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
@@ -43,16 +43,7 @@ const SUBCOMMANDS: &[Command] = &[
         summary: "Shows the directives that any of the patterns names.",
         ..SUBCOMMAND
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Server(help_text),
-        flags: &[Loading, Stale],
-        since: "5.0.0",
-        cost: "O(1)",
-        summary: "Lists the subcommands.",
-        ..SUBCOMMAND
-    },
+    Command { group: Group::Server, since: "5.0.0", ..HELP },
     Command {
         name: "RESETSTAT",
         arity: 2,
@@ -82,19 +73,6 @@ const SUBCOMMANDS: &[Command] = &[
         ..SUBCOMMAND
     },
 ];
-
-fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    help(
-        reply,
-        "CONFIG",
-        &[
-            ("GET <pattern>", &["Show the directives that fit <pattern>, with their values."]),
-            ("SET <directive> <value> [<directive> <value> ...]", &["Change directives, all of them or none."]),
-            ("RESETSTAT", &["Start the statistics of INFO anew."]),
-            ("REWRITE", &["Write the configuration in force into its file."]),
-        ],
-    )
-}
 
 fn get(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let patterns: Vec<_> = args.rest().collect();

@@ -2,9 +2,10 @@
 //! is in `client`.
 
 use crate::cmd::args::Args;
-use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
+use crate::cmd::command::{COMMAND, Command, Deprecated, Flag, Group, Run};
 use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing};
 use crate::resp::reply::{Protocol, Reply};
+use crate::resp::request::Request;
 use crate::server::session::ReplyMode;
 use crate::server::{Closing, Server, SessionId};
 
@@ -15,6 +16,7 @@ use Flag::{AllowBusy, Fast, Loading, NoAuth, Noscript, Stale};
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "AUTH",
+        secret: Some(|_, index| index > 0),
         arity: -2,
         run: Run::Server(auth),
         flags: &[Noscript, Loading, Stale, Fast, NoAuth, AllowBusy],
@@ -36,6 +38,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "HELLO",
+        secret: Some(is_behind_auth),
         arity: -1,
         run: Run::Server(hello),
         flags: &[Noscript, Loading, Stale, Fast, NoAuth, AllowBusy],
@@ -58,6 +61,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "QUIT",
+        deprecated: Some(Deprecated { since: "7.2.0", instead: "just closing the connection" }),
         arity: -1,
         run: Run::Server(quit),
         flags: &[Noscript, Loading, Stale, Fast, NoAuth, AllowBusy],
@@ -86,6 +90,12 @@ pub const COMMANDS: &[Command] = &[
         ..COMMAND
     },
 ];
+
+/// HELLO's user and password: the two arguments behind AUTH.
+fn is_behind_auth(request: Request, index: usize) -> bool {
+    let is_auth = |index: usize| index >= 2 && request.arg(index).eq_ignore_ascii_case(b"auth");
+    (1..=2).any(|back| index.checked_sub(back).is_some_and(is_auth))
+}
 
 const WRONG_PASSWORD: Stop = error("WRONGPASS invalid username-password pair or user is disabled.");
 const NO_PASSWORD: Stop = error(

@@ -5,8 +5,8 @@
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
+use crate::cmd::container::unknown_or_wrong_number;
 use crate::cmd::error::{Done, NO_SUCH_KEY, NOT_AN_INTEGER, Stop, error};
-use crate::cmd::help::{help, unknown_subcommand};
 use crate::db::evict;
 use crate::resp::reply::Reply;
 use crate::server::{Server, SessionId};
@@ -75,18 +75,30 @@ fn debug(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply)
         .find(|row| row.name.as_bytes().eq_ignore_ascii_case(name) && (row.least..=row.most).contains(&args.len()));
     match found {
         Some(row) => (row.run)(server, id, args, reply),
-        None => Err(unknown_subcommand("DEBUG", name)),
+        None => Err(unknown_or_wrong_number(args)),
     }
+}
+
+/// HELP in the frame of all others; the subcommands here are no entries of the table.
+fn help(reply: &mut Reply, subcommands: &[(&str, &[&str])]) -> Done {
+    let lines: usize = subcommands.iter().map(|(_, text)| 1 + text.len()).sum();
+    reply.array(lines + 1);
+    reply.simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+    for (syntax, text) in subcommands {
+        reply.simple(syntax);
+        text.iter().for_each(|line| reply.simple(&format!("    {line}")));
+    }
+    Ok(())
 }
 
 fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     help(
         reply,
-        "DEBUG",
         &[
             ("CHANGE-REPL-ID", &["Give the history of changes another id."]),
             ("DICT-RESIZING <0|1>", &["Accepted; tables here always grow and shrink in small steps."]),
             ("ERROR <string>", &["Reply with <string> as an error."]),
+            ("HELP", &["Print this help."]),
             ("HTSTATS <dbid> [full]", &["Show figures of a database's key table."]),
             ("LISTPACK <key>", &["Write to the log what the flat buffer at <key> holds."]),
             ("LOG <message>", &["Write <message> to the log."]),
@@ -160,7 +172,7 @@ fn nothing_to_switch(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Rep
 fn packed_threshold(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     const MAX: u64 = 4 << 30;
     let bytes = crate::config::parse_memory(args.next()?);
-    if !bytes.is_some_and(|bytes| bytes < MAX) {
+    if bytes.is_none_or(|bytes| bytes >= MAX) {
         return Err(error("ERR argument must be a memory value bigger than 1 and smaller than 4gb"));
     }
     reply.ok();
@@ -176,7 +188,7 @@ fn reply_buffer(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply
             return Err(NOT_AN_INTEGER);
         }
     } else if !word.eq_ignore_ascii_case(b"resizing") {
-        return Err(unknown_subcommand("DEBUG", args.request().arg(1)));
+        return Err(unknown_or_wrong_number(args));
     }
     reply.ok();
     Ok(())
@@ -292,7 +304,7 @@ fn protocol(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) ->
     match args.next()?.to_ascii_lowercase().as_slice() {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.int(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(3141.0 / 1000.0),
         b"bignum" => reply.big_number(b"1234567999999999999999999999999999999"),
         b"null" => reply.null(),
         b"array" => {

@@ -145,7 +145,7 @@ fn server_section(server: &Server, text: &mut Text) {
     text.put("uptime_in_days", uptime_s / 86_400);
     text.put("hz", config.hz);
     text.put("configured_hz", config.hz);
-    text.put("lru_clock", server.now_ms() / 1000 & 0xff_ffff);
+    text.put("lru_clock", (server.now_ms() / 1000) & 0xff_ffff);
     text.put("executable", facts.executable);
     text.put("config_file", config.file.as_deref().unwrap_or("".as_ref()).display());
     text.put("io_threads_active", 0);

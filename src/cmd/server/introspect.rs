@@ -4,8 +4,8 @@
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{Begin, COMMAND, Category, Command, Find, Flag, Group, KeySpec, Run};
+use crate::cmd::container::HELP;
 use crate::cmd::error::{Done, SYNTAX, error};
-use crate::cmd::help::help;
 use crate::cmd::keyspec::{self, FoundKey};
 use crate::cmd::table::Entry;
 use crate::cmd::usage::{self, Argument, Kind};
@@ -70,14 +70,7 @@ const SUBCOMMANDS: &[Command] = &[
         summary: "Finds the keys of any command, and what is done with each.",
         ..SUBCOMMAND
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Server(help_text),
-        since: "5.0.0",
-        summary: "Lists the subcommands.",
-        ..SUBCOMMAND
-    },
+    Command { group: Group::Server, since: "5.0.0", categories: &[Category::Connection], ..HELP },
     Command {
         name: "INFO",
         arity: -2,
@@ -100,22 +93,6 @@ const SUBCOMMANDS: &[Command] = &[
         ..SUBCOMMAND
     },
 ];
-
-fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    help(
-        reply,
-        "COMMAND",
-        &[
-            ("(no subcommand)", &["Tell the facts of every command."]),
-            ("COUNT", &["Tell how many commands there are."]),
-            ("LIST [FILTERBY <MODULE|ACLCAT|PATTERN> <value>]", &["List the names of commands."]),
-            ("INFO [<command-name> ...]", &["Tell the facts of the commands named, or of all."]),
-            ("DOCS [<command-name> ...]", &["Tell the documentation of the commands named, or of all."]),
-            ("GETKEYS <full-command>", &["Tell which arguments of a full command are keys."]),
-            ("GETKEYSANDFLAGS <full-command>", &["The same, and what the command does with each key."]),
-        ],
-    )
-}
 
 /// The commands under the names they have here, in the table's order.
 fn entries(server: &Server) -> Vec<&'static Entry> {
@@ -414,5 +391,125 @@ fn keys_in(server: &Server, request: Request) -> Result<Vec<FoundKey>, crate::cm
         Some(found) if !found.is_empty() => Ok(found),
         _ if entry.has(Flag::NoMandatoryKeys) => Ok(Vec::new()),
         _ => Err(error("ERR Invalid arguments specified for command")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Playground, check, show};
+
+    #[test]
+    fn facts_of_commands() {
+        check(
+            r#"
+            > COMMAND INFO nosuch get
+            1) (nil)
+            2)  1) "get"
+                2) (integer) 2
+                3) 1) readonly
+                   2) fast
+                4) (integer) 1
+                5) (integer) 1
+                6) (integer) 1
+                7) 1) @read
+                   2) @string
+                   3) @fast
+                8) (empty array)
+                9) 1) 1) "flags"
+                      2) 1) RO
+                         2) access
+                      3) "begin_search"
+                      4) 1) "type"
+                         2) "index"
+                         3) "spec"
+                         4) 1) "index"
+                            2) (integer) 1
+                      5) "find_keys"
+                      6) 1) "type"
+                         2) "range"
+                         3) "spec"
+                         4) 1) "lastkey"
+                            2) (integer) 0
+                            3) "keystep"
+                            4) (integer) 1
+                            5) "limit"
+                            6) (integer) 0
+               10) (empty array)
+            > COMMAND INFO get|x
+            1) (nil)
+            > COMMAND COUNT 1
+            (error) ERR wrong number of arguments for 'command|count' command
+            > COMMAND FOO
+            (error) ERR unknown subcommand 'FOO'. Try COMMAND HELP.
+            "#,
+        );
+    }
+
+    #[test]
+    fn lists() {
+        check(
+            r#"
+            > COMMAND LIST FILTERBY MODULE foo
+            (empty array)
+            > COMMAND LIST FILTERBY ACLCAT nosuch
+            (empty array)
+            > COMMAND LIST FILTERBY PATTERN slowlog|*e*t
+            1) "slowlog|get"
+            2) "slowlog|reset"
+            > COMMAND LIST FILTERBY PATTERN
+            (error) ERR syntax error
+            > COMMAND LIST FILTERBY FOO x
+            (error) ERR syntax error
+            > COMMAND LIST FOO
+            (error) ERR syntax error
+            > COMMAND DOCS nosuch
+            (empty array)
+            "#,
+        );
+    }
+
+    #[test]
+    fn keys_of_a_command() {
+        check(
+            r#"
+            > COMMAND GETKEYS get a
+            1) "a"
+            > COMMAND GETKEYS MEMORY USAGE a
+            1) "a"
+            > COMMAND GETKEYSANDFLAGS del a b
+            1) 1) "a"
+               2) 1) RM
+                  2) delete
+            2) 1) "b"
+               2) 1) RM
+                  2) delete
+            > COMMAND GETKEYS get
+            (error) ERR Invalid number of arguments specified for command
+            > COMMAND GETKEYS nosuch a
+            (error) ERR Invalid command specified
+            > COMMAND GETKEYS memory nosuch a
+            (error) ERR Invalid command specified
+            > COMMAND GETKEYS memory
+            (error) ERR The command has no key arguments
+            > COMMAND GETKEYS ping
+            (error) ERR The command has no key arguments
+            > COMMAND GETKEYS
+            (error) ERR wrong number of arguments for 'command|getkeys' command
+            "#,
+        );
+    }
+
+    #[test]
+    fn documentation_is_told_of_every_command() {
+        let mut playground = Playground::default();
+        let mut text = String::new();
+        show(&playground.run("", ["COMMAND", "DOCS"].iter()), &mut text);
+        let commands = crate::cmd::table::top().len();
+        assert!(text.lines().filter(|line| !line.starts_with(' ')).count() >= commands);
+        let mut one = String::new();
+        show(&playground.run("", ["COMMAND", "DOCS", "slowlog|get"].iter()), &mut one);
+        for part in ["\"since\"\n", "\"2.2.12\"\n", "\"arguments\"\n", "\"optional\"", "\"integer\"\n"] {
+            assert!(one.contains(&part.replace("\"optional\"", "optional")), "no {part} in {one}");
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::fmt::Write;
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
+use crate::cmd::container::HELP;
 use crate::cmd::error::{Done, Stop};
-use crate::cmd::help::help;
 use crate::cmd::table::{self, Entry};
 use crate::resp::reply::Reply;
 use crate::server::stats::Event;
@@ -49,15 +49,7 @@ const SUBCOMMANDS: &[Command] = &[
         summary: "Draws the history of an event.",
         ..SUBCOMMAND
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Server(help_text),
-        flags: &[Loading, Stale],
-        tips: &[],
-        summary: "Lists the subcommands.",
-        ..SUBCOMMAND
-    },
+    Command { group: Group::Server, since: "2.8.13", ..HELP },
     Command {
         name: "HISTOGRAM",
         arity: -2,
@@ -93,21 +85,6 @@ const SUBCOMMANDS: &[Command] = &[
         ..SUBCOMMAND
     },
 ];
-
-fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    help(
-        reply,
-        "LATENCY",
-        &[
-            ("DOCTOR", &["Tell in words what took long and what to do."]),
-            ("GRAPH <event>", &["Draw the history of <event>."]),
-            ("HISTORY <event>", &["Show times and milliseconds of <event>."]),
-            ("LATEST", &["Show the last and the worst time of every event."]),
-            ("RESET [<event> ...]", &["Forget the events named, or all."]),
-            ("HISTOGRAM [COMMAND ...]", &["Show how long the commands named, or all, took, as cumulative counts."]),
-        ],
-    )
-}
 
 fn latest(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     let events = &server.stats.latency.events;

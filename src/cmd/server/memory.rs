@@ -1,17 +1,15 @@
 //! MEMORY: what keys weigh and where the server's memory goes. The figures are the allocator's own account, not estimates.
 
 use crate::cmd::args::Args;
-use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, Run, key};
+use crate::cmd::command::{Access, COMMAND, Command, Group, Run, key};
+use crate::cmd::container::HELP;
 use crate::cmd::error::{Done, SYNTAX};
-use crate::cmd::help::help;
 use crate::cmd::server::info::MemoryFigures;
 use crate::db::View;
 use crate::resp::reply::Reply;
 use crate::server::{Server, SessionId};
 use crate::types::value::{self, RecordRef, ValueRef};
 use crate::util::memory;
-
-use Flag::{Loading, Stale};
 
 pub const COMMANDS: &[Command] = &[Command {
     name: "MEMORY",
@@ -38,15 +36,7 @@ const SUBCOMMANDS: &[Command] = &[
         summary: "Tells in words what is wrong with the use of memory.",
         ..SUBCOMMAND
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Server(help_text),
-        flags: &[Loading, Stale],
-        tips: &[],
-        summary: "Lists the subcommands.",
-        ..SUBCOMMAND
-    },
+    Command { group: Group::Server, since: "4.0.0", ..HELP },
     Command {
         name: "MALLOC-STATS",
         arity: 2,
@@ -77,26 +67,6 @@ const SUBCOMMANDS: &[Command] = &[
         ..SUBCOMMAND
     },
 ];
-
-fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    help(
-        reply,
-        "MEMORY",
-        &[
-            ("DOCTOR", &["Tell in words what is wrong with the use of memory."]),
-            ("MALLOC-STATS", &["Show the allocator's figures."]),
-            ("PURGE", &["Give free memory back to the system."]),
-            ("STATS", &["Show where the memory goes."]),
-            (
-                "USAGE <key> [SAMPLES <count>]",
-                &[
-                    "Tell what <key> and its value weigh, in bytes. All of the value is weighed,",
-                    "whatever <count> is.",
-                ],
-            ),
-        ],
-    )
-}
 
 fn usage(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;

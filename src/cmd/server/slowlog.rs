@@ -2,8 +2,8 @@
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
+use crate::cmd::container::{HELP, unknown_or_wrong_number};
 use crate::cmd::error::Done;
-use crate::cmd::help::{help, unknown_subcommand};
 use crate::resp::reply::Reply;
 use crate::server::{Server, SessionId};
 
@@ -33,15 +33,7 @@ const SUBCOMMANDS: &[Command] = &[
         tips: &["request_policy:all_nodes", "nondeterministic_output"],
         ..SUBCOMMAND
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Server(help_text),
-        flags: &[Loading, Stale],
-        since: "6.2.0",
-        summary: "Lists the subcommands.",
-        ..SUBCOMMAND
-    },
+    Command { group: Group::Server, since: "6.2.0", ..HELP },
     Command {
         name: "LEN",
         arity: 2,
@@ -61,30 +53,11 @@ const SUBCOMMANDS: &[Command] = &[
     },
 ];
 
-fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    help(
-        reply,
-        "SLOWLOG",
-        &[
-            (
-                "GET [<count>]",
-                &[
-                    "Show the newest <count> entries of the log (10 where not given, all for -1).",
-                    "An entry is an id, a Unix time, microseconds, the command's arguments,",
-                    "the client's address and its name.",
-                ],
-            ),
-            ("LEN", &["Count the entries of the log."]),
-            ("RESET", &["Empty the log."]),
-        ],
-    )
-}
-
 fn get(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     const DEFAULT: usize = 10;
     const BAD_COUNT: &str = "ERR count should be greater than or equal to -1";
     if args.len() > 1 {
-        return Err(unknown_subcommand("SLOWLOG", args.request().arg(1)));
+        return Err(unknown_or_wrong_number(args));
     }
     let count = match args.is_empty() {
         true => DEFAULT,
@@ -139,6 +112,23 @@ mod tests {
             (integer) 0
             "#,
         );
+    }
+
+    #[test]
+    fn passwords_are_not_kept() {
+        let mut playground = Playground::default();
+        for line in [
+            "CONFIG SET slowlog-log-slower-than 0",
+            "SLOWLOG RESET",
+            "AUTH someone hunter2",
+            "HELLO 3 AUTH someone hunter2 SETNAME name",
+        ] {
+            let words: Vec<_> = line.split(' ').collect();
+            playground.run("", words.iter());
+        }
+        let kept = &playground.server.stats.slowlog.entries;
+        let shown: Vec<_> = kept.iter().map(|entry| String::from_utf8(entry.args.join(&b' ')).unwrap()).collect();
+        assert_eq!(shown[..2], ["HELLO 3 AUTH (redacted) (redacted) SETNAME name", "AUTH (redacted) (redacted)"]);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use Flag::{DenyOom, Fast, MovableKeys};
 pub const COMMANDS: &[Command] = &[
     Command {
         name: "DELEX",
+        find_keys: Some(keyspec::delex),
         arity: -2,
         run: Run::Write(delex),
         flags: &[Fast],
@@ -129,6 +130,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "SET",
+        find_keys: Some(keyspec::set),
         arity: -3,
         run: Run::Write(set),
         flags: &[DenyOom],

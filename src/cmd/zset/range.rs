@@ -4,7 +4,7 @@
 //! `Query`, whose answer is a range of ranks.
 
 use super::super::args::Args;
-use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key};
+use super::super::command::{Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::super::error::{Done, NOT_AN_INTEGER, SYNTAX, Stop, error};
 use super::{READ_KEYS, limits, write_entries};
 use crate::db::effect::Class;
@@ -58,6 +58,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "ZRANGEBYLEX",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `BYLEX` argument" }),
         arity: -4,
         run: Run::Read(zrangebylex),
         keys: READ_KEYS,
@@ -70,6 +71,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "ZRANGEBYSCORE",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `BYSCORE` argument" }),
         arity: -4,
         run: Run::Read(zrangebyscore),
         keys: READ_KEYS,
@@ -131,6 +133,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "ZREVRANGE",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` argument" }),
         arity: -4,
         run: Run::Read(zrevrange),
         keys: READ_KEYS,
@@ -143,6 +146,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "ZREVRANGEBYLEX",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` and `BYLEX` arguments" }),
         arity: -4,
         run: Run::Read(zrevrangebylex),
         keys: READ_KEYS,
@@ -155,6 +159,7 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "ZREVRANGEBYSCORE",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` and `BYSCORE` arguments" }),
         arity: -4,
         run: Run::Read(zrevrangebyscore),
         keys: READ_KEYS,
