@@ -102,3 +102,78 @@ fn change_folder(old: &Config, new: &Config) -> Result<(), SetError> {
     }
     std::env::set_current_dir(new.dir.path()).map_err(|error| SetError::refused(b"dir", &log_text(&error)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::wake::{Bell, ReadyList};
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    /// A host that listens on a port of the system's choice, and its configuration.
+    fn host() -> (NetHost, Config, u16) {
+        let mut config = Config::default();
+        set(&mut config, &[("bind", "127.0.0.1"), ("port", "0")]);
+        config.port_file = "unused".into();
+        let listeners = Listeners::open(&config, Bell::new(0, &Arc::<ReadyList>::default())).expect("a free port");
+        let port = listeners.port();
+        (NetHost::new(&Arc::new(Mutex::new(listeners)), &config), config, port)
+    }
+
+    fn set(config: &mut Config, pairs: &[(&str, &str)]) {
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        config.set(&pairs, true).expect("directives of the test");
+    }
+
+    /// What CONFIG SET would answer.
+    fn change(host: &mut NetHost, config: &Config, pairs: &[(&str, &str)]) -> Result<(), String> {
+        let mut new = config.clone();
+        set(&mut new, pairs);
+        host.reconfigure(&new, &[]).map_err(|error| error.to_string())
+    }
+
+    fn is_open(host: Ipv4Addr, port: u16) -> bool {
+        TcpStream::connect((host, port)).is_ok()
+    }
+
+    /// Sockets are watched by a runtime, though nothing here waits.
+    fn in_runtime(test: impl FnOnce()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { test() });
+    }
+
+    #[test]
+    fn listeners_go_where_they_are_told_and_back_where_they_cannot() {
+        in_runtime(|| {
+            let (mut host, config, port) = host();
+            let other = Ipv4Addr::new(127, 0, 0, 2);
+            assert!(is_open(Ipv4Addr::LOCALHOST, port) && !is_open(other, port));
+
+            change(&mut host, &config, &[("bind", "127.0.0.2")]).expect("an address of this machine");
+            assert!(!is_open(Ipv4Addr::LOCALHOST, port) && is_open(other, port), "the port stays");
+
+            let taken = TcpListener::bind((other, 0)).expect("a free port");
+            let number = taken.local_addr().expect("an address").port().to_string();
+            let refusal = change(&mut host, &config, &[("bind", "127.0.0.2"), ("port", &number)]);
+            let text = "CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs.";
+            assert_eq!(refusal, Err(text.into()));
+            assert!(is_open(other, port));
+
+            let refusal = change(&mut host, &config, &[("bind", "127.0.0.1 192.0.2.77")]);
+            let text =
+                "CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses.";
+            assert_eq!(refusal, Err(text.into()));
+            assert!(is_open(other, port) && !is_open(Ipv4Addr::LOCALHOST, port));
+        });
+    }
+
+    #[test]
+    fn more_clients_than_the_kernel_grants_are_refused() {
+        in_runtime(|| {
+            let (mut host, config, _) = host();
+            let refusal = change(&mut host, &config, &[("maxclients", "4294967295")]);
+            let text = "CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the \
+                    specified number of clients, try with ";
+            assert!(refusal.as_ref().is_err_and(|refusal| refusal.starts_with(text)), "{refusal:?}");
+        });
+    }
+}
