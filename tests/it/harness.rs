@@ -266,6 +266,7 @@ impl Client {
                 count > 0
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
             Err(error) => panic!("waited in vain for the server: {error}"),
         }
     }

@@ -54,6 +54,15 @@ fn a_configuration_comes_from_a_file_from_standard_input_and_from_options() {
 }
 
 #[test]
+fn with_a_configuration_file_it_listens_where_redis_would() {
+    let folder = Folder::new();
+    fs::write(folder.path("empty.conf"), "").unwrap();
+    let file = folder.text("empty.conf");
+    let server = start_in(folder, &[&file], |_| {});
+    assert!(server.log().contains(&format!("tcp on 0.0.0.0:{}", server.port)), "{}", server.log());
+}
+
+#[test]
 fn a_line_that_cannot_be_ends_the_start_with_its_place() {
     let folder = Folder::new();
     fs::write(folder.path("bad.conf"), "port 0\n\nmaxclients many\n").unwrap();
