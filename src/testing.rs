@@ -425,7 +425,7 @@ fn is_fuzzed(entry: &Entry) -> bool {
             | "client|pause"
             | "client|reply"
     );
-    !table::is_parent(entry) && !is_left_out && !name.starts_with("debug")
+    entry.subcommands.is_empty() && !is_left_out && !name.starts_with("debug")
 }
 
 #[track_caller]

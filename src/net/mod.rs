@@ -22,11 +22,11 @@ use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::{Config, ShutdownOn};
+use crate::db::Garbage;
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
 use crate::process::{self, affinity};
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
-use crate::types::value::Record;
 use crate::util::clock::{monotonic_us, unix_us};
 use connection::{Connection, Read, WRITE_TURN_MAX};
 use listener::Accepted;
@@ -65,7 +65,7 @@ pub struct Net {
     timer_at_us: u64,
     last_tick_us: u64,
     last_request_us: u64,
-    free_thread: Sender<Vec<Record>>,
+    free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Shutdown>,
     signals: Signals,
     title: Option<Title>,
@@ -97,8 +97,8 @@ pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::
     })
 }
 
-fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Record>>> {
-    let (sender, receiver) = unbounded::<Vec<Record>>();
+fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
+    let (sender, receiver) = unbounded::<Vec<Garbage>>();
     let processors = config.bio_cpulist.display().into_owned();
     let thread = std::thread::Builder::new().name("lazy-free".into());
     thread.spawn(move || {
@@ -181,6 +181,7 @@ impl Net {
         self.ready_list.set_task(context.waker());
         let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
         self.server.set_clock(clock);
+        self.server.stats.turns += 1;
 
         let mut ready = std::mem::take(&mut self.ready);
         self.ready_list.take(&mut ready);
@@ -383,6 +384,7 @@ impl Net {
         }
         if !self.server.garbage.is_empty() {
             // A thread that is gone only means that the values are freed here.
+            self.server.stats.freed_later += self.server.garbage.len() as u64;
             let _ = self.free_thread.send(std::mem::take(&mut self.server.garbage));
         }
     }
@@ -404,6 +406,7 @@ impl Net {
             Ok(written) => {
                 session.output_bytes += written as u64;
                 self.server.stats.output_bytes += written as u64;
+                self.server.stats.writes += 1;
                 let done = session.output.is_empty();
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
@@ -444,6 +447,7 @@ impl Net {
             HostRequest::Shutdown { save, .. } => self.shutdown = Some(Shutdown { save }),
             HostRequest::ConfigChanged(names) => self.follow_config(&names),
         }
+        self.show_title();
     }
 
     /// Does what cannot fail and needs the changed configuration in place.
@@ -470,6 +474,7 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
     };
     let Read::Bytes(count) = read else { return read };
     server.stats.input_bytes += count as u64;
+    server.stats.reads += 1;
     server.sessions.get_mut(id).input_bytes += count as u64;
     if kept == 0 {
         let consumed = server.consume(id, &buffer[..count]);

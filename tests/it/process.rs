@@ -156,6 +156,52 @@ fn sigterm_and_sigint_end_it_and_it_tidies_up() {
 }
 
 #[test]
+fn a_second_sigint_ends_it_at_once() {
+    let mut server = start(&["--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.send(b"DEBUG SLEEP 30\r\n");
+    wait_for("the server to sleep", || {
+        let status = fs::read_to_string(format!("/proc/{}/wchan", server.pid())).ok()?;
+        status.contains("nanosleep").then_some(())
+    });
+    server.signal(libc::SIGINT);
+    // Signals of one kind that wait together are one signal.
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal(libc::SIGINT);
+    assert_eq!(server.ended().code(), Some(1));
+    assert!(server.log().ends_with("You insist... exiting now.\n"), "{}", server.log());
+}
+
+#[test]
+fn a_client_may_shut_it_down() {
+    let mut server = start(&[]);
+    let mut client = server.connect();
+    client.send(b"SHUTDOWN NOSAVE\r\n");
+    assert_eq!(client.read_to_end(), b"");
+    assert_eq!(server.ended().code(), Some(0));
+    assert!(server.log().contains("User requested shutdown..."), "{}", server.log());
+}
+
+#[test]
+fn directives_that_concern_the_process_change_while_it_runs() {
+    let mut server = start(&[]);
+    let mut client = server.connect();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    assert_eq!(client.command(&["CONFIG", "SET", "port", &free.to_string(), "loglevel", "verbose"]), "OK");
+    TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).expect_err("nothing listens there any more");
+    server.port = free;
+    assert_eq!(server.connect().command(&["PING"]), "PONG");
+    assert!(server.log().contains(" - Accepted 127.0.0.1:"), "{}", server.log());
+    let refusal = client.command(&["CONFIG", "SET", "loglevel", "warning", "bind", "192.0.2.77"]);
+    assert_eq!(
+        refusal,
+        "-ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses."
+    );
+    assert_eq!(client.command(&["CONFIG", "GET", "loglevel"]), "[loglevel verbose]");
+    assert_eq!(server.connect().command(&["PING"]), "PONG");
+}
+
+#[test]
 fn a_hangup_is_nothing_to_end_for() {
     let server = start(&[]);
     server.signal(libc::SIGHUP);
@@ -376,7 +422,7 @@ fn no_clients_and_one_silent_client_cost_no_processor_time() {
     let server = start(&[]);
     assert_idle(&server);
     let mut client = server.connect();
-    assert_eq!(client.command(&["SET", "key", "value"]), "OK");
+    assert_eq!(client.command(&["SET", "key", "value", "EX", "1000"]), "OK");
     assert_idle(&server);
 }
 
