@@ -1,34 +1,46 @@
 //! What a running process does when CONFIG SET changes a directive: moves its listeners, asks for more files, goes to another folder.
 
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::listeners::Listeners;
 use crate::config::{Changed, Config, OomScoreAdjust, SetError};
 use crate::process::limits::{OomScore, TooFewFiles, make_room_for_clients};
-use crate::process::{Process, log_text};
+use crate::process::title::Title;
+use crate::process::{Process, log, log_text};
 use crate::server::host::{Facts, Host};
 
 pub struct NetHost {
     process: Process,
     listeners: Arc<Mutex<Listeners>>,
     oom_score: OomScore,
+    title: Option<Title>,
     /// What was acted on last.
     config: Config,
 }
 
 impl NetHost {
-    pub fn new(listeners: &Arc<Mutex<Listeners>>, config: &Config) -> Self {
-        let host = Self {
+    pub fn new(listeners: &Arc<Mutex<Listeners>>, title: Option<Title>, config: &Config) -> Self {
+        let mut host = Self {
             process: Process,
             listeners: Arc::clone(listeners),
             oom_score: OomScore::read(),
+            title,
             config: config.clone(),
         };
         // The log says what went wrong; a server whose score stays as it was still serves.
         let _ = host.oom_score.adjust(config, false);
+        host.show_title();
         host
+    }
+
+    fn show_title(&mut self) {
+        let port = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).port();
+        if let Some(title) = &mut self.title {
+            title.set(&self.config, port);
+        }
     }
 
     fn adjust_oom_score(&self, old: &Config, new: &Config) -> Result<(), SetError> {
@@ -67,7 +79,7 @@ impl Host for NetHost {
         self.process.sleep(time_us);
     }
 
-    fn reconfigure(&mut self, new: &Config, _: &[Changed]) -> Result<(), SetError> {
+    fn reconfigure(&mut self, new: &mut Config, _: &[Changed]) -> Result<(), SetError> {
         let old = &self.config;
         if new.maxclients > old.maxclients {
             ask_for_files(new.maxclients)?;
@@ -80,7 +92,9 @@ impl Host for NetHost {
             let _ = std::env::set_current_dir(old.dir.path());
             return Err(error);
         }
+        log::set_level(new.loglevel);
         self.config = new.clone();
+        self.show_title();
         Ok(())
     }
 }
@@ -96,9 +110,91 @@ fn ask_for_files(maxclients: u32) -> Result<(), SetError> {
     }
 }
 
-fn change_folder(old: &Config, new: &Config) -> Result<(), SetError> {
+/// Goes to another folder, and notes its absolute path: a relative one would mean something else from then on.
+fn change_folder(old: &Config, new: &mut Config) -> Result<(), SetError> {
     if old.dir == new.dir {
         return Ok(());
     }
-    std::env::set_current_dir(new.dir.path()).map_err(|error| SetError::refused(b"dir", &log_text(&error)))
+    let go = |path: &Path| {
+        std::env::set_current_dir(path)?;
+        std::env::current_dir()
+    };
+    let folder = go(new.dir.path()).map_err(|error| SetError::refused(b"dir", &log_text(&error)))?;
+    new.dir = folder.into_os_string().into_vec().into();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wake::{Bell, ReadyList};
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    /// A host that listens on a port of the system's choice, and its configuration.
+    fn host() -> (NetHost, Config, u16) {
+        let mut config = Config::default();
+        set(&mut config, &[("bind", "127.0.0.1"), ("port", "0")]);
+        config.port_file = "unused".into();
+        let listeners = Listeners::open(&config, Bell::new(0, &Arc::<ReadyList>::default())).expect("a free port");
+        let port = listeners.port();
+        (NetHost::new(&Arc::new(Mutex::new(listeners)), None, &config), config, port)
+    }
+
+    fn set(config: &mut Config, pairs: &[(&str, &str)]) {
+        let pairs: Vec<_> = pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+        config.set(&pairs, true).expect("directives of the test");
+    }
+
+    /// What CONFIG SET would answer.
+    fn change(host: &mut NetHost, config: &Config, pairs: &[(&str, &str)]) -> Result<(), String> {
+        let mut new = config.clone();
+        set(&mut new, pairs);
+        host.reconfigure(&mut new, &[]).map_err(|error| error.to_string())
+    }
+
+    fn is_open(host: Ipv4Addr, port: u16) -> bool {
+        TcpStream::connect((host, port)).is_ok()
+    }
+
+    /// Sockets are watched by a runtime, though nothing here waits.
+    fn in_runtime(test: impl FnOnce()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { test() });
+    }
+
+    #[test]
+    fn listeners_go_where_they_are_told_and_back_where_they_cannot() {
+        in_runtime(|| {
+            let (mut host, config, port) = host();
+            let other = Ipv4Addr::new(127, 0, 0, 2);
+            assert!(is_open(Ipv4Addr::LOCALHOST, port) && !is_open(other, port));
+
+            change(&mut host, &config, &[("bind", "127.0.0.2")]).expect("an address of this machine");
+            assert!(!is_open(Ipv4Addr::LOCALHOST, port) && is_open(other, port), "the port stays");
+
+            let taken = TcpListener::bind((other, 0)).expect("a free port");
+            let number = taken.local_addr().expect("an address").port().to_string();
+            let refusal = change(&mut host, &config, &[("bind", "127.0.0.2"), ("port", &number)]);
+            let text = "CONFIG SET failed (possibly related to argument 'port') - Unable to listen on this port. Check server logs.";
+            assert_eq!(refusal, Err(text.into()));
+            assert!(is_open(other, port));
+
+            let refusal = change(&mut host, &config, &[("bind", "127.0.0.1 192.0.2.77")]);
+            let text =
+                "CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses.";
+            assert_eq!(refusal, Err(text.into()));
+            assert!(is_open(other, port) && !is_open(Ipv4Addr::LOCALHOST, port));
+        });
+    }
+
+    #[test]
+    fn more_clients_than_the_kernel_grants_are_refused() {
+        in_runtime(|| {
+            let (mut host, config, _) = host();
+            let refusal = change(&mut host, &config, &[("maxclients", "4294967295")]);
+            let text = "CONFIG SET failed (possibly related to argument 'maxclients') - The operating system is not able to handle the \
+                    specified number of clients, try with ";
+            assert!(refusal.as_ref().is_err_and(|refusal| refusal.starts_with(text)), "{refusal:?}");
+        });
+    }
 }

@@ -68,7 +68,6 @@ pub struct Net {
     free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Shutdown>,
     signals: Signals,
-    title: Option<Title>,
 }
 
 /// How to end.
@@ -114,9 +113,9 @@ impl Net {
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
         let listeners = Arc::new(Mutex::new(listeners));
-        server.host = Box::new(host::NetHost::new(&listeners, &server.config));
+        server.host = Box::new(host::NetHost::new(&listeners, title, &server.config));
         listeners_bell.ring();
-        let mut net = Self {
+        Ok(Self {
             listeners,
             listeners_bell,
             accept_later: false,
@@ -133,11 +132,8 @@ impl Net {
             free_thread: start_free_thread(&server.config)?,
             shutdown: None,
             signals: Signals::new()?,
-            title,
             server,
-        };
-        net.show_title();
-        Ok(net)
+        })
     }
 
     fn listeners(&self) -> MutexGuard<'_, Listeners> {
@@ -152,13 +148,6 @@ impl Net {
             && let Err(error) = process::write_port_file(path, self.listeners().port())
         {
             tracing::warn!("Could not write the port file {}: {error}", path.display());
-        }
-    }
-
-    fn show_title(&mut self) {
-        let port = self.listeners().port();
-        if let Some(title) = &mut self.title {
-            title.set(&self.server.config, port);
         }
     }
 
@@ -445,21 +434,7 @@ impl Net {
     fn obey(&mut self, request: HostRequest) {
         match request {
             HostRequest::Shutdown { save, .. } => self.shutdown = Some(Shutdown { save }),
-            HostRequest::ConfigChanged(names) => self.follow_config(&names),
         }
-        self.show_title();
-    }
-
-    /// Does what cannot fail and needs the changed configuration in place.
-    fn follow_config(&mut self, names: &[String]) {
-        process::log::set_level(self.server.config.loglevel);
-        if names.iter().any(|name| name == "dir")
-            && let Ok(folder) = std::env::current_dir()
-        {
-            // A relative folder means something else from now on.
-            self.server.config.dir = std::os::unix::ffi::OsStringExt::into_vec(folder.into_os_string()).into();
-        }
-        self.show_title();
     }
 }
 

@@ -26,12 +26,11 @@ pub fn configuration(file: &Path) -> Found {
 
 /// Looks at what of this machine matters to a server.
 pub fn system() -> Found {
-    let looks: [(&str, fn() -> Result<(), String>); 3] =
-        [("clocksource", clock_source), ("somaxconn", backlog), ("open-files", files)];
+    let looks = [("clocksource", clock_source()), ("somaxconn", backlog()), ("open-files", files())];
     let mut text = String::new();
     let mut is_fine = true;
-    for (name, look) in looks {
-        match look() {
+    for (name, found) in looks {
+        match found {
             Ok(()) => text.push_str(&format!("[{name}]...OK\n")),
             Err(warning) => {
                 is_fine = false;

@@ -47,7 +47,11 @@ pub fn set_role(letter: u8) {
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {}:{}", place.file(), place.line()));
-        let text = panic.payload_as_str().unwrap_or("no text");
+        let text = match (panic.payload().downcast_ref::<&str>(), panic.payload().downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (None, Some(text)) => text.as_str(),
+            (None, None) => "no text",
+        };
         let trace = std::backtrace::Backtrace::force_capture();
         tracing::error!("A broken assertion ends the server{place}: {text}\n{trace}");
         // A log that only goes to a file should not hide it from whoever watches standard error.

@@ -16,11 +16,6 @@ pub fn install() {
     }
 }
 
-/// The last SIGINT led to no shutdown (it was refused): the next one is a first one again.
-pub fn forgive() {
-    INTERRUPTS.store(0, Relaxed);
-}
-
 extern "C" fn interrupted(_: libc::c_int) {
     if INTERRUPTS.fetch_add(1, Relaxed) == 0 {
         return;

@@ -39,8 +39,9 @@ pub trait Host: Send {
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);
 
-    /// Acts on a change of the configuration that may fail, such as another port, before it is put in place.
-    fn reconfigure(&mut self, _config: &Config, _changed: &[Changed]) -> Result<(), SetError> {
+    /// Acts on a change of the configuration that may fail, such as another port, before it is put in place. May write into `config` what a
+    /// value came out as: a relative folder as an absolute one.
+    fn reconfigure(&mut self, _config: &mut Config, _changed: &[Changed]) -> Result<(), SetError> {
         Ok(())
     }
 }

@@ -103,8 +103,6 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
-    /// These directives changed.
-    ConfigChanged(Vec<String>),
 }
 
 impl Server {

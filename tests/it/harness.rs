@@ -116,6 +116,13 @@ impl Running {
         Client::over(TcpStream::connect(SocketAddr::new(host, self.port)).expect("the server accepts"))
     }
 
+    /// A client that waits no longer than `time` for a reply.
+    pub fn connect_briefly(&self, time: Duration) -> Client {
+        let client = self.connect();
+        client.link.patience(time).expect("a read time-out");
+        client
+    }
+
     pub fn signal(&self, signal: i32) {
         send_signal(self.pid(), signal);
     }
@@ -251,6 +258,13 @@ impl Client {
         std::mem::take(&mut self.received)
     }
 
+    /// Whether nothing comes in answer for as long as the client waits.
+    pub fn is_silent_after(&mut self, bytes: &[u8]) -> bool {
+        self.send(bytes);
+        let answer = self.link.read(&mut [0; 64]);
+        answer.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// What comes next, or nothing where the connection has ended.
     pub fn read_some(&mut self) -> Vec<u8> {
         self.receive();
@@ -266,6 +280,7 @@ impl Client {
                 count > 0
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => false,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => true,
             Err(error) => panic!("waited in vain for the server: {error}"),
         }
     }

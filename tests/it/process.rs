@@ -54,6 +54,15 @@ fn a_configuration_comes_from_a_file_from_standard_input_and_from_options() {
 }
 
 #[test]
+fn with_a_configuration_file_it_listens_where_redis_would() {
+    let folder = Folder::new();
+    fs::write(folder.path("empty.conf"), "").unwrap();
+    let file = folder.text("empty.conf");
+    let server = start_in(folder, &[&file], |_| {});
+    assert!(server.log().contains(&format!("tcp on 0.0.0.0:{}", server.port)), "{}", server.log());
+}
+
+#[test]
 fn a_line_that_cannot_be_ends_the_start_with_its_place() {
     let folder = Folder::new();
     fs::write(folder.path("bad.conf"), "port 0\n\nmaxclients many\n").unwrap();
@@ -144,6 +153,53 @@ fn sigterm_and_sigint_end_it_and_it_tidies_up() {
             "{log}"
         );
     }
+}
+
+#[test]
+fn a_second_sigint_ends_it_at_once() {
+    let mut server = start(&["--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.send(b"DEBUG SLEEP 30\r\n");
+    // A server that sleeps lets nobody in.
+    wait_for("the server to sleep", || {
+        let mut other = server.connect_briefly(Duration::from_millis(300));
+        other.is_silent_after(b"PING\r\n").then_some(())
+    });
+    server.signal(libc::SIGINT);
+    // Signals of one kind that wait together are one signal.
+    std::thread::sleep(Duration::from_millis(200));
+    server.signal(libc::SIGINT);
+    assert_eq!(server.ended().code(), Some(1));
+    assert!(server.log().ends_with("You insist... exiting now.\n"), "{}", server.log());
+}
+
+#[test]
+fn a_client_may_shut_it_down() {
+    let mut server = start(&[]);
+    let mut client = server.connect();
+    client.send(b"SHUTDOWN NOSAVE\r\n");
+    assert_eq!(client.read_to_end(), b"");
+    assert_eq!(server.ended().code(), Some(0));
+    assert!(server.log().contains("User requested shutdown..."), "{}", server.log());
+}
+
+#[test]
+fn directives_that_concern_the_process_change_while_it_runs() {
+    let mut server = start(&[]);
+    let mut client = server.connect();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    assert_eq!(client.command(&["CONFIG", "SET", "port", &free.to_string(), "loglevel", "verbose"]), "OK");
+    TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).expect_err("nothing listens there any more");
+    server.port = free;
+    assert_eq!(server.connect().command(&["PING"]), "PONG");
+    assert!(server.log().contains(" - Accepted 127.0.0.1:"), "{}", server.log());
+    let refusal = client.command(&["CONFIG", "SET", "loglevel", "warning", "bind", "192.0.2.77"]);
+    assert_eq!(
+        refusal,
+        "-ERR CONFIG SET failed (possibly related to argument 'bind') - Failed to bind to specified addresses."
+    );
+    assert_eq!(client.command(&["CONFIG", "GET", "loglevel"]), "[loglevel verbose]");
+    assert_eq!(server.connect().command(&["PING"]), "PONG");
 }
 
 #[test]

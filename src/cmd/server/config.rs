@@ -95,8 +95,8 @@ fn set(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -
     let local = server.sessions.get(id).peer.is_local();
     let may_set_protected = server.config.enable_protected_configs.allows(local);
 
-    let (config, changed) = server.config.changed(&pairs, may_set_protected).map_err(refused)?;
-    server.host.reconfigure(&config, &changed).map_err(refused)?;
+    let (mut config, changed) = server.config.changed(&pairs, may_set_protected).map_err(refused)?;
+    server.host.reconfigure(&mut config, &changed).map_err(refused)?;
 
     server.config = config;
     server.follow(&changed);
@@ -260,7 +260,7 @@ mod tests {
             Ok(())
         }
         fn sleep(&self, _: u64) {}
-        fn reconfigure(&mut self, config: &Config, changed: &[Changed]) -> Result<(), SetError> {
+        fn reconfigure(&mut self, config: &mut Config, changed: &[Changed]) -> Result<(), SetError> {
             match changed.iter().any(|change| change.name == "port") && config.port == 7 {
                 true => Err(SetError::refused(b"port", "Unable to listen on this port. Check server logs.")),
                 false => Ok(()),
