@@ -6,13 +6,18 @@
 
 pub mod args;
 pub mod command;
+pub mod container;
 pub mod error;
+pub mod help;
+pub mod keyspec;
 pub mod table;
+pub mod usage;
 
 mod keys;
 mod list;
 mod scan;
 mod server;
+mod set;
 mod sort;
 mod string;
 mod zset;
@@ -25,11 +30,22 @@ pub const GROUPS: &[&[Command]] = &[
     keys::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
+    set::COMMANDS,
     zset::COMMANDS,
     zset::range::COMMANDS,
     zset::combine::COMMANDS,
     zset::pop::COMMANDS,
     sort::COMMANDS,
     server::connection::COMMANDS,
+    server::client::COMMANDS,
+    server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
+    server::introspect::COMMANDS,
+    server::config::COMMANDS,
+    server::info::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::instance::COMMANDS,
+    server::debug::COMMANDS,
 ];

@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 use super::args::Args;
 use super::command::{Access, Begin, COMMAND, Category, Command, Find, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::error::{Done, SYNTAX, Stop, WRONG_TYPE, error};
+use super::keyspec;
 use super::string::reply_string;
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -36,6 +37,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
         summary: "Sorts the elements of a list, a set or a sorted set, and returns or stores them.",
         categories: CATEGORIES,
+        find_keys: Some(keyspec::sort),
         ..COMMAND
     },
     Command {
@@ -50,6 +52,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
         summary: "Returns the sorted elements of a list, a set or a sorted set.",
         categories: CATEGORIES,
+        find_keys: Some(keyspec::sort_read_only),
         ..COMMAND
     },
 ];

@@ -4,7 +4,7 @@
 //! `Query`, whose answer is a range of ranks.
 
 use super::super::args::Args;
-use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key};
+use super::super::command::{Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::super::error::{Done, NOT_AN_INTEGER, SYNTAX, Stop, error};
 use super::{READ_KEYS, limits, write_entries};
 use crate::db::effect::Class;
@@ -66,6 +66,7 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key min max [LIMIT offset count]",
         summary: "Returns the members in a range of bytes, where all scores are equal.",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `BYLEX` argument" }),
         ..COMMAND
     },
     Command {
@@ -78,6 +79,7 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key min max [WITHSCORES] [LIMIT offset count]",
         summary: "Returns the members whose scores are in a range.",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `BYSCORE` argument" }),
         ..COMMAND
     },
     Command {
@@ -139,6 +141,7 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key start stop [WITHSCORES]",
         summary: "Returns the members in a range of places, counted and listed from the highest one.",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` argument" }),
         ..COMMAND
     },
     Command {
@@ -151,6 +154,7 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key max min [LIMIT offset count]",
         summary: "Returns the members in a range of bytes, the highest one first, where all scores are equal.",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` and `BYLEX` arguments" }),
         ..COMMAND
     },
     Command {
@@ -163,6 +167,7 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key max min [WITHSCORES] [LIMIT offset count]",
         summary: "Returns the members whose scores are in a range, the highest one first.",
+        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` and `BYSCORE` arguments" }),
         ..COMMAND
     },
 ];
