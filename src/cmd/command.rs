@@ -388,6 +388,10 @@ impl Command {
     }
 
     fn implies(&self, category: Category) -> bool {
+        // A parent does nothing itself.
+        if matches!(self.run, Run::Parent(_)) {
+            return category == Category::Slow;
+        }
         match category {
             Category::Write => self.is_write(),
             Category::Read => self.is_read() && self.group != Group::Scripting,

@@ -8,6 +8,7 @@ pub mod args;
 pub mod command;
 pub mod container;
 pub mod error;
+pub mod expiry;
 pub mod help;
 pub mod keyspec;
 pub mod table;
@@ -27,7 +28,10 @@ use command::Command;
 /// Every command there is, by file.
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
+    string::set::COMMANDS,
     keys::COMMANDS,
+    keys::expire::COMMANDS,
+    keys::object::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,
@@ -37,6 +41,7 @@ pub const GROUPS: &[&[Command]] = &[
     zset::pop::COMMANDS,
     sort::COMMANDS,
     server::connection::COMMANDS,
+    server::databases::COMMANDS,
     server::client::COMMANDS,
     server::pubsub::COMMANDS,
     server::transaction::COMMANDS,

@@ -22,11 +22,11 @@ use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::{Config, ShutdownOn};
+use crate::db::Garbage;
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
 use crate::process::{self, affinity};
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
-use crate::types::value::Record;
 use crate::util::clock::{monotonic_us, unix_us};
 use connection::{Connection, Read, WRITE_TURN_MAX};
 use listener::Accepted;
@@ -65,7 +65,7 @@ pub struct Net {
     timer_at_us: u64,
     last_tick_us: u64,
     last_request_us: u64,
-    free_thread: Sender<Vec<Record>>,
+    free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Shutdown>,
     signals: Signals,
     title: Option<Title>,
@@ -97,8 +97,8 @@ pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::
     })
 }
 
-fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Record>>> {
-    let (sender, receiver) = unbounded::<Vec<Record>>();
+fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
+    let (sender, receiver) = unbounded::<Vec<Garbage>>();
     let processors = config.bio_cpulist.display().into_owned();
     let thread = std::thread::Builder::new().name("lazy-free".into());
     thread.spawn(move || {

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::Flag;
-use crate::cmd::error::{Stop, error, error_with};
+use crate::cmd::error::{Stop, error, error_with, shown};
 use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 
@@ -75,8 +75,9 @@ fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static E
     }
     let name = request.arg(1);
     entry.subcommand(name).ok_or_else(|| {
-        let shown = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
-        error_with(format!("ERR unknown subcommand '{shown}'. Try {} HELP.", entry.command.name))
+        let shown = shown(&name[..name.len().min(128)]);
+        let help = format!("'. Try {} HELP.", entry.command.name);
+        Stop::Bytes([b"ERR unknown subcommand '", shown, help.as_bytes()].concat())
     })
 }
 
@@ -84,19 +85,19 @@ pub fn unknown_command(request: Request) -> Stop {
     const SHOWN_MAX: usize = 128;
     let mut text = b"ERR unknown command '".to_vec();
     let name = request.arg(0);
-    text.extend_from_slice(&name[..name.len().min(SHOWN_MAX)]);
+    text.extend_from_slice(shown(&name[..name.len().min(SHOWN_MAX)]));
     text.extend_from_slice(b"', with args beginning with: ");
-    let mut shown = Vec::new();
+    let mut arguments = Vec::new();
     for arg in request.iter().skip(1) {
-        if shown.len() >= SHOWN_MAX {
+        if arguments.len() >= SHOWN_MAX {
             break;
         }
-        let room = SHOWN_MAX - shown.len();
-        shown.push(b'\'');
-        shown.extend_from_slice(&arg[..arg.len().min(room)]);
-        shown.extend_from_slice(b"' ");
+        let room = SHOWN_MAX - arguments.len();
+        arguments.push(b'\'');
+        arguments.extend_from_slice(shown(&arg[..arg.len().min(room)]));
+        arguments.extend_from_slice(b"' ");
     }
-    text.extend(shown);
+    text.extend(arguments);
     Stop::Bytes(text)
 }
 

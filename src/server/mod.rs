@@ -23,7 +23,6 @@ use crate::db::effect::Effects;
 use crate::db::{self, Keyspace};
 use crate::ds::keytable::Seed;
 use crate::journal::Journal;
-use crate::types::value::Record;
 use crate::util::random::Random;
 
 pub use session::{Session, SessionId, Sessions};
@@ -50,7 +49,7 @@ pub struct Server {
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
     /// Values that are dear to free, on their way to a thread.
-    pub garbage: Vec<Record>,
+    pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
     /// When the command now running began, in ticks.

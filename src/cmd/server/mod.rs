@@ -2,14 +2,15 @@
 
 pub mod client;
 mod client_line;
-pub mod connection;
-pub mod pubsub;
 pub mod config;
+pub mod connection;
+pub mod databases;
 pub mod debug;
 pub mod info;
 pub mod instance;
 pub mod introspect;
 pub mod latency;
 pub mod memory;
+pub mod pubsub;
 pub mod slowlog;
 pub mod transaction;
