@@ -338,8 +338,15 @@ enum Pattern<'a> {
     Element,
     /// Names no key that depends on the element, and therefore none at all.
     Nothing,
-    Key { before: &'a [u8], after: &'a [u8] },
-    Field { before: &'a [u8], after: &'a [u8], field: &'a [u8] },
+    Key {
+        before: &'a [u8],
+        after: &'a [u8],
+    },
+    Field {
+        before: &'a [u8],
+        after: &'a [u8],
+        field: &'a [u8],
+    },
 }
 
 impl<'a> Pattern<'a> {

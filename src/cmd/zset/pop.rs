@@ -98,7 +98,8 @@ pub const COMMANDS: &[Command] = &[
 
 const TAKEN: &[KeyFlag] = &[KeyFlag::Access, KeyFlag::Delete];
 const WAITING_KEYS: &[KeySpec] = &[keys(1, -2, 1, Access::Rw, TAKEN)];
-const COST: &str = "O(log(N)+M), where N is the number of members of the sorted set and M is the number of those taken.";
+const COST: &str =
+    "O(log(N)+M), where N is the number of members of the sorted set and M is the number of those taken.";
 const MANY_COST: &str = "O(K+log(N)+M), where K is the number of keys, N is the number of members of the sorted set and M is the number of those taken.";
 
 /// The end that members are taken from.
