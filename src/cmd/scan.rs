@@ -6,7 +6,7 @@ use super::args::Args;
 use super::error::{SYNTAX, Stop, error};
 use crate::resp::reply::{Output, Reply};
 use crate::util::glob::Glob;
-use crate::util::number::IntegerText;
+use crate::util::number::{IntegerText, parse_i64};
 
 /// MATCH and COUNT.
 pub struct Options<'a> {
@@ -38,15 +38,31 @@ impl<'a> Options<'a> {
     }
 }
 
-/// The cursor, as C's `strtoul` would read it: spaces and a sign may lead.
+/// The cursor: a number, or else whatever C's `strtoul` makes of the text up to its first zero byte.
 pub fn cursor(args: &mut Args) -> Result<u64, Stop> {
-    let text = args.next()?.trim_ascii_start();
-    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let text = args.next()?;
+    let cursor = match parse_i64(text) {
+        Some(number) => u64::try_from(number).ok(),
+        None => parse_as_c_does(text),
+    };
+    cursor.ok_or(error("ERR invalid cursor"))
+}
+
+/// Spaces and a sign may lead, and a minus wraps around.
+fn parse_as_c_does(text: &[u8]) -> Option<u64> {
+    let end = memchr::memchr(0, text).unwrap_or(text.len());
+    let start = text[..end].iter().position(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'))?;
+    let (digits, negative) = match &text[start..end] {
+        [b'-', digits @ ..] => (digits, true),
+        [b'+', digits @ ..] => (digits, false),
+        digits => (digits, false),
+    };
     let value = digits.iter().try_fold(0u64, |value, digit| match digit {
         b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
         _ => None,
     });
-    value.filter(|_| !digits.is_empty()).ok_or(error("ERR invalid cursor"))
+    let value = value.filter(|_| !digits.is_empty())?;
+    Some(if negative { value.wrapping_neg() } else { value })
 }
 
 /// Writes the reply: `show` writes the elements and returns the next cursor and how many it wrote.
@@ -58,4 +74,27 @@ pub fn reply_page(reply: &mut Reply, show: impl FnOnce(&mut Reply) -> (u64, usiz
     reply.bulk(IntegerText::unsigned(next).as_bytes());
     reply.array(len);
     reply.output().append(elements);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_as_c_does;
+
+    #[test]
+    fn a_cursor_is_read_as_c_reads_numbers() {
+        for (text, expected) in [
+            (&b" +1\0x"[..], Some(1)),
+            (b"\x0b007", Some(7)),
+            (b"-0", Some(0)),
+            (b" -1", Some(u64::MAX)),
+            (b"18446744073709551616", None),
+            (b"1 ", None),
+            (b"+-1", None),
+            (b"+", None),
+            (b" ", None),
+            (b"\0", None),
+        ] {
+            assert_eq!(parse_as_c_does(text), expected, "{text:?}");
+        }
+    }
 }

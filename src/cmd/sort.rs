@@ -38,6 +38,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
         summary: "Sorts the elements of a list, a set or a sorted set, and returns or stores them.",
         categories: CATEGORIES,
+        find_keys: Some(keyspec::sort),
         ..COMMAND
     },
     Command {
@@ -53,6 +54,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
         summary: "Returns the sorted elements of a list, a set or a sorted set.",
         categories: CATEGORIES,
+        find_keys: Some(keyspec::sort_read_only),
         ..COMMAND
     },
 ];
