@@ -253,4 +253,5 @@ collections! {
     3 List List;
     4 Set Set;
     5 Hash crate::types::hash::Hash;
+    7 Stream crate::types::stream::StreamBox;
 }
