@@ -5,6 +5,7 @@ use super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, Run, key};
 use super::error::{Done, NOT_AN_INTEGER, OVERFLOW};
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
+use crate::ds::item::Item;
 use crate::resp::reply::Reply;
 use crate::types::value::StringRef;
 
@@ -78,14 +79,12 @@ fn set(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
 fn incr(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    let before = match edit.string(key)? {
-        Some(value) => value.item().as_int().ok_or(NOT_AN_INTEGER)?,
-        None => 0,
-    };
-    let after = before.checked_add(1).ok_or(OVERFLOW)?;
 
-    edit.set_integer(key, after);
-    edit.changed(key, Class::String, "incrby");
+    let after = edit.change_integer(key, |before: Option<Item<'_>>| -> Result<i64, super::error::Stop> {
+        let before = before.map_or(Some(0), |item| item.as_int()).ok_or(NOT_AN_INTEGER)?;
+        before.checked_add(1).ok_or(OVERFLOW)
+    })?;
+    edit.changed_value(key, Class::String, "incrby");
 
     reply.int(after);
     Ok(())

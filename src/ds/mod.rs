@@ -7,8 +7,6 @@
 pub mod ahead;
 pub mod bits;
 pub mod blob;
-pub mod blob;
-pub mod deque;
 pub mod deque;
 pub mod fields;
 pub mod geohash;
