@@ -12,6 +12,7 @@ pub mod table;
 mod keys;
 mod list;
 mod server;
+mod stream;
 mod string;
 
 use command::Command;
@@ -22,6 +23,11 @@ pub const GROUPS: &[&[Command]] = &[
     keys::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
+    stream::entries::COMMANDS,
+    stream::read::COMMANDS,
+    stream::groups::COMMANDS,
+    stream::claims::COMMANDS,
+    stream::info::COMMANDS,
     server::connection::COMMANDS,
     server::transaction::COMMANDS,
 ];
