@@ -29,7 +29,7 @@ MEMBERS = [b"m%d" % number for number in range(12)] + [b"%d" % number for number
            b"007", b"a", b"aa", b"ab", b"b", b"B"]
 INTEGERS_AS_MEMBERS = [b"%d" % number for number in range(24)]
 OPTIONS = [b"NX", b"XX", b"GT", b"LT", b"GET", b"EX", b"PX", b"KEEPTTL", b"COUNT", b"LIMIT", b"WITHSCORES", b"LEFT", b"RIGHT", b"BEFORE", b"MATCH", b"REV", b"STORE",
-           b"ASC", b"ALPHA", b"REPLACE", b"DB", b"ABSENT", b"*", b"(", b"[", b"-", b"+", b"=", b"~", b"MAXLEN", b"FIELDS", b"PERSIST", b"ANY", b"TYPE", b"AND"]
+           b"ASC", b"REPLACE", b"DB", b"ABSENT", b"*", b"(", b"[", b"-", b"+", b"=", b"~", b"MAXLEN", b"FIELDS", b"PERSIST", b"ANY", b"TYPE", b"AND"]
 PATTERNS = [b"*", b"str:*", b"*:1", b"?tr:?", b"[a-l]*", b"[^s]*", b"m*", b"m[0-5]", b"m\\*", b"*\\", b"[", b"[a", b"[a-", b"[]", b"**1", b"", b"*[1-2]", b"list:[^2]", b"h?llo",
             b"set:1", b"\\s*", b"[z-a]*"]
 CHANNELS = [b"news", b"news.a", b"news.b", b"", b"chat", b"\x00chan"]
@@ -139,6 +139,11 @@ def number_member(draw):
     return draw.of(INTEGERS_AS_MEMBERS if draw.random() < 0.93 else [b"40000", b"-40000", b"3000000000", b"9223372036854775807", b"x", b"007", b" 5"])
 
 
+def sortable(draw):
+    """Without a NUL, behind which SORT ALPHA sees nothing."""
+    return draw.of(MEMBERS if draw.random() < 0.9 else WORDS)
+
+
 def element(draw):
     dice = draw.random()
     if dice < 0.6:
@@ -230,6 +235,11 @@ def lex_bound(draw):
     if dice < 0.92:
         return (b"[" if draw.random() < 0.5 else b"(") + draw.of([b"a", b"aa", b"b", b"m", b"m3", b"m5", b"m9", b"z", b"", b"\x00"])
     return draw.of([b"", b"a", b"--", b"+1", b"*", b"((", b"["])
+
+
+def lexkey(draw):
+    """Sorted sets whose scores are all alike: only there has a range by name a defined answer."""
+    return draw.of([b"lex:1", b"lex:2", b"lex:3"])
 
 
 def rank(draw):

@@ -91,7 +91,7 @@ def sorted_by_nothing(args, one, other):
     """SORT BY a pattern without `*` leaves a set in its own order."""
     upper = [arg.upper() for arg in args]
     unsorted = b"BY" in upper[:-1] and b"*" not in args[upper.index(b"BY") + 1]
-    return unsorted and any_order(args, one, other)
+    return unsorted and (shape(args, one, other) if b"LIMIT" in upper else any_order(args, one, other))
 
 
 def places(args, one, other):
@@ -157,7 +157,7 @@ RULES = {
     "client id": kind, "client info": kind, "client list": kind, "slowlog get": kind, "slowlog len": kind, "info": kind, "lolwut": kind,
     "command": kind, "command count": kind, "command list": kind, "command info": kind, "command docs": kind, "role": shape,
     "hello": map_with_same_keys, "object help": kind, "client help": kind, "config help": kind, "slowlog help": kind, "latency help": kind, "memory help": kind,
-    "pubsub help": kind, "xinfo help": kind, "function stats": shape,
+    "pubsub help": kind, "xinfo help": kind, "function stats": shape, "function list": any_order,
 }
 
 

@@ -79,6 +79,9 @@ def text(item):
     return item.decode("utf-8", "replace") if isinstance(item, bytes) else item
 
 
+CACHE = pathlib.Path(__file__).resolve().parents[1] / ".cache"
+
+
 def reasons(version):
     path = pathlib.Path(__file__).parent / "data-differences.toml"
     entries = tomllib.loads(path.read_text()).get("difference", [])
@@ -128,8 +131,13 @@ def run(ours_binary, oracles):
             finally:
                 server.close()
             counts.append(len(lines))
-            print(f"\n--- data: {len(lines)} differences from {version}{'' if len(counts) == 1 else ' (told only)'}")
-            print("\n".join("  " + line for line in lines))
+            print(f"\n--- data: {len(lines)} differences from {version}")
+            if len(counts) == 1:
+                print("\n".join("  " + line for line in lines))
+            else:
+                told = CACHE / f"data-{version}.txt"
+                told.write_text("\n".join(lines) + "\n")
+                print(f"  told only, in {told.relative_to(CACHE.parent)}")
         return counts[0]
     finally:
         ours.close()

@@ -4,7 +4,7 @@ A line is an optional weight (with "!" behind it where the form is to be left wh
 
     3 SET key value { [( NX | XX )] [GET] [( EX ttl | PX ttl-ms | KEEPTTL )] }
 
-    UPPER    itself, now and then in another case      "text"   itself, always
+    UPPER    itself, now and then in another case      "text"   itself, always (\\n a newline)
     lower    an atom: a value drawn by atoms.py         a:b      the atom a, given b (numkeys:key is a count and that many keys)
     [ x ]    perhaps x                                  ( x | y ) one of them
     x ...    x one to four times                        { x y }  in any order
@@ -135,7 +135,7 @@ def any_order(parts):
 
 def word(token):
     if token[0] == '"':
-        text = token[1:-1].encode()
+        text = token[1:-1].replace("\\n", "\n").encode()
         return lambda draw, out: out.append(text)
     if token.upper() == token:
         return literal(token.encode())

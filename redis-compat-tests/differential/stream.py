@@ -10,7 +10,7 @@ import time
 import traceback
 
 from grammar import Grammar
-from pair import Diverged, Pair
+from pair import Diverged, OracleDied, Pair
 from shrink import shrunk, transcript
 from units import Units
 
@@ -40,20 +40,23 @@ def work(job, results):
     pair = None
     try:
         pair = Pair(job.oracle, job.ours, job.resp)
-        commands, datasets, signatures, missing, seed = 0, 0, {}, set(), job.seed
+        commands, datasets, oracle_deaths, signatures, missing, seed = 0, 0, 0, {}, set(), job.seed
         while commands < job.count and len(signatures) < job.failures_max:
             units, grammar = stream_of(job.groups, seed, pair)
             missing |= grammar.missing
             try:
                 mismatch = pair.run(units)
-            except Diverged:
+            except Diverged as end:
                 mismatch = None
+                if isinstance(end, OracleDied):
+                    oracle_deaths += 1
+                    print(f"(seed {seed}, resp {job.resp}: {end})", flush=True)
             if mismatch:
                 report(pair, units, mismatch, seed, signatures, results)
             commands += sum(len(unit) for unit in units)
             datasets += 1
             seed += 1
-        results.put(("done", {"commands": commands, "datasets": datasets, "failures": sum(signatures.values()), "signatures": len(signatures),
+        results.put(("done", {"commands": commands, "datasets": datasets, "oracle deaths": oracle_deaths, "failures": sum(signatures.values()), "signatures": len(signatures),
                               "missing": sorted(missing), "differences": pair.differences.used}))
     except Exception:
         results.put(("error", traceback.format_exc()))
@@ -84,7 +87,7 @@ def run(oracle, ours, groups, count, seed, resp, failures_max, workers):
     processes = [multiprocessing.Process(target=work, args=(job, results)) for job in jobs]
     for process in processes:
         process.start()
-    seen, totals, running, broken = {}, {"commands": 0, "datasets": 0, "failures": 0}, workers, 0
+    seen, totals, running, broken = {}, {"commands": 0, "datasets": 0, "failures": 0, "oracle deaths": 0}, workers, 0
     missing, differences = set(), {}
     while running:
         kind, body = results.get()
@@ -106,6 +109,9 @@ def run(oracle, ours, groups, count, seed, resp, failures_max, workers):
     seconds = time.monotonic() - began
     print(f"\n{totals['commands']} commands in {totals['datasets']} datasets, {seconds:.1f} s, {totals['commands'] / seconds:.0f}/s, groups {','.join(groups)}, "
           f"resp {resp}, seed {seed}: {totals['failures']} datasets differ in {len(seen)} ways")
+    if totals["oracle deaths"]:
+        print(f"  the oracle itself crashed or hung in {totals['oracle deaths']} datasets")
+        broken += totals["oracle deaths"] * 10 > totals["datasets"]
     for name in sorted(differences):
         print(f"  named difference {name}: {differences[name]} times")
     if missing:

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -18,7 +19,6 @@ import threading
 import time
 
 BRIEF = ["unit/type/list", "unit/keyspace", "unit/multi", "unit/pubsub", "unit/protocol"]
-SUITE_LIMIT_SECONDS = 1500
 RESULT = re.compile(r"^\x1b?\[?[0-9;m]*\[(ok|err|exception|skip|ignore|timeout)\]\x1b?\[?[0-9;m]*: (.*)$")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -29,6 +29,7 @@ def options():
     parser.add_argument("suites", nargs="*", help="suites to run; all by default")
     parser.add_argument("--brief", action="store_true", help="the few suites that continuous integration runs")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--limit", type=int, default=1500, help="seconds that one suite may take")
     parser.add_argument("--no-skip", action="store_true", help="also run what skip.txt leaves out")
     parser.add_argument("--table", action="store_true", help="write the table of results into README.md (always done when all suites ran)")
     for name in ("tree", "work", "readme", "skip"):
@@ -117,7 +118,7 @@ def run_suite(chosen, trees, skips, suite):
         log = chosen.work / "logs" / (suite.replace("/", "-") + ".log")
         log.parent.mkdir(exist_ok=True)
         with open(log, "wb") as out:
-            status = finished(command, tree, out)
+            status = finished(command, tree, out, chosen.limit)
         if external:
             external.stop()
         return {**counted(log.read_text(errors="replace"), status, skips, suite), "seconds": time.monotonic() - began}
@@ -125,13 +126,27 @@ def run_suite(chosen, trees, skips, suite):
         trees.give(taken)
 
 
-def finished(command, tree, out):
+RUNNING = set()
+
+
+def finished(command, tree, out, limit):
+    """The suite's status. It has a process group of its own, so that its servers end with it."""
     process = subprocess.Popen(command, cwd=tree, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+    RUNNING.add(process.pid)
     try:
-        return process.wait(SUITE_LIMIT_SECONDS)
+        return process.wait(limit)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        return "ran longer than its limit"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return f"killed after {limit} s"
+    finally:
+        RUNNING.discard(process.pid)
+
+
+def interrupted(_signal, _frame):
+    for group in list(RUNNING):
+        os.killpg(group, signal.SIGKILL)
+    os._exit(1)
 
 
 def counted(text, status, skips, suite):
@@ -207,6 +222,8 @@ def write_table(readme, text):
 
 
 def main():
+    signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
     chosen = options()
     known = all_suites(chosen.tree)
     suites = chosen.suites or (BRIEF if chosen.brief else known)

@@ -6,21 +6,33 @@
 
 pub mod args;
 pub mod command;
+pub mod container;
 pub mod error;
+pub mod expiry;
+pub mod help;
+pub mod keyspec;
 pub mod table;
+pub mod usage;
 
 mod keys;
 mod list;
+mod scan;
 mod server;
+mod set;
+mod sort;
 mod stream;
 mod string;
+mod zset;
 
 use command::Command;
 
 /// Every command there is, by file.
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
+    string::set::COMMANDS,
     keys::COMMANDS,
+    keys::expire::COMMANDS,
+    keys::object::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     stream::entries::COMMANDS,
@@ -28,6 +40,23 @@ pub const GROUPS: &[&[Command]] = &[
     stream::groups::COMMANDS,
     stream::claims::COMMANDS,
     stream::info::COMMANDS,
+    set::COMMANDS,
+    zset::COMMANDS,
+    zset::range::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::pop::COMMANDS,
+    sort::COMMANDS,
     server::connection::COMMANDS,
+    server::databases::COMMANDS,
+    server::client::COMMANDS,
+    server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
+    server::introspect::COMMANDS,
+    server::config::COMMANDS,
+    server::info::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::instance::COMMANDS,
+    server::debug::COMMANDS,
 ];

@@ -130,6 +130,13 @@ impl Registers {
         &self.0
     }
 
+    /// Adds an element.
+    pub fn add(&mut self, element: &[u8]) {
+        let (index, rank) = index_and_rank(element);
+        let register = &mut self.0[index];
+        *register = (*register).max(rank);
+    }
+
     /// Raises each register to that of `bytes`; returns how `bytes` was encoded.
     pub fn merge(&mut self, bytes: &[u8]) -> Result<Encoding, HllError> {
         let encoding = encoding(bytes)?;

@@ -53,6 +53,8 @@ impl Member {
             }
             start.add(head).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
         }
+        #[cfg(test)]
+        crate::ds::live::born();
         Self(start)
     }
 
@@ -71,6 +73,8 @@ impl Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
+        #[cfg(test)]
+        crate::ds::live::died();
         let layout = layout(self.bytes().len());
         // SAFETY: allocated with this layout, and not used again.
         unsafe { dealloc(self.0.as_ptr(), layout) }

@@ -15,6 +15,8 @@ pub mod intset;
 pub mod item;
 pub mod keytable;
 pub mod listpack;
+#[cfg(test)]
+pub(crate) mod live;
 pub mod member;
 pub mod packed_or_box;
 pub mod ranked;

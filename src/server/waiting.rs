@@ -9,7 +9,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::Server;
 use super::dispatch::Caller;
-use super::session::SessionId;
+use super::session::{ReplyMode, SessionId};
 use crate::cmd::error::{Reading, TimeoutReply, Wait};
 use crate::cmd::table::Entry;
 use crate::db::DbIndex;
@@ -198,6 +198,9 @@ impl Server {
     /// Lets waiting clients have what the last command touched. `current` is the session in the middle of its input, whose output is held
     /// by the caller.
     pub(super) fn serve_waiting(&mut self, mut current: Option<(SessionId, &mut Output)>) {
+        if self.is_paused() {
+            return;
+        }
         while let Some(((db, key), whom)) = self.waiting.next_ready() {
             let Some(queue) = self.waiting.queues.get(&(db, key.clone())) else { continue };
             let mut in_vain: Vec<Box<[u8]>> = Vec::new();
@@ -264,8 +267,13 @@ impl Server {
 
     fn ended_wait(&mut self, id: SessionId, start: crate::resp::reply::Mark, out: &mut Output) {
         let session = self.sessions.get_mut(id);
-        if session.reply_mode == super::session::ReplyMode::Off {
-            out.truncate(start);
+        match session.reply_mode {
+            ReplyMode::On => {}
+            ReplyMode::Off => out.truncate(start),
+            ReplyMode::Skip | ReplyMode::SkipNext => {
+                session.reply_mode = ReplyMode::On;
+                out.truncate(start);
+            }
         }
         self.outbox.resume.push(id);
     }
@@ -277,15 +285,24 @@ impl Server {
         self.waiting.pass_on(&blocked);
         let session = self.sessions.get_mut(id);
         let protocol = session.protocol;
+        session.commands += 1;
         let mut out = std::mem::take(&mut session.output);
         let start = out.mark();
-        let errors = self.stats.error_replies;
         how(&blocked, &mut Reply::new(&mut out, protocol));
-        self.stats.count_call(blocked.entry.id, blocked.ticks, self.stats.error_replies > errors);
+        self.stats.count_call(blocked.entry.id, blocked.ticks, false, self.config.latency_tracking);
         self.ended_wait(id, start, &mut out);
         self.sessions.get_mut(id).output = out;
         self.flush_later(id);
         true
+    }
+
+    /// Ends a wait with an error.
+    pub fn fail_wait(&mut self, id: SessionId, text: &str) -> bool {
+        if self.sessions.get(id).blocked.is_none() {
+            return false;
+        }
+        self.stats.count_error_text(text.as_bytes());
+        self.end_wait(id, |_, reply| reply.error(text))
     }
 
     /// The session is gone: it waits no more.
@@ -305,7 +322,7 @@ impl Server {
             }
             let deadline = self.sessions.get(id).blocked.as_ref().and_then(|blocked| blocked.deadline_ms);
             if deadline.is_none_or(|deadline| alarm < deadline) {
-                self.resume_apart(id);
+                self.retry(id);
                 continue;
             }
             self.end_wait(id, |blocked, reply| match blocked.on_timeout {
@@ -316,6 +333,23 @@ impl Server {
         if self.waiting.has_ready() {
             self.serve_waiting(None);
         }
+    }
+
+    /// Runs a waiting session's request again because it asked for that: at once, or once a pause is over.
+    fn retry(&mut self, id: SessionId) {
+        if !self.is_paused() {
+            return self.resume_apart(id);
+        }
+        let Some(mut blocked) = self.sessions.get_mut(id).blocked.take() else { return };
+        self.waiting.remove(id, &blocked);
+        if let Some(reading) = &mut blocked.reading {
+            reading.retry_at = None;
+        }
+        self.waiting.enqueue(id, &blocked);
+        for key in &blocked.keys {
+            self.waiting.signal(blocked.db, key.clone(), Stir::Claimers);
+        }
+        self.sessions.get_mut(id).blocked = Some(blocked);
     }
 
     /// The session has got output from others: the connection is asked to send it.

@@ -6,8 +6,10 @@
 use crate::ds::blob::Blob;
 use crate::ds::item::Item;
 use crate::ds::record::{self, Family, Payload, Word};
+use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
+use crate::types::zset::Zset;
 
 /// A key with its value.
 pub type Record = record::Record<Values>;
@@ -219,7 +221,7 @@ macro_rules! collections {
                     <$type>::is_empty(self)
                 }
                 fn len(&self) -> usize {
-                    <$type>::len(self)
+                    <$type>::len(self) as usize
                 }
                 fn memory(&self) -> usize {
                     <$type>::memory(self)
@@ -252,6 +254,7 @@ macro_rules! collections {
 collections! {
     3 List List;
     4 Set Set;
-    5 Hash crate::types::hash::Hash;
+    5 Hash Hash;
+    6 Zset Zset;
     7 Stream crate::types::stream::StreamBox;
 }

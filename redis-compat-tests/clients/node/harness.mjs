@@ -13,6 +13,7 @@ export class Server {
     this.port ??= await freePort();
     this.folder ??= mkdtempSync(path.join(os.tmpdir(), 'runnel-compat-'));
     this.child = spawn(process.env.RUNNEL_SERVER, ['--port', String(this.port), '--save', '', '--dir', this.folder], { stdio: 'ignore' });
+    process.once('exit', () => this.child.kill('SIGKILL')); // whatever ends this process, the server ends too
     for (let tries = 0; tries < 250; tries++) {
       if (await listening(this.port)) return;
       await sleep(20);

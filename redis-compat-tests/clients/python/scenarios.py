@@ -238,9 +238,12 @@ def main():
                 failed += 1
                 print(f"FAILED {scenario.__name__} (RESP{PROTOCOL}): {type(error).__name__}: {error}")
         client.close()
-    SERVER.kill()
     print(f"{passed} passed, {failed} failed")
-    sys.exit(bool(failed))
+    return bool(failed)
 
 
-main()
+try:
+    status = main()
+finally:
+    SERVER.kill()
+sys.exit(status)

@@ -145,6 +145,8 @@ impl Field {
             start.add(shape.name_at()).copy_from_nonoverlapping(NonNull::from(name).cast(), name.len());
             start.add(shape.value_at()).copy_from_nonoverlapping(NonNull::from(value).cast(), value.len());
         }
+        #[cfg(test)]
+        crate::ds::live::born();
         Self(start)
     }
 
@@ -156,6 +158,8 @@ impl Field {
 
 impl Drop for Field {
     fn drop(&mut self) {
+        #[cfg(test)]
+        crate::ds::live::died();
         let layout = self.view().shape().layout();
         // SAFETY: allocated with this layout, and not used again.
         unsafe { dealloc(self.0.as_ptr(), layout) }

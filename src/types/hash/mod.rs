@@ -12,7 +12,7 @@ mod tests;
 
 use crate::ds::fields::{FieldRef, Fields, Previous};
 use crate::ds::item::{Item, ItemText};
-use crate::ds::keytable::Seed;
+use crate::ds::keytable::{self, Seed};
 use crate::ds::listpack::Listpack;
 use crate::ds::sizeclass::round_up;
 use crate::ds::trio::{Part, PartMut, Trio};
@@ -273,11 +273,21 @@ impl Hash {
         }
     }
 
-    /// Asks the cache for what a lookup of this field will read first, where that is likely to be far away.
+    /// Asks the cache for what a lookup of this field will read first, where that is likely to be far away; the hash is for
+    /// `prefetch_entry`.
     #[inline]
-    pub fn prefetch(&self, field: &[u8]) {
+    pub fn prefetch(&self, field: &[u8]) -> Option<keytable::Hash> {
+        let Part::Boxed(fields) = self.0.part() else { return None };
+        let hash = fields.hash(field);
+        fields.prefetch_bucket(hash);
+        Some(hash)
+    }
+
+    /// Asks the cache for what the lookup will read next; best some time after `prefetch`.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: keytable::Hash) {
         if let Part::Boxed(fields) = self.0.part() {
-            fields.prefetch_bucket(fields.hash(field));
+            fields.prefetch_entry(hash);
         }
     }
 
@@ -308,7 +318,7 @@ impl Hash {
     /// A hash of a listpack from outside (`Listpack::from_bytes` has checked it); `None` where it does not hold pairs of
     /// distinct fields and values. Of the limits only the number of fields counts, as in Redis.
     pub fn from_listpack(listpack: Listpack, limits: &Limits) -> Option<Self> {
-        if listpack.len() % Stride::Pairs as usize != 0 {
+        if !listpack.len().is_multiple_of(Stride::Pairs as usize) {
             return None;
         }
         let names = Entries::new(&listpack, Stride::Pairs).map(|entry| entry.field);

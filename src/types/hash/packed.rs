@@ -149,7 +149,7 @@ pub(super) fn sorted<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Listpack {
 /// Whether it holds whole fields, each with a deadline that is a number, in order of deadlines. `None` where what is there is
 /// no field at all.
 pub(super) fn is_in_order(listpack: &Packed) -> Option<bool> {
-    let whole = listpack.len() % Stride::Triples as usize == 0;
+    let whole = listpack.len().is_multiple_of(Stride::Triples as usize);
     let numbers = || listpack.iter().skip(2).step_by(3).map(|(_, item)| item.as_int().filter(|&value| value >= 0));
     if !whole || numbers().any(|number| number.is_none()) {
         return None;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ds::listpack::Builder;
+use crate::ds::live;
 use crate::util::random::Random;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,6 +153,8 @@ proptest! {
         };
         prop_assert_eq!(raw.is_some(), hash.encoding() != "hashtable");
         prop_assert!(raw.is_none_or(|raw| raw.encoding() == hash.encoding() && all(&raw, 0) == model));
+        drop(hash);
+        prop_assert_eq!(live::count(), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! When one becomes another follows Redis's rules to the letter, since clients look at the encoding. Random members are in
 //! `sample.rs`, unions and the like in `combine.rs`. Replies, keys and the rule that no empty one is stored are for others.
 
-mod combine;
+pub mod combine;
 mod sample;
 #[cfg(test)]
 mod tests;
@@ -198,11 +198,21 @@ impl Set {
         }
     }
 
-    /// Asks the cache for what a lookup of this member will read first, where that is likely to be far away.
+    /// Asks the cache for what a lookup of this member will read first, where that is likely to be far away; the hash is for
+    /// `prefetch_entry`.
     #[inline]
-    pub fn prefetch(&self, member: &[u8]) {
+    pub fn prefetch(&self, member: &[u8]) -> Option<Hash> {
+        let Part::Boxed(members) = self.0.part() else { return None };
+        let hash = members.hash(member);
+        members.table.prefetch_bucket(hash);
+        Some(hash)
+    }
+
+    /// Asks the cache for what the lookup will read next; best some time after `prefetch`.
+    #[inline]
+    pub fn prefetch_entry(&self, hash: Hash) {
         if let Part::Boxed(members) = self.0.part() {
-            members.table.prefetch_bucket(members.table.hash(member));
+            members.table.prefetch_entry(hash);
         }
     }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ds::live;
 use crate::util::random::Random;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -117,6 +118,8 @@ proptest! {
         model.iter().for_each(|member| assert!(loaded.add(member, &SMALL)));
         loaded.check();
         prop_assert_eq!(texts(&loaded), model);
+        drop((set, copy, loaded));
+        prop_assert_eq!(live::count(), 0);
     }
 
     #[test]

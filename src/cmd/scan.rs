@@ -1,0 +1,61 @@
+//! What the commands of the SCAN family have in common: the cursor, and MATCH and COUNT behind it.
+//!
+//! Redis reads the cursor before it looks at the key and the options only after it has found it, so these are two steps.
+
+use super::args::Args;
+use super::error::{SYNTAX, Stop, error};
+use crate::resp::reply::{Output, Reply};
+use crate::util::glob::Glob;
+use crate::util::number::IntegerText;
+
+/// MATCH and COUNT.
+pub struct Options<'a> {
+    pub pattern: Option<Glob<'a>>,
+    pub count: usize,
+}
+
+impl<'a> Options<'a> {
+    /// Reads all that is left.
+    pub fn read(args: &mut Args<'a>) -> Result<Self, Stop> {
+        let mut options = Self { pattern: None, count: 10 };
+        while !args.is_empty() {
+            if args.option_with_value("MATCH") {
+                options.pattern = Some(Glob::new(args.next()?)).filter(|pattern| !pattern.is_any());
+            } else if args.option_with_value("COUNT") {
+                let count = args.int()?;
+                options.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(SYNTAX)?;
+            } else if args.option("NOVALUES") {
+                return Err(error("ERR NOVALUES option can only be used in HSCAN"));
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        Ok(options)
+    }
+
+    pub fn admits(&self, text: &[u8]) -> bool {
+        self.pattern.as_ref().is_none_or(|pattern| pattern.matches(text))
+    }
+}
+
+/// The cursor, as C's `strtoul` would read it: spaces and a sign may lead.
+pub fn cursor(args: &mut Args) -> Result<u64, Stop> {
+    let text = args.next()?.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let value = digits.iter().try_fold(0u64, |value, digit| match digit {
+        b'0'..=b'9' => value.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    });
+    value.filter(|_| !digits.is_empty()).ok_or(error("ERR invalid cursor"))
+}
+
+/// Writes the reply: `show` writes the elements and returns the next cursor and how many it wrote.
+pub fn reply_page(reply: &mut Reply, show: impl FnOnce(&mut Reply) -> (u64, usize)) {
+    let mut elements = Output::default();
+    let (next, len) = show(&mut Reply::new(&mut elements, reply.protocol()));
+
+    reply.array(2);
+    reply.bulk(IntegerText::unsigned(next).as_bytes());
+    reply.array(len);
+    reply.output().append(elements);
+}
