@@ -102,7 +102,8 @@ def places(args, one, other):
     return not {b"ASC", b"DESC", b"COUNT"} & set(upper) and any_order(args, one, other)
 
 
-LIVELY_FIELDS = {b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time", b"idle", b"inactive", b"idmp-duration"}
+# Our lag is exact; Redis's follows what ENTRIESREAD and ENTRIESADDED said, or is null once something was deleted.
+LIVELY_FIELDS = {b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time", b"idle", b"inactive", b"idmp-duration", b"lag"}
 
 
 def stream_facts(args, one, other):

@@ -386,7 +386,7 @@ def without_clocks(facts):
         return [facts[0], facts[1], facts[3]]
     if len(facts) == 3 and isinstance(facts[1], int) and isinstance(facts[2], int):
         return [facts[0], facts[2]]
-    lively = {b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time"}
+    lively = {b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time", b"lag"}
     drop = {at + offset for at, item in enumerate(facts) if isinstance(item, bytes) and item in lively for offset in (0, 1)}
     return [without_clocks(item) for at, item in enumerate(facts) if at not in drop]
 

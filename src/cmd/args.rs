@@ -138,7 +138,7 @@ pub struct Rest<'a> {
 
 impl<'a> Rest<'a> {
     /// Two at a time; an odd one at the end is left out (callers check the count first, as Redis does).
-    pub fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone {
+    pub fn pairs(self) -> impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + Clone {
         let Rest { request, position, end } = self;
         (0..(end - position) / 2)
             .map(move |pair| (request.arg(position + 2 * pair), request.arg(position + 2 * pair + 1)))

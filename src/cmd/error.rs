@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::db::WrongType;
+use crate::resp::request::OwnedRequest;
 
 /// What every handler returns.
 pub type Done = Result<(), Stop>;
@@ -30,6 +31,23 @@ pub struct Wait {
     pub on_timeout: TimeoutReply,
     /// The type that serves the client: a key that turns into another one does not wake it.
     pub wants: crate::types::value::Kind,
+    /// What only readers of streams have.
+    pub reading: Option<Box<Reading>>,
+}
+
+/// How a reader of streams waits.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The request to run again where it is not the one that came: XREAD's `$` is the id it was when the client began to wait.
+    pub request: Option<OwnedRequest>,
+    /// Clients of one class want the same: once one of them found nothing, the others need not be asked.
+    pub class: Option<Box<[u8]>>,
+    /// Run the request at this moment (Unix milliseconds) even if no key was touched.
+    pub retry_at: Option<u64>,
+    /// Wants to hear of changes to pending entries too.
+    pub claims: bool,
+    /// Run the request also when a key has gone or has become another type: it has an error for that.
+    pub hears_of_loss: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

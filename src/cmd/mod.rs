@@ -19,6 +19,7 @@ mod scan;
 mod server;
 mod set;
 mod sort;
+mod stream;
 mod string;
 mod zset;
 
@@ -33,6 +34,11 @@ pub const GROUPS: &[&[Command]] = &[
     keys::object::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
+    stream::entries::COMMANDS,
+    stream::read::COMMANDS,
+    stream::groups::COMMANDS,
+    stream::claims::COMMANDS,
+    stream::info::COMMANDS,
     set::COMMANDS,
     zset::COMMANDS,
     zset::range::COMMANDS,

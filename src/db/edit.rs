@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use super::effect::{Class, Effects};
+use super::effect::{Class, Effects, Stir};
 use super::view::{self, Touch, View};
 use super::{Db, DbIndex, Garbage, Keyspace, WrongType};
 use crate::config::Config;
@@ -261,6 +261,17 @@ impl Edit<'_> {
         }
         self.changed(key, class, event);
         self.effects.count((count as u64).saturating_sub(1));
+    }
+
+    /// A stream's consumer groups changed, `count` times: neither WATCH nor waiting readers hear of it.
+    pub fn changed_unwatched(&mut self, count: usize) {
+        self.keyspace.moves += 1;
+        self.effects.changed_unwatched(count as u64);
+    }
+
+    /// Waiting clients are to look at the key again, though its value did not change.
+    pub fn stir(&mut self, key: &[u8], whom: Stir) {
+        self.effects.stir(self.db, key, whom);
     }
 
     /// An event to notify of beside the change itself.

@@ -24,6 +24,14 @@ pub enum Class {
     TypeChanged,
 }
 
+/// Which waiting clients are to look at a key again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stir {
+    /// Those that would claim what others left lying: pending entries changed.
+    Claimers,
+    All,
+}
+
 /// One thing that happened to a key, or to a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -40,6 +48,12 @@ pub enum Effect {
         key: Box<[u8]>,
         class: Class,
         event: &'static str,
+    },
+    /// Waiting clients are to look again; WATCH does not mind.
+    Stirred {
+        db: DbIndex,
+        key: Box<[u8]>,
+        whom: Stir,
     },
     Flushed {
         db: DbIndex,
@@ -177,6 +191,18 @@ impl Effects {
 
     pub fn is_journaling(&self) -> bool {
         self.journaling
+    }
+
+    /// Something beside a key's value changed, which WATCH does not guard: a stream's consumer groups.
+    pub(super) fn changed_unwatched(&mut self, count: u64) {
+        self.dirty += count;
+        self.journal_verbatim();
+    }
+
+    pub(super) fn stir(&mut self, db: DbIndex, key: &[u8], whom: Stir) {
+        if self.listening {
+            self.list.push(Effect::Stirred { db, key: key.into(), whom });
+        }
     }
 
     #[inline]

@@ -62,7 +62,7 @@ impl<'a> Request<'a> {
 }
 
 /// A command that outlives its input: queued by MULTI, waiting for a key, or made by the server.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct OwnedRequest {
     bytes: Box<[u8]>,
     spans: Box<[Span]>,

@@ -6,7 +6,7 @@ use super::Server;
 use super::dispatch::Caller;
 use crate::config::NotifyFlags;
 use crate::db::DbIndex;
-use crate::db::effect::{Class, Effect, Journal};
+use crate::db::effect::{Class, Effect, Journal, Stir};
 use crate::resp::request::Request;
 use crate::types::value;
 
@@ -61,32 +61,34 @@ impl Server {
             Effect::Changed { db, key, class, event } => {
                 self.watches.touch(&mut self.sessions, db, &key);
                 if self.waiting.waits_for(db, &key) {
-                    self.waiting.signal(db, key.clone());
+                    self.waiting.signal(db, key.clone(), Stir::All);
                 }
                 self.notify(class, event, &key, db);
             }
             Effect::Notice { db, key, class, event } => self.notify(class, event, &key, db),
-            Effect::Flushed { db } => self.watches.touch_all(&mut self.sessions, &self.keyspace, db),
+            Effect::Stirred { db, key, whom } => {
+                if self.waiting.waits_for(db, &key) {
+                    self.waiting.signal(db, key, whom);
+                }
+            }
+            Effect::Flushed { db } => {
+                self.watches.touch_all(&mut self.sessions, &self.keyspace, db);
+                self.signal_all(db);
+            }
             Effect::Swapped { one, other } => {
                 for db in [one, other] {
                     self.watches.touch_all(&mut self.sessions, &self.keyspace, db);
-                    self.signal_existing(db);
+                    self.signal_all(db);
                 }
             }
         }
     }
 
-    /// Signals every waited-for key of a database that now exists.
-    fn signal_existing(&mut self, db: DbIndex) {
+    /// Signals every waited-for key of a database: some clients wait for a key to come, others want to know that it has gone.
+    fn signal_all(&mut self, db: DbIndex) {
         for key in self.waiting.keys_of(db) {
-            if self.keyspace_has(db, &key) {
-                self.waiting.signal(db, key);
-            }
+            self.waiting.signal(db, key, Stir::All);
         }
-    }
-
-    fn keyspace_has(&mut self, db: DbIndex, key: &[u8]) -> bool {
-        self.view_of(db).peek(key).is_some()
     }
 
     /// Removes the keys that the last command found lapsed, and tells of those that it did not find.

@@ -10,9 +10,10 @@ use hashbrown::{HashMap, HashSet};
 use super::Server;
 use super::dispatch::Caller;
 use super::session::{ReplyMode, SessionId};
-use crate::cmd::error::{TimeoutReply, Wait};
+use crate::cmd::error::{Reading, TimeoutReply, Wait};
 use crate::cmd::table::Entry;
 use crate::db::DbIndex;
+use crate::db::effect::Stir;
 use crate::resp::reply::{Output, Reply};
 use crate::resp::request::{OwnedRequest, Request};
 use crate::types::value::Kind;
@@ -26,6 +27,8 @@ pub struct Blocked {
     pub wants: Kind,
     pub deadline_ms: Option<u64>,
     pub on_timeout: TimeoutReply,
+    /// How a reader of streams waits.
+    reading: Option<Box<Reading>>,
     /// What running it has taken so far.
     pub ticks: u64,
     /// Place in every queue: lower came first.
@@ -34,13 +37,35 @@ pub struct Blocked {
 
 type Place = (DbIndex, Box<[u8]>);
 
+impl Blocked {
+    /// When it must be looked at though nothing happened: its time is up, or it is to be run again.
+    fn alarm(&self) -> Option<u64> {
+        let retry_at = self.reading.as_ref().and_then(|reading| reading.retry_at);
+        [self.deadline_ms, retry_at].into_iter().flatten().min()
+    }
+
+    fn claims(&self) -> bool {
+        self.reading.as_ref().is_some_and(|reading| reading.claims)
+    }
+
+    fn class(&self) -> Option<&[u8]> {
+        self.reading.as_ref()?.class.as_deref()
+    }
+
+    /// Whether it has anything to do with a key that holds a value of this kind now.
+    fn minds(&self, kind: Option<Kind>) -> bool {
+        kind == Some(self.wants) || self.reading.as_ref().is_some_and(|reading| reading.hears_of_loss)
+    }
+}
+
 #[derive(Default)]
 pub struct Waiting {
     queues: HashMap<Place, BTreeMap<u64, SessionId>>,
-    deadlines: BTreeSet<(u64, SessionId)>,
+    /// Clients by when they must be looked at though nothing happened.
+    alarms: BTreeSet<(u64, SessionId)>,
     /// Keys that were touched, in order, each once.
     ready: VecDeque<Place>,
-    ready_set: HashSet<Place>,
+    ready_for: HashMap<Place, Stir>,
     clients: usize,
     last_ticket: u64,
 }
@@ -75,21 +100,28 @@ impl Waiting {
     }
 
     /// A key that somebody waits for was touched.
-    pub fn signal(&mut self, db: DbIndex, key: Box<[u8]>) {
-        if self.ready_set.insert((db, key.clone())) {
-            self.ready.push_back((db, key));
+    pub fn signal(&mut self, db: DbIndex, key: Box<[u8]>, whom: Stir) {
+        match self.ready_for.entry((db, key.clone())) {
+            hashbrown::hash_map::Entry::Occupied(mut before) => {
+                let more = whom.max(*before.get());
+                before.insert(more);
+            }
+            hashbrown::hash_map::Entry::Vacant(vacant) => {
+                vacant.insert(whom);
+                self.ready.push_back((db, key));
+            }
         }
     }
 
-    fn next_ready(&mut self) -> Option<Place> {
+    fn next_ready(&mut self) -> Option<(Place, Stir)> {
         let place = self.ready.pop_front()?;
-        self.ready_set.remove(&place);
-        Some(place)
+        let whom = self.ready_for.remove(&place).expect("what is ready is ready for somebody");
+        Some((place, whom))
     }
 
-    /// The earliest moment at which a client must be told that it waited in vain (Unix milliseconds).
+    /// The earliest moment at which a client must be told that it waited in vain, or be run again (Unix milliseconds).
     pub fn next_deadline(&self) -> Option<u64> {
-        self.deadlines.first().map(|(deadline, _)| *deadline)
+        self.alarms.first().map(|(alarm, _)| *alarm)
     }
 
     fn add(&mut self, id: SessionId, blocked: &mut Blocked) {
@@ -102,8 +134,8 @@ impl Waiting {
         for key in &blocked.keys {
             self.queues.entry((blocked.db, key.clone())).or_default().insert(blocked.ticket, id);
         }
-        if let Some(deadline) = blocked.deadline_ms {
-            self.deadlines.insert((deadline, id));
+        if let Some(alarm) = blocked.alarm() {
+            self.alarms.insert((alarm, id));
         }
         self.clients += 1;
     }
@@ -118,28 +150,44 @@ impl Waiting {
                 }
             }
         }
-        if let Some(deadline) = blocked.deadline_ms {
-            self.deadlines.remove(&(deadline, id));
+        if let Some(alarm) = blocked.alarm() {
+            self.alarms.remove(&(alarm, id));
         }
         self.clients -= 1;
+    }
+
+    /// A client that would claim waits no more: it may have been the one of its class that knew when to look again.
+    fn pass_on(&mut self, blocked: &Blocked) {
+        if blocked.claims() {
+            for key in &blocked.keys {
+                if self.queues.contains_key(&(blocked.db, key.clone())) {
+                    self.signal(blocked.db, key.clone(), Stir::Claimers);
+                }
+            }
+        }
     }
 }
 
 impl Server {
     /// A command found nothing: its session waits. A command that was run again and still finds nothing keeps its place.
-    pub(super) fn wait(&mut self, id: SessionId, entry: &'static Entry, request: Request, wait: Wait) {
+    pub(super) fn wait(&mut self, id: SessionId, entry: &'static Entry, request: Request, mut wait: Wait) {
         let session = self.sessions.get_mut(id);
         if session.blocked.is_some() {
             return;
         }
         let mut blocked = Box::new(Blocked {
-            request: request.to_owned(),
+            request: wait
+                .reading
+                .as_mut()
+                .and_then(|reading| reading.request.take())
+                .unwrap_or_else(|| request.to_owned()),
             entry,
             db: session.db,
             keys: dedup(wait.keys),
             wants: wait.wants,
             deadline_ms: wait.deadline,
             on_timeout: wait.on_timeout,
+            reading: wait.reading,
             ticks: 0,
             ticket: 0,
         });
@@ -153,28 +201,39 @@ impl Server {
         if self.is_paused() {
             return;
         }
-        while let Some((db, key)) = self.waiting.next_ready() {
+        while let Some(((db, key), whom)) = self.waiting.next_ready() {
             let Some(queue) = self.waiting.queues.get(&(db, key.clone())) else { continue };
+            let mut in_vain: Vec<Box<[u8]>> = Vec::new();
             for id in queue.values().copied().collect::<Vec<_>>() {
-                let Some(kind) = self.kind_of(db, &key) else { break };
+                let kind = self.kind_of(db, &key);
                 let Some(blocked) = self.sessions.get(id).blocked.as_ref() else { continue };
-                if blocked.wants != kind {
+                if !blocked.minds(kind) || (whom == Stir::Claimers && !blocked.claims()) {
                     continue;
                 }
-                let held = current.as_mut().filter(|(current, _)| *current == id);
-                match held {
+                let class = blocked.class();
+                if class.is_some_and(|class| in_vain.iter().any(|other| **other == *class)) {
+                    continue;
+                }
+                let class: Option<Box<[u8]>> = class.map(Box::from);
+                match current.as_mut().filter(|(current, _)| *current == id) {
                     Some((_, out)) => self.resume(id, out),
-                    None => {
-                        let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
-                        self.resume(id, &mut out);
-                        let session = self.sessions.get_mut(id);
-                        let side = std::mem::replace(&mut session.output, out);
-                        session.output.append(side);
-                        self.flush_later(id);
-                    }
+                    None => self.resume_apart(id),
+                }
+                if self.sessions.get(id).blocked.is_some() {
+                    in_vain.extend(class);
                 }
             }
         }
+    }
+
+    /// As `resume`, for a session whose output nobody holds.
+    fn resume_apart(&mut self, id: SessionId) {
+        let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
+        self.resume(id, &mut out);
+        let session = self.sessions.get_mut(id);
+        let side = std::mem::replace(&mut session.output, out);
+        session.output.append(side);
+        self.flush_later(id);
     }
 
     /// Runs a waiting session's request once more.
@@ -193,12 +252,14 @@ impl Server {
             out.truncate(start);
             return;
         }
+        self.waiting.pass_on(&blocked);
         self.ended_wait(id, start, out);
     }
 
-    fn keep_place(&mut self, id: SessionId, before: Blocked) {
-        if let Some(now) = self.sessions.get_mut(id).blocked.take() {
+    fn keep_place(&mut self, id: SessionId, mut before: Blocked) {
+        if let Some(mut now) = self.sessions.get_mut(id).blocked.take() {
             self.waiting.remove(id, &now);
+            before.reading = now.reading.take();
         }
         self.waiting.enqueue(id, &before);
         self.sessions.get_mut(id).blocked = Some(Box::new(before));
@@ -221,6 +282,7 @@ impl Server {
     pub fn end_wait(&mut self, id: SessionId, how: impl FnOnce(&Blocked, &mut Reply)) -> bool {
         let Some(blocked) = self.sessions.get_mut(id).blocked.take() else { return false };
         self.waiting.remove(id, &blocked);
+        self.waiting.pass_on(&blocked);
         let session = self.sessions.get_mut(id);
         let protocol = session.protocol;
         session.commands += 1;
@@ -247,21 +309,47 @@ impl Server {
     pub(super) fn forget_wait(&mut self, id: SessionId) {
         if let Some(blocked) = self.sessions.get_mut(id).blocked.take() {
             self.waiting.remove(id, &blocked);
+            self.waiting.pass_on(&blocked);
         }
     }
 
-    /// Tells the clients whose time is up. O(clients told).
+    /// Tells the clients whose time is up, and runs those again that asked for it. O(clients told).
     pub fn time_out_waiting(&mut self) {
         let now = self.clock.unix_ms();
-        while let Some(&(deadline, id)) = self.waiting.deadlines.first() {
-            if deadline > now {
-                return;
+        while let Some(&(alarm, id)) = self.waiting.alarms.first() {
+            if alarm > now {
+                break;
+            }
+            let deadline = self.sessions.get(id).blocked.as_ref().and_then(|blocked| blocked.deadline_ms);
+            if deadline.is_none_or(|deadline| alarm < deadline) {
+                self.retry(id);
+                continue;
             }
             self.end_wait(id, |blocked, reply| match blocked.on_timeout {
                 TimeoutReply::Null => reply.null(),
                 TimeoutReply::NullArray => reply.null_array(),
             });
         }
+        if self.waiting.has_ready() {
+            self.serve_waiting(None);
+        }
+    }
+
+    /// Runs a waiting session's request again because it asked for that: at once, or once a pause is over.
+    fn retry(&mut self, id: SessionId) {
+        if !self.is_paused() {
+            return self.resume_apart(id);
+        }
+        let Some(mut blocked) = self.sessions.get_mut(id).blocked.take() else { return };
+        self.waiting.remove(id, &blocked);
+        if let Some(reading) = &mut blocked.reading {
+            reading.retry_at = None;
+        }
+        self.waiting.enqueue(id, &blocked);
+        for key in &blocked.keys {
+            self.waiting.signal(blocked.db, key.clone(), Stir::Claimers);
+        }
+        self.sessions.get_mut(id).blocked = Some(blocked);
     }
 
     /// The session has got output from others: the connection is asked to send it.

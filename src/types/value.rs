@@ -256,4 +256,5 @@ collections! {
     4 Set Set;
     5 Hash Hash;
     6 Zset Zset;
+    7 Stream crate::types::stream::StreamBox;
 }

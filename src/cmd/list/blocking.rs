@@ -176,5 +176,6 @@ fn wait<'a>(keys: impl Iterator<Item = &'a [u8]>, deadline: Option<u64>) -> Stop
         deadline,
         on_timeout: TimeoutReply::NullArray,
         wants: Kind::List,
+        reading: None,
     })
 }

@@ -266,5 +266,6 @@ fn wait<'a>(keys: impl Iterator<Item = &'a [u8]>, deadline: Option<u64>) -> Stop
         deadline,
         on_timeout: TimeoutReply::NullArray,
         wants: Kind::Zset,
+        reading: None,
     })
 }

@@ -48,7 +48,17 @@ pub struct AutoClaimed {
     pub cursor: StreamId,
     /// Ids that were pending and exist no more.
     pub gone: Vec<StreamId>,
-    pub claimed: u64,
+    /// As they are now, in order of ids.
+    pub claimed: Vec<Pending>,
+}
+
+/// What claiming idle entries came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdleClaimed {
+    /// As they are now, in order of ids.
+    pub claimed: Vec<Pending>,
+    /// Ids that were pending and exist no more.
+    pub gone: Vec<StreamId>,
 }
 
 /// How XNACK changes the number of deliveries.
@@ -216,16 +226,16 @@ impl<'a> GroupReader<'a> {
     /// XREADGROUP with CLAIM: takes up to `count` entries that are idle for long enough, those without an owner first, then the longest
     /// idle; `take` is given each with its pending entry as it was before, and may refuse it, which ends the claiming before it.
     ///
-    /// Ids that exist no more are dropped on the way. Gives back how many were claimed.
+    /// Ids that exist no more are dropped on the way.
     pub fn claim_idle(
         &mut self,
         consumer: ConsumerIndex,
         idle_min_ms: u64,
         count: u64,
         mut take: impl FnMut(&Entry<'a>, &Pending) -> bool,
-    ) -> u64 {
+    ) -> IdleClaimed {
         // What is claimed becomes the youngest; where the clock stands still or `idle_min_ms` is 0 it must not come round again.
-        let mut claimed = Vec::new();
+        let (mut claimed, mut gone) = (Vec::new(), Vec::new());
         while (claimed.len() as u64) < count
             && let Some(pending) = self.group.oldest_pending()
             && self.is_idle(&pending, idle_min_ms)
@@ -237,12 +247,13 @@ impl<'a> GroupReader<'a> {
                 break;
             }
             self.group.ack(pending.id);
-            if entry.is_some() {
-                claimed.push(pending);
+            match entry {
+                Some(_) => claimed.push(pending),
+                None => gone.push(pending.id),
             }
         }
         claimed.sort_unstable_by_key(|pending| pending.id);
-        self.take_over(consumer, claimed, false)
+        IdleClaimed { claimed: self.take_over(consumer, claimed, false), gone }
     }
 
     /// When the entry that is idle longest will have been so for `idle_min_ms`; at once where one has no owner.
@@ -271,7 +282,7 @@ impl<'a> GroupReader<'a> {
     }
 
     /// Gives a consumer what was claimed for it, in order of ids.
-    fn take_over(&mut self, consumer: ConsumerIndex, mut claimed: Vec<Pending>, just_id: bool) -> u64 {
+    fn take_over(&mut self, consumer: ConsumerIndex, mut claimed: Vec<Pending>, just_id: bool) -> Vec<Pending> {
         for pending in &mut claimed {
             pending.deliveries = pending.deliveries.saturating_add(u64::from(!just_id)).min(DELIVERIES_MAX);
             pending.delivered_ms = self.now_ms;
@@ -281,7 +292,7 @@ impl<'a> GroupReader<'a> {
         if !claimed.is_empty() {
             self.group.set_active(consumer, Some(self.now_ms));
         }
-        claimed.len() as u64
+        claimed
     }
 
     fn is_idle(&self, pending: &Pending, idle_min_ms: u64) -> bool {

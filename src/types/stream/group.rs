@@ -9,6 +9,7 @@ use super::pending::{ConsumerIndex, Occurrences, Owners, Pending, PendingTable};
 use super::{Log, StreamId};
 
 /// A consumer group.
+#[derive(Clone)]
 pub struct Group {
     pub(super) last_delivered_id: StreamId,
     pub(super) entries_read: Option<u64>,
@@ -17,6 +18,7 @@ pub struct Group {
 }
 
 /// One who reads for a group.
+#[derive(Clone)]
 pub struct Consumer {
     name: Arc<[u8]>,
     seen_ms: u64,
@@ -26,7 +28,7 @@ pub struct Consumer {
 }
 
 /// Consumers by place, which pending entries refer to, and by name. Places are used again.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Consumers {
     names: BTreeMap<Arc<[u8]>, ConsumerIndex>,
     places: Vec<Option<Box<Consumer>>>,

@@ -418,6 +418,26 @@ impl Log {
     }
 }
 
+impl Clone for Log {
+    fn clone(&self) -> Self {
+        let mut copy = Self {
+            full: Rax::new(),
+            open: self.open.clone(),
+            full_bytes: 0,
+            len: self.len,
+            first_id: self.first_id,
+            last_id: self.last_id,
+            max_deleted_id: self.max_deleted_id,
+            entries_added: self.entries_added,
+        };
+        let mut walk = self.full.iter();
+        while let Some((_, node)) = walk.step() {
+            copy.close(node.clone());
+        }
+        copy
+    }
+}
+
 impl<'a> Iterator for Range<'a> {
     type Item = Entry<'a>;
 

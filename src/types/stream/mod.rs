@@ -5,6 +5,7 @@
 
 mod delivery;
 mod group;
+mod handle;
 mod id;
 mod log;
 mod node;
@@ -18,8 +19,9 @@ mod varint;
 
 use std::collections::BTreeMap;
 
-pub use delivery::{AutoClaimed, Claim, ClaimOptions, GroupReader, NackMode};
+pub use delivery::{AutoClaimed, Claim, ClaimOptions, GroupReader, IdleClaimed, NackMode};
 pub use group::{Consumer, Group, PendingQuery};
+pub use handle::StreamBox;
 pub use id::{IdError, IdText, NewId, ReadFrom, StreamId};
 pub use log::{AppendError, Log, Lookup, NewIdError, Range, RangeBack, SetIdError};
 pub use node::{Entry, Fields, NodeLimits};
@@ -28,7 +30,7 @@ pub use pending::{DELIVERIES_MAX, Pending};
 pub use producers::{ProducerLimits, Producers};
 pub use trim::{Deletion, RefPolicy, Trim, TrimTo};
 
-/// A stream. Keep it in a `Box`: the keyspace's handle is one word.
+/// A stream. The keyspace holds it by a [`StreamBox`], which is one word.
 ///
 /// ```text
 ///   Stream ── Log ─────────── nodes of entries, ids, counts          read by …
@@ -36,6 +38,7 @@ pub use trim::{Deletion, RefPolicy, Trim, TrimTo};
 ///         │                             └───── pending entries       ids of the log, or of what it held once
 ///         └── producers ───── producer ─► message ─► id              only where idempotent producers write
 /// ```
+#[derive(Clone)]
 pub struct Stream {
     log: Log,
     groups: BTreeMap<Box<[u8]>, Group>,

@@ -46,6 +46,7 @@ pub struct Fields<'a> {
 ///
 /// The slots make the n-th entry, the entry of an id (binary search) and the last entry as cheap as the first.
 /// Invariants (`check`): ids ascend, the first id is `base`, at least one entry is alive.
+#[derive(Clone)]
 pub(super) struct Node {
     base: StreamId,
     alive: u32,
@@ -58,6 +59,7 @@ pub(super) struct Node {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Weight(u64);
 
+#[derive(Clone)]
 enum Slots {
     Narrow(Vec<u16>),
     Wide(Vec<u32>),

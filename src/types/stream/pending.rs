@@ -45,7 +45,7 @@ pub(super) struct PendingTable {
 }
 
 /// In which chunks a consumer has entries: the chunks' keys in order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Occurrences {
     chunks: VecDeque<StreamId>,
 }
@@ -58,12 +58,14 @@ pub(super) trait Owners {
     fn count(&mut self, owner: ConsumerIndex, change: i64);
 }
 
+#[derive(Clone)]
 struct Chunk {
     key: StreamId,
     mark: u64,
     entries: Entries,
 }
 
+#[derive(Clone)]
 enum Entries {
     Narrow { base_ms: u64, base_time: u64, entries: Vec<Narrow> },
     Wide(Vec<Pending>),
@@ -370,6 +372,17 @@ impl PendingTable {
                 owners.occurrences(owner).remove(key);
             }
         }
+    }
+}
+
+impl Clone for PendingTable {
+    fn clone(&self) -> Self {
+        let mut copy = Self::new();
+        let mut walk = self.chunks.iter();
+        while let Some((_, chunk)) = walk.step() {
+            copy.add_chunk(Chunk::clone(chunk));
+        }
+        copy
     }
 }
 

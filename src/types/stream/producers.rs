@@ -18,6 +18,7 @@ pub struct ProducerLimits {
 /// All that is remembered of a stream's producers.
 ///
 /// A producer's messages stand in order of their entries' ids, so what is oldest is at the front; an entry's id also tells when it was added.
+#[derive(Clone)]
 pub struct Producers {
     limits: ProducerLimits,
     by_name: BTreeMap<Box<[u8]>, Producer>,
@@ -25,7 +26,7 @@ pub struct Producers {
     duplicates: u64,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Producer {
     entries: BTreeMap<Arc<[u8]>, StreamId>,
     order: VecDeque<(StreamId, Arc<[u8]>)>,

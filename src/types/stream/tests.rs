@@ -363,7 +363,9 @@ fn group_step(
             }
             model.pending.retain(|id, _| !gone.contains(id));
             assert_eq!(found, expected);
-            assert_eq!(claimed, AutoClaimed { cursor, gone, claimed: expected.len() as u64 });
+            assert!(claimed.claimed.iter().all(|pending| pending.owner == Some(at) && pending.delivered_ms == now));
+            assert!(claimed.claimed.iter().map(|pending| pending.id).eq(expected));
+            assert_eq!((claimed.cursor, claimed.gone), (cursor, gone));
         }
         Action::ClaimIdle { consumer, idle, count, .. } => {
             let (at, _) = reader.group().consumer_or_new(&name(consumer), now);
