@@ -7,8 +7,10 @@
 pub mod args;
 pub mod command;
 pub mod error;
+pub mod expiry;
 pub mod table;
 
+mod hash;
 mod keys;
 mod list;
 mod scan;
@@ -22,6 +24,9 @@ use command::Command;
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
     keys::COMMANDS,
+    hash::COMMANDS,
+    hash::expire::COMMANDS,
+    hash::exchange::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,
