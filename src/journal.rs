@@ -54,6 +54,11 @@ impl Journal {
         std::mem::take(&mut self.bytes)
     }
 
+    /// Memory held by what was recorded and not taken yet.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     pub fn has_bytes(&self) -> bool {
         !self.bytes.is_empty()
     }

@@ -5,8 +5,10 @@
 
 use super::args::Args;
 use super::error::Done;
+use super::keyspec::FindKeys;
 use crate::db::{Edit, View};
 use crate::resp::reply::Reply;
+use crate::resp::request::Request;
 use crate::server::{Server, SessionId};
 
 /// A command, or a subcommand inside `Run::Parent`.
@@ -29,6 +31,18 @@ pub struct Command {
     pub categories: &'static [Category],
     /// Hints for clients, as `COMMAND INFO` lists them.
     pub tips: &'static [&'static str],
+    /// Finds the keys where the specifications cannot say it all (`keyspec`).
+    pub find_keys: Option<FindKeys>,
+    /// Says of an argument's index whether it is a secret, which MONITOR and SLOWLOG must not show.
+    pub secret: Option<fn(Request, usize) -> bool>,
+    pub deprecated: Option<Deprecated>,
+}
+
+/// Since when a command is not to be used any more, and what is to be used instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Deprecated {
+    pub since: &'static str,
+    pub instead: &'static str,
 }
 
 /// What entries leave at its usual value: `Command { name: …, ..COMMAND }`.
@@ -45,6 +59,9 @@ pub const COMMAND: Command = Command {
     summary: "",
     categories: &[],
     tips: &[],
+    find_keys: None,
+    secret: None,
+    deprecated: None,
 };
 
 /// The handler; its type says what it may touch.
@@ -57,6 +74,8 @@ pub enum Run {
     Server(fn(&mut Server, SessionId, &mut Args, &mut Reply) -> Done),
     /// Has subcommands, which do the work.
     Parent(&'static [Command]),
+    /// Has subcommands, and does something without one too.
+    ParentAndServer(&'static [Command], fn(&mut Server, SessionId, &mut Args, &mut Reply) -> Done),
 }
 
 /// Redis's command flags, except READONLY and WRITE, which `Run` says.
@@ -85,6 +104,32 @@ pub enum Flag {
     Write,
     /// Says READONLY of a `Server` command that reads the keyspace.
     Readonly,
+}
+
+impl Flag {
+    /// All flags with the names clients know, in the order in which they are listed.
+    pub const NAMES: [(Flag, &'static str); 20] = [
+        (Flag::Write, "write"),
+        (Flag::Readonly, "readonly"),
+        (Flag::DenyOom, "denyoom"),
+        (Flag::Admin, "admin"),
+        (Flag::Pubsub, "pubsub"),
+        (Flag::Noscript, "noscript"),
+        (Flag::Blocking, "blocking"),
+        (Flag::Loading, "loading"),
+        (Flag::Stale, "stale"),
+        (Flag::SkipMonitor, "skip_monitor"),
+        (Flag::SkipSlowlog, "skip_slowlog"),
+        (Flag::Asking, "asking"),
+        (Flag::Fast, "fast"),
+        (Flag::NoAuth, "no_auth"),
+        (Flag::MayReplicate, "may_replicate"),
+        (Flag::NoMandatoryKeys, "no_mandatory_keys"),
+        (Flag::NoAsyncLoading, "no_async_loading"),
+        (Flag::NoMulti, "no_multi"),
+        (Flag::MovableKeys, "movablekeys"),
+        (Flag::AllowBusy, "allow_busy"),
+    ];
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -255,6 +300,8 @@ pub enum Access {
     Ow,
     /// Removes it.
     Rm,
+    /// Nothing: it is no key.
+    None,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -266,6 +313,33 @@ pub enum KeyFlag {
     NotKey,
     Incomplete,
     VariableFlags,
+}
+
+impl Access {
+    /// How COMMAND INFO names it; a channel that is named like a key has no access to name.
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Access::Ro => Some("RO"),
+            Access::Rw => Some("RW"),
+            Access::Ow => Some("OW"),
+            Access::Rm => Some("RM"),
+            Access::None => None,
+        }
+    }
+}
+
+impl KeyFlag {
+    pub const fn name(self) -> &'static str {
+        match self {
+            KeyFlag::Access => "access",
+            KeyFlag::Update => "update",
+            KeyFlag::Insert => "insert",
+            KeyFlag::Delete => "delete",
+            KeyFlag::NotKey => "not_key",
+            KeyFlag::Incomplete => "incomplete",
+            KeyFlag::VariableFlags => "variable_flags",
+        }
+    }
 }
 
 /// One key at `index`.
@@ -298,7 +372,7 @@ impl Command {
 
     pub fn subcommands(&self) -> &'static [Command] {
         match self.run {
-            Run::Parent(subcommands) => subcommands,
+            Run::Parent(subcommands) | Run::ParentAndServer(subcommands, _) => subcommands,
             _ => &[],
         }
     }
@@ -314,6 +388,10 @@ impl Command {
     }
 
     fn implies(&self, category: Category) -> bool {
+        // A parent does nothing itself.
+        if matches!(self.run, Run::Parent(_)) {
+            return category == Category::Slow;
+        }
         match category {
             Category::Write => self.is_write(),
             Category::Read => self.is_read() && self.group != Group::Scripting,
@@ -323,7 +401,8 @@ impl Command {
             Category::Fast => self.has(Flag::Fast),
             Category::Slow => !self.has(Flag::Fast),
             Category::Blocking => self.has(Flag::Blocking),
-            Category::Keyspace => self.group == Group::Generic,
+            // SORT, generic as it is, works on what is in collections and counts among theirs alone.
+            Category::Keyspace => self.group == Group::Generic && !self.categories.contains(&Category::List),
             Category::String => self.group == Group::String,
             Category::List => self.group == Group::List,
             Category::Set => self.group == Group::Set,
@@ -333,7 +412,8 @@ impl Command {
             Category::Hyperloglog => self.group == Group::Hyperloglog,
             Category::Geo => self.group == Group::Geo,
             Category::Stream => self.group == Group::Stream,
-            Category::Connection => self.group == Group::Connection,
+            // Of a parent only the subcommands are in the category of their group.
+            Category::Connection => self.group == Group::Connection && self.subcommands().is_empty(),
             Category::Transaction => self.group == Group::Transactions,
             Category::Scripting => self.group == Group::Scripting,
         }

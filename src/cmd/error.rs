@@ -56,6 +56,11 @@ pub fn error_with(text: impl Into<String>) -> Stop {
     Stop::Error(Cow::Owned(text.into()))
 }
 
+/// What Redis shows of a client's bytes in the middle of an error: C's strings end at the first NUL byte.
+pub fn shown(text: &[u8]) -> &[u8] {
+    &text[..memchr::memchr(0, text).unwrap_or(text.len())]
+}
+
 impl From<WrongType> for Stop {
     fn from(_: WrongType) -> Self {
         error(WRONG_TYPE)

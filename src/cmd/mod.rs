@@ -6,9 +6,13 @@
 
 pub mod args;
 pub mod command;
+pub mod container;
 pub mod error;
 pub mod expiry;
+pub mod help;
+pub mod keyspec;
 pub mod table;
+pub mod usage;
 
 mod hash;
 mod keys;
@@ -16,20 +20,41 @@ mod list;
 mod scan;
 mod server;
 mod set;
+mod sort;
 mod string;
+mod zset;
 
 use command::Command;
 
 /// Every command there is, by file.
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
+    string::set::COMMANDS,
     keys::COMMANDS,
     hash::COMMANDS,
     hash::expire::COMMANDS,
     hash::exchange::COMMANDS,
+    keys::expire::COMMANDS,
+    keys::object::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     set::COMMANDS,
+    zset::COMMANDS,
+    zset::range::COMMANDS,
+    zset::combine::COMMANDS,
+    zset::pop::COMMANDS,
+    sort::COMMANDS,
     server::connection::COMMANDS,
+    server::databases::COMMANDS,
+    server::client::COMMANDS,
+    server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
+    server::introspect::COMMANDS,
+    server::config::COMMANDS,
+    server::info::COMMANDS,
+    server::slowlog::COMMANDS,
+    server::latency::COMMANDS,
+    server::memory::COMMANDS,
+    server::instance::COMMANDS,
+    server::debug::COMMANDS,
 ];

@@ -5,8 +5,9 @@
 use std::sync::LazyLock;
 
 use super::GROUPS;
-use super::command::{Access, Begin, Command, Find, Flag, Run};
-use crate::util::number::parse_u64;
+use super::command::{Begin, Command, Find, Flag, Run};
+use super::keyspec;
+use crate::resp::request::Request;
 
 /// An entry with its precomputed facts.
 pub struct Entry {
@@ -32,6 +33,14 @@ impl Entry {
     /// Arguments before those of the handler: the name, and the parent's.
     pub fn name_words(&self) -> usize {
         1 + usize::from(self.parent.is_some())
+    }
+
+    /// An argument as MONITOR and SLOWLOG may show it.
+    pub fn shown_arg<'a>(&self, request: Request<'a>, index: usize) -> &'a [u8] {
+        match self.command.secret {
+            Some(is_secret) if is_secret(request, index) => b"(redacted)",
+            _ => request.arg(index),
+        }
     }
 
     pub fn subcommand(&self, name: &[u8]) -> Option<&'static Entry> {
@@ -99,6 +108,9 @@ fn flags(command: &Command) -> u32 {
     }
     if command.is_read() {
         flags |= Flag::Readonly.mask();
+    }
+    if keyspec::are_movable(command) {
+        flags |= Flag::MovableKeys.mask();
     }
     flags
 }
@@ -191,71 +203,11 @@ pub fn names() -> Names {
     Names::new(top().iter().copied())
 }
 
-/// Does nothing but say that a handler of a parent is never run.
-pub fn is_parent(entry: &Entry) -> bool {
-    matches!(entry.command.run, Run::Parent(_))
-}
-
-/// Indices of a request's keys, with what is done to each, for the entry's key specifications.
-/// `None` where the arguments do not allow to tell (a bad count).
-pub fn key_positions(
-    command: &Command,
-    arguments: usize,
-    argument: &dyn Fn(usize) -> Option<Vec<u8>>,
-) -> Option<Vec<(usize, Access)>> {
-    let mut found = Vec::new();
-    for spec in command.keys {
-        let Some(begin) = begin_of(spec.begin, arguments, argument) else { continue };
-        match spec.find {
-            Find::Range { last, step, limit } => {
-                if begin >= arguments {
-                    continue;
-                }
-                let last = match last {
-                    0.. => begin + last as usize,
-                    negative => {
-                        let left = arguments - begin;
-                        let end = if limit > 1 { begin + left / limit } else { arguments };
-                        match end.checked_sub(negative.unsigned_abs() as usize) {
-                            Some(last) => last,
-                            None => continue,
-                        }
-                    }
-                };
-                if last >= arguments {
-                    return None;
-                }
-                found.extend((begin..=last).step_by(step.max(1)).map(|index| (index, spec.access)));
-            }
-            Find::Count { count, first, step } => {
-                let text = argument(begin + count)?;
-                let keys = usize::try_from(parse_u64(&text)?).ok()?;
-                let step = step.max(1);
-                let end = keys.checked_mul(step).and_then(|span| span.checked_add(begin + first))?;
-                if end > arguments || keys == 0 && first == 1 {
-                    return None;
-                }
-                found.extend((begin + first..end).step_by(step).map(|index| (index, spec.access)));
-            }
-            Find::Unknown => {}
-        }
-    }
-    Some(found)
-}
-
-fn begin_of(begin: Begin, arguments: usize, argument: &dyn Fn(usize) -> Option<Vec<u8>>) -> Option<usize> {
-    match begin {
-        Begin::Index(index) => Some(index),
-        Begin::Keyword { word, from } => {
-            let matches =
-                |index: &usize| argument(*index).is_some_and(|text| text.eq_ignore_ascii_case(word.as_bytes()));
-            let found = if from >= 0 {
-                (from as usize..arguments).find(matches)
-            } else {
-                (1..=arguments.checked_sub(from.unsigned_abs() as usize)?).rev().find(matches)
-            };
-            found.map(|index| index + 1)
-        }
-        Begin::Unknown => None,
+/// True where a request must go on with a subcommand's name. COMMAND alone may do without.
+pub fn is_parent(entry: &Entry, arguments: usize) -> bool {
+    match entry.command.run {
+        Run::Parent(_) => true,
+        Run::ParentAndServer(..) => arguments > 1,
+        _ => false,
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Directive, Text, directive};
+use super::{Bind, BindAddress, Config, Directive, Text, directive};
 use crate::util::args::split_args;
 
 /// What the start needs of the file system.
@@ -271,6 +271,9 @@ impl<'a> Loader<'a> {
             let reason = "replicaof directive not allowed in cluster mode".into();
             return Err(StartError::Line { version, origin, number, line, reason });
         }
+        if self.config.file.is_none() && !self.given.contains("bind") {
+            self.config.bind = own_machine();
+        }
         if self.config.daemonize && self.config.pidfile.is_empty() {
             self.config.pidfile = "/var/run/redis.pid".into();
         }
@@ -287,6 +290,12 @@ impl<'a> Loader<'a> {
             reason: reason.into(),
         }
     }
+}
+
+/// Where a server listens that was started without a configuration file: whoever just tries it opens nothing to a network.
+fn own_machine() -> Bind {
+    let address = |host: &str, optional| BindAddress { host: host.into(), optional };
+    Bind(vec![address("127.0.0.1", false), address("::1", true)])
 }
 
 /// Options of the modules that Redis 8 ships. They stand in its stock files only as comments, but people set them.

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 
 use super::effect::{Class, Effects};
 use super::view::{self, Touch, View};
-use super::{Db, DbIndex, Keyspace, WrongType};
+use super::{Db, DbIndex, Garbage, Keyspace, WrongType};
 use crate::config::Config;
 use crate::ds::blob::Blob;
 use crate::ds::item::Item;
@@ -32,7 +32,7 @@ pub struct Edit<'a> {
     /// EXEC, scripts and replay answer at once where a client of its own would wait.
     pub may_wait: bool,
     /// Records that are dear to free; the server hands them to a thread.
-    pub garbage: &'a mut Vec<Record>,
+    pub garbage: &'a mut Vec<Garbage>,
 }
 
 /// Freeing a collection of more elements than this is work for a thread.
@@ -51,7 +51,7 @@ impl<'a> Edit<'a> {
         touch: Touch,
         random: &'a RefCell<Random>,
         may_wait: bool,
-        garbage: &'a mut Vec<Record>,
+        garbage: &'a mut Vec<Garbage>,
     ) -> Self {
         Self { keyspace, effects, db, now, config, touch, random, may_wait, garbage }
     }
@@ -64,6 +64,14 @@ impl<'a> Edit<'a> {
 
     pub fn databases(&self) -> usize {
         self.keyspace.databases()
+    }
+
+    /// Does this in another database.
+    pub fn in_db<R>(&mut self, db: DbIndex, work: impl FnOnce(&mut Self) -> R) -> R {
+        let home = std::mem::replace(&mut self.db, db);
+        let result = work(self);
+        self.db = home;
+        result
     }
 }
 
@@ -117,6 +125,16 @@ impl Edit<'_> {
         self.table().table.get(hash, key)
     }
 
+    /// The record under `key`, touched: looked up in order to change it, which is neither a hit nor a miss.
+    pub fn lookup(&mut self, key: &[u8]) -> Option<RecordRef<'_>> {
+        let hash = self.settle(key);
+        let record = self.keyspace.dbs[self.db].table.get(hash, key)?;
+        if self.touch == Touch::Yes {
+            view::refresh(&record, self.config, self.now, self.random);
+        }
+        Some(record)
+    }
+
     pub fn exists(&mut self, key: &[u8]) -> bool {
         self.record(key).is_some()
     }
@@ -127,12 +145,10 @@ impl Edit<'_> {
 
     /// The string under `key`, looked up in order to change it: neither a hit nor a miss.
     pub fn string(&mut self, key: &[u8]) -> Result<Option<StringRef<'_>>, WrongType> {
-        let hash = self.settle(key);
-        let Some(record) = self.keyspace.dbs[self.db].table.get(hash, key) else { return Ok(None) };
-        if self.touch == Touch::Yes {
-            view::refresh(&record, self.config, self.now, self.random);
+        match self.lookup(key) {
+            None => Ok(None),
+            Some(record) => value::string(&record).map(Some).ok_or(WrongType),
         }
-        value::string(&record).map(Some).ok_or(WrongType)
     }
 
     /// The string under `key`, looked up as GET does: a hit or a miss.
@@ -170,6 +186,16 @@ impl Edit<'_> {
     /// The collection under `key`, made where there is none. Whoever leaves it empty must still call `changed`.
     #[inline]
     pub fn get_or_new<C: Collection + Default>(&mut self, key: &[u8]) -> Result<&mut C, WrongType> {
+        self.get_or_new_with(key, C::default)
+    }
+
+    /// As `get_or_new`, with a new one that is made of more than nothing.
+    #[inline]
+    pub fn get_or_new_with<C: Collection>(
+        &mut self,
+        key: &[u8],
+        make: impl FnOnce() -> C,
+    ) -> Result<&mut C, WrongType> {
         let hash = self.settle(key);
         let (config, now, random) = (self.config, self.now, self.random);
         let touches = self.touch == Touch::Yes;
@@ -186,7 +212,7 @@ impl Edit<'_> {
             Entry::Vacant(vacant) => {
                 keyspace.moves += 1;
                 effects.notice(db, key, Class::New, "new");
-                let record = Record::word(key, C::default(), None);
+                let record = Record::word(key, make(), None);
                 record.set_clock(super::evict::first_clock(config, now));
                 vacant.insert(record)
             }
@@ -507,7 +533,7 @@ impl Edit<'_> {
             None => return,
         };
         if effort > FREE_AT_ONCE_MAX {
-            self.garbage.push(record);
+            self.garbage.push(Garbage::Record(record));
         }
     }
 

@@ -12,7 +12,7 @@ mod view;
 
 use std::cell::{Cell, RefCell};
 
-pub use edit::{Deadline, Edit};
+pub use edit::{Deadline, Edit, moved};
 pub use view::{Touch, View};
 
 use crate::ds::keytable::{Hash, Seed, Table};
@@ -48,6 +48,12 @@ pub struct Stats {
     pub expired: u64,
     pub expired_fields: u64,
     pub evicted: u64,
+}
+
+/// What is dear to free, on its way to a thread.
+pub enum Garbage {
+    Record(Record),
+    Db(Db),
 }
 
 /// One database.
@@ -148,6 +154,11 @@ impl Keyspace {
         !self.lapsed.get_mut().is_empty()
             || !self.missed.get_mut().is_empty()
             || !self.lapsed_fields.get_mut().is_empty()
+    }
+
+    /// Whether the key is there, lapsed or not.
+    pub fn contains(&self, db: DbIndex, key: &[u8]) -> bool {
+        self.dbs[db].table.contains(self.seed.hash(key), key)
     }
 
     /// Bytes of the tables' own arrays, as MEMORY STATS shows them.

@@ -61,9 +61,13 @@ impl<'a> View<'a> {
         found
     }
 
+    pub fn touching(&self, touch: Touch) -> Self {
+        Self { touch, ..*self }
+    }
+
     /// The record under `key`, counted but not touched: for commands that ask about a key rather than for its value.
     pub fn untouched(&self, key: &[u8]) -> Option<RecordRef<'a>> {
-        View { touch: Touch::No, ..*self }.record(key)
+        self.touching(Touch::No).record(key)
     }
 
     /// Keeps a miss for a notification, where somebody wants it.
@@ -71,6 +75,11 @@ impl<'a> View<'a> {
         if self.config.notify_keyspace_events.has(NotifyFlags::KEY_MISS) {
             self.keyspace.missed.borrow_mut().push((self.db, key.into()));
         }
+    }
+
+    /// The record under `key`, counted but not touched, and no miss is told of: for OBJECT.
+    pub fn inspected(&self, key: &[u8]) -> Option<RecordRef<'a>> {
+        self.counted(key, Touch::No)
     }
 
     #[inline]

@@ -53,7 +53,7 @@ pub const TAG_INTEGER: u8 = 1;
 pub const TAG_BLOB: u8 = 2;
 pub const FIRST_WORD_TAG: u8 = 3;
 
-const HEADER: usize = 8;
+pub const HEADER: usize = 8;
 const FLAG_DEADLINE: u8 = 1;
 const FLAG_GROWN: u8 = 2;
 const KEY_IS_LONG: u8 = 255;

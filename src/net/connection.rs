@@ -25,6 +25,8 @@ pub struct Connection {
     pub input: Vec<u8>,
     /// The other side has sent its last byte.
     pub ended: bool,
+    /// The input that is kept may be run on without waiting for more: only the turn was over.
+    pub may_go_on: bool,
     pub in_write_list: bool,
 }
 
@@ -36,12 +38,22 @@ pub enum Read {
     Ended,
 }
 
+/// A reader that keeps up with us gets this much at one go, or a little more, before others have their turn.
+pub const WRITE_TURN_MAX: usize = 4 * 1024 * 1024;
 /// `writev` takes this many pieces at most in one call.
 const PIECES_MAX: usize = 64;
 
 impl Connection {
     pub fn new(stream: Stream, session: SessionId, bell: Arc<Bell>) -> Self {
-        Self { stream, session, waker: bell.into(), input: Vec::new(), ended: false, in_write_list: false }
+        Self {
+            stream,
+            session,
+            waker: bell.into(),
+            input: Vec::new(),
+            ended: false,
+            may_go_on: false,
+            in_write_list: false,
+        }
     }
 
     /// Reads into `buffer` what is there, up to its length. A short read means that there is no more for now.
@@ -70,10 +82,21 @@ impl Connection {
         read
     }
 
-    /// Writes as much of `output` as the socket takes. The bytes written; an error ends the connection.
+    /// Drops input that has been run.
+    pub fn forget_input(&mut self, count: usize) {
+        const SPARE_MAX: usize = 64 * 1024;
+        self.input.drain(..count);
+        if self.input.is_empty() {
+            self.input = Vec::new();
+        } else if self.input.capacity() > SPARE_MAX && self.input.len() < self.input.capacity() / 4 {
+            self.input.shrink_to(self.input.len() * 2);
+        }
+    }
+
+    /// Writes as much of `output` as the socket takes and as a turn allows. The bytes written; an error ends the connection.
     pub fn write(&mut self, output: &mut Output) -> io::Result<usize> {
         let mut written = 0;
-        while !output.is_empty() {
+        while !output.is_empty() && written < WRITE_TURN_MAX {
             let polled = match output.plain() {
                 Some(bytes) => self.poll_write(bytes),
                 None => self.poll_write_pieces(output),

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 
 use super::connection::Stream;
 use super::wake::Bell;
+use crate::config::Config;
 use crate::server::session::Peer;
 
 pub struct Listener {
@@ -36,22 +37,19 @@ pub struct Accepted {
 }
 
 impl Listener {
-    /// Listens on `host` ("*", "::*", an address or a name).
-    pub fn tcp(host: &str, port: u16, backlog: i32, bell: Arc<Bell>) -> io::Result<Self> {
-        let address = resolve(host, port)?;
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
+    /// Listens on `host` ("*", "::*", an address or a name), with the first of a name's addresses that can be listened on.
+    pub fn tcp(host: &str, port: u16, config: &Config, bell: Arc<Bell>) -> io::Result<Self> {
+        let mut refusal = io::ErrorKind::AddrNotAvailable.into();
+        for address in resolve(host, port)? {
+            match listen_tcp(address, config) {
+                Ok(listener) => return Ok(Self { kind: Kind::Tcp(listener), waker: bell.into() }),
+                Err(error) => refusal = error,
+            }
         }
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(backlog)?;
-        let listener = TcpListener::from_std(socket.into())?;
-        Ok(Self { kind: Kind::Tcp(listener), waker: bell.into() })
+        Err(refusal)
     }
 
-    pub fn unix(path: &Path, mode: u32, backlog: i32, bell: Arc<Bell>) -> io::Result<Self> {
+    pub fn unix(path: &Path, config: &Config, bell: Arc<Bell>) -> io::Result<Self> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -59,18 +57,21 @@ impl Listener {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.bind(&socket2::SockAddr::unix(path)?)?;
-        if mode != 0 {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+        if config.unixsocketperm != 0 {
+            fs::set_permissions(path, fs::Permissions::from_mode(config.unixsocketperm))?;
         }
-        socket.listen(backlog)?;
+        if !config.unixsocketgroup.is_empty() {
+            std::os::unix::fs::chown(path, None, Some(group_number(&config.unixsocketgroup)?))?;
+        }
+        socket.listen(config.tcp_backlog)?;
         let listener = UnixListener::from_std(socket.into())?;
         Ok(Self { kind: Kind::Unix(listener, path.to_owned()), waker: bell.into() })
     }
 
-    /// The port that is really listened on.
-    pub fn port(&self) -> Option<u16> {
+    /// The address that is really listened on.
+    pub fn address(&self) -> Option<SocketAddr> {
         match &self.kind {
-            Kind::Tcp(listener) => listener.local_addr().ok().map(|address| address.port()),
+            Kind::Tcp(listener) => listener.local_addr().ok(),
             Kind::Unix(..) => None,
         }
     }
@@ -130,17 +131,40 @@ impl Drop for Listener {
     }
 }
 
-fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+fn listen_tcp(address: SocketAddr, config: &Config) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    if config.socket_mark_id != 0 {
+        socket.set_mark(config.socket_mark_id)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(config.tcp_backlog)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     use std::net::ToSocketAddrs;
     match host {
-        "*" => return Ok(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)),
-        "::*" => return Ok(SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)),
+        "*" => return Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)]),
+        "::*" => return Ok(vec![SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), port)]),
         _ => {}
     }
     if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(address, port));
+        return Ok(vec![SocketAddr::new(address, port)]);
     }
-    (host, port).to_socket_addrs()?.next().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+    Ok((host, port).to_socket_addrs()?.collect())
+}
+
+fn group_number(name: &[u8]) -> io::Result<u32> {
+    let unknown = || io::Error::new(io::ErrorKind::NotFound, "no such group");
+    let name = std::ffi::CString::new(name).map_err(|_| unknown())?;
+    // SAFETY: the name ends in NUL. The answer is in memory of the C library, read at once; only the thread of the start asks.
+    let entry = unsafe { libc::getgrnam(name.as_ptr()).as_ref() };
+    entry.map(|group| group.gr_gid).ok_or_else(unknown)
 }
 
 fn shown(address: SocketAddr) -> String {

@@ -4,13 +4,16 @@
 //! knows a socket. While requests keep coming the task looks again at once instead of sleeping (`SPIN_US`).
 
 mod connection;
+mod host;
 mod listener;
+mod listeners;
+mod signals;
 mod wake;
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,12 +21,17 @@ use crossbeam::channel::{Sender, unbounded};
 use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::config::Config;
+use crate::config::{Config, ShutdownOn};
+use crate::db::Garbage;
+use crate::process::supervisor::Supervisor;
+use crate::process::title::Title;
+use crate::process::{self, affinity};
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
-use crate::types::value::Record;
 use crate::util::clock::{monotonic_us, unix_us};
-use connection::{Connection, Read};
-use listener::{Accepted, Listener};
+use connection::{Connection, Read, WRITE_TURN_MAX};
+use listener::Accepted;
+use listeners::Listeners;
+use signals::{Asked, Signals};
 use wake::{Bell, ReadyList};
 
 /// After the last request the loop looks for more for this long before it lets the processor sleep: a server that sleeps after every event
@@ -33,90 +41,88 @@ const SPIN_US: u64 = 20;
 const READ_BYTES: usize = 256 * 1024;
 /// A socket gets its turn after this many bytes at the latest.
 const READ_TURN_MAX: usize = 4 * READ_BYTES;
-/// Clients let in at one go, so that a storm of them does not hold up the others.
-const ACCEPT_MAX: usize = 256;
-
-/// A number for each socket: listeners and connections share the space.
-enum Socket {
-    Listener(Listener),
-    Connection(Box<Connection>),
-}
+/// Upkeep while there is neither a client nor a key that will lapse.
+const QUIET_TICK_US: u64 = 1_000_000;
+/// The number under which the listeners, all together, ring.
+const LISTENERS: usize = usize::MAX;
 
 pub struct Net {
     server: Server,
-    sockets: Slab<Socket>,
-    /// Session index to socket number.
+    /// Shared with the `Host`, which moves them when `port` or `bind` changes.
+    listeners: Arc<Mutex<Listeners>>,
+    listeners_bell: Arc<Bell>,
+    /// The last client could not be let in: look again at the next tick.
+    accept_later: bool,
+    connections: Slab<Box<Connection>>,
+    /// Session index to connection number.
     by_session: Vec<usize>,
     ready_list: Arc<ReadyList>,
     ready: Vec<Arc<Bell>>,
-    /// Sockets whose session has something to say.
+    /// Connections whose session has something to say.
     to_write: Vec<usize>,
     read_buffer: Box<[u8]>,
     timer: Pin<Box<Sleep>>,
     timer_at_us: u64,
     last_tick_us: u64,
     last_request_us: u64,
-    free_thread: Sender<Vec<Record>>,
+    free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Shutdown>,
     signals: Signals,
+    title: Option<Title>,
 }
 
-/// How the loop ended.
+/// How to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shutdown {
-    pub save: bool,
+struct Shutdown {
+    save: bool,
 }
 
-/// SIGTERM and SIGINT.
-pub struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    fn poll(&mut self, context: &mut Context) -> Option<&'static str> {
-        if self.terminate.poll_recv(context).is_ready() {
-            return Some("SIGTERM");
-        }
-        self.interrupt.poll_recv(context).is_ready().then_some("SIGINT")
-    }
-}
-
-/// Runs a server until it is told to stop. `listening` is called once all sockets are open, with the TCP port.
-pub fn run(server: Server, listening: impl FnOnce(&Config, Option<u16>) + Send + 'static) -> io::Result<Shutdown> {
+/// Runs a server until it is told to stop, and says goodbye.
+pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<()> {
     // One event per look at the sockets: the task itself handles everything that is ready in one poll.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build()?;
     // A spawned task is woken without a system call, which the outermost future is not.
     runtime.block_on(async move {
         tokio::spawn(async move {
-            let mut net = Net::open(server)?;
-            listening(&net.server.config, net.port());
-            Ok(poll_fn(|context| net.turn(context)).await)
+            let mut net = Net::open(server, title)?;
+            net.announce();
+            supervisor.ready();
+            let shutdown = poll_fn(|context| net.turn(context)).await;
+            supervisor.stopping();
+            net.end(shutdown);
+            Ok(())
         })
         .await
         .map_err(io::Error::other)?
     })
 }
 
-fn start_free_thread() -> io::Result<Sender<Vec<Record>>> {
-    let (sender, receiver) = unbounded::<Vec<Record>>();
+fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
+    let (sender, receiver) = unbounded::<Vec<Garbage>>();
+    let processors = config.bio_cpulist.display().into_owned();
     let thread = std::thread::Builder::new().name("lazy-free".into());
-    thread.spawn(move || receiver.into_iter().for_each(drop))?;
+    thread.spawn(move || {
+        affinity::bind_to(&processors);
+        receiver.into_iter().for_each(drop);
+    })?;
     Ok(sender)
 }
 
 impl Net {
-    fn open(server: Server) -> io::Result<Self> {
+    fn open(mut server: Server, title: Option<Title>) -> io::Result<Self> {
+        let ready_list = Arc::default();
+        let listeners_bell = Bell::new(LISTENERS, &ready_list);
+        let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
+        let listeners = Arc::new(Mutex::new(listeners));
+        server.host = Box::new(host::NetHost::new(&listeners, &server.config));
+        listeners_bell.ring();
         let mut net = Self {
-            server,
-            sockets: Slab::new(),
+            listeners,
+            listeners_bell,
+            accept_later: false,
+            connections: Slab::new(),
             by_session: Vec::new(),
-            ready_list: Arc::default(),
+            ready_list,
             ready: Vec::new(),
             to_write: Vec::new(),
             read_buffer: vec![0; READ_BYTES].into(),
@@ -124,66 +130,50 @@ impl Net {
             timer_at_us: 0,
             last_tick_us: 0,
             last_request_us: 0,
-            free_thread: start_free_thread()?,
+            free_thread: start_free_thread(&server.config)?,
             shutdown: None,
             signals: Signals::new()?,
+            title,
+            server,
         };
-        net.listen()?;
+        net.show_title();
         Ok(net)
     }
 
-    fn listen(&mut self) -> io::Result<()> {
-        let config = self.server.config.clone();
-        if config.port != 0 {
-            self.listen_tcp(&config, config.port)?;
-        } else if !config.port_file.is_empty() {
-            self.listen_tcp(&config, 0)?;
-        }
-        if let Some(path) = config.unixsocket.path_if_set() {
-            let entry = self.sockets.vacant_entry();
-            let bell = Bell::new(entry.key(), &self.ready_list);
-            let mode = config.unixsocketperm;
-            let listener = Listener::unix(path, mode, config.tcp_backlog, bell)
-                .map_err(|error| named(&path.display().to_string(), error))?;
-            let number = entry.key();
-            entry.insert(Socket::Listener(listener));
-            self.ring(number);
-        }
-        Ok(())
+    fn listeners(&self) -> MutexGuard<'_, Listeners> {
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn listen_tcp(&mut self, config: &Config, port: u16) -> io::Result<()> {
-        let mut port = port;
-        for address in &config.bind.0 {
-            let host = address.host.as_str();
-            let entry = self.sockets.vacant_entry();
-            let bell = Bell::new(entry.key(), &self.ready_list);
-            match Listener::tcp(host, port, config.tcp_backlog, bell) {
-                Ok(listener) => {
-                    // Further addresses get the port that the system chose for the first.
-                    port = listener.port().unwrap_or(port);
-                    let number = entry.key();
-                    entry.insert(Socket::Listener(listener));
-                    self.ring(number);
-                }
-                Err(error) if address.optional && is_unavailable(&error) => {}
-                Err(error) => return Err(named(&format!("{host}:{port}"), error)),
-            }
+    /// Says where clients can come in, in the log and in the port file.
+    fn announce(&self) {
+        let config = &self.server.config;
+        process::say_ready(config, &self.listeners().addresses());
+        if let Some(path) = config.port_file.path_if_set()
+            && let Err(error) = process::write_port_file(path, self.listeners().port())
+        {
+            tracing::warn!("Could not write the port file {}: {error}", path.display());
         }
-        Ok(())
     }
 
-    /// The TCP port of the first listener that has one.
-    fn port(&self) -> Option<u16> {
-        self.sockets.iter().find_map(|(_, socket)| match socket {
-            Socket::Listener(listener) => listener.port(),
-            Socket::Connection(_) => None,
-        })
+    fn show_title(&mut self) {
+        let port = self.listeners().port();
+        if let Some(title) = &mut self.title {
+            title.set(&self.server.config, port);
+        }
     }
 
-    /// Treats a new socket as ready, which registers its waker in the next turn.
+    /// The last steps. Nothing is freed: the kernel takes the memory of a process back faster than the process could.
+    fn end(self, _: Shutdown) {
+        tracing::info!("User requested shutdown...");
+        process::clean_up(&self.server.config);
+        self.listeners().close();
+        tracing::warn!("runnel is now ready to exit, bye bye...");
+        std::mem::forget(self);
+    }
+
+    /// Has a connection looked at in the next turn.
     fn ring(&mut self, number: usize) {
-        std::task::Wake::wake(Bell::new(number, &self.ready_list));
+        Bell::new(number, &self.ready_list).ring();
     }
 
     /// One turn of the loop.
@@ -191,6 +181,7 @@ impl Net {
         self.ready_list.set_task(context.waker());
         let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
         self.server.set_clock(clock);
+        self.server.stats.turns += 1;
 
         let mut ready = std::mem::take(&mut self.ready);
         self.ready_list.take(&mut ready);
@@ -200,8 +191,8 @@ impl Net {
         let busy = !ready.is_empty();
         self.ready = ready;
 
-        if self.signals.poll(context).is_some() {
-            self.shutdown = Some(Shutdown { save: true });
+        if let Some(asked) = self.signals.poll(context) {
+            self.shut_down_on(asked);
         }
         self.tick_if_due(clock, context);
         self.follow_up();
@@ -219,39 +210,51 @@ impl Net {
         Poll::Pending
     }
 
+    fn shut_down_on(&mut self, asked: Asked) {
+        tracing::warn!("Received {} scheduling shutdown...", asked.name());
+        let config = &self.server.config;
+        let ShutdownOn { save, nosave, .. } = match asked {
+            Asked::Terminate => config.shutdown_on_sigterm,
+            Asked::Interrupt => config.shutdown_on_sigint,
+        };
+        self.shutdown = Some(Shutdown { save: save || (!nosave && !config.save.0.is_empty()) });
+    }
+
     fn serve(&mut self, number: usize) {
-        match self.sockets.get_mut(number) {
-            Some(Socket::Connection(_)) => self.serve_connection(number),
-            Some(Socket::Listener(_)) => self.accept(number),
-            None => {}
+        match number {
+            LISTENERS => self.accept(),
+            _ => self.serve_connection(number),
         }
     }
 
-    fn accept(&mut self, number: usize) {
-        let keepalive = u64::try_from(self.server.config.tcp_keepalive).unwrap_or(0);
-        for _ in 0..ACCEPT_MAX {
-            let Some(Socket::Listener(listener)) = self.sockets.get_mut(number) else { return };
-            match listener.accept(keepalive) {
+    /// Lets clients in: so many in a turn, so that a storm of them does not hold up the others.
+    fn accept(&mut self) {
+        let keepalive_s = u64::try_from(self.server.config.tcp_keepalive).unwrap_or(0);
+        for _ in 0..self.server.config.max_new_connections_per_cycle {
+            let accepted = self.listeners().accept(keepalive_s);
+            match accepted {
                 Ok(Some(accepted)) => self.welcome(accepted),
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!("Accepting client connection: {error}");
-                    // Out of descriptors, most likely: try again when the next tick has passed.
+                    tracing::warn!("Accepting client connection: {}", process::log_text(&error));
+                    // Out of descriptors, most likely. The client still waits, and nothing will ring for it.
+                    self.accept_later = true;
                     return;
                 }
             }
         }
-        self.ring(number);
+        self.listeners_bell.ring();
     }
 
     fn welcome(&mut self, accepted: Accepted) {
         let Accepted { stream, peer, is_local } = accepted;
+        tracing::debug!("Accepted {}", peer.address);
         let refusal = self.refusal(is_local);
         let session = self.server.connect(peer);
-        let entry = self.sockets.vacant_entry();
+        let entry = self.connections.vacant_entry();
         let number = entry.key();
         let bell = Bell::new(number, &self.ready_list);
-        entry.insert(Socket::Connection(Box::new(Connection::new(stream, session, bell))));
+        entry.insert(Box::new(Connection::new(stream, session, bell)));
         if self.by_session.len() <= session.index() {
             self.by_session.resize(session.index() + 1, usize::MAX);
         }
@@ -260,6 +263,7 @@ impl Net {
             self.server.stats.rejected_connections += 1;
             self.server.sessions.get_mut(session).output.push(text.as_bytes());
             self.server.close(session, Closing::AfterOutput);
+            self.write_later(number);
             return;
         }
         self.serve_connection(number);
@@ -283,10 +287,13 @@ impl Net {
 
     /// Reads what is there and runs it.
     fn serve_connection(&mut self, number: usize) {
-        let Some(Socket::Connection(connection)) = self.sockets.get_mut(number) else { return };
+        let Some(connection) = self.connections.get_mut(number) else { return };
         let id = connection.session;
+        if std::mem::take(&mut connection.may_go_on) {
+            run_kept(connection, &mut self.server);
+        }
         let mut read_in_turn = 0;
-        while !connection.ended && self.server.sessions.get(id).closing.is_none() {
+        while !connection.ended && !connection.may_go_on && self.server.sessions.get(id).closing.is_none() {
             // Once a read is short the socket is known to be drained, and the next look costs no system call.
             match read_and_run(connection, &mut self.server, &mut self.read_buffer) {
                 Read::Bytes(count) => read_in_turn += count,
@@ -303,18 +310,21 @@ impl Net {
 
     /// Looks at what a session left to do after some of its input was run.
     fn after_running(&mut self, number: usize) {
-        let Some(Socket::Connection(connection)) = self.sockets.get_mut(number) else { return };
+        let Some(connection) = self.connections.get_mut(number) else { return };
         let id = connection.session;
-        if connection.ended {
+        if connection.may_go_on {
+            self.ring(number);
+        } else if connection.ended {
+            let session = self.server.sessions.get(id);
             // Replies to what was sent before the end still go out; one that waits for a key has nobody to tell.
-            let how = if self.server.sessions.get(id).is_held() { Closing::AtOnce } else { Closing::AfterOutput };
-            self.server.close(id, how);
+            let waits = session.blocked.is_some() || session.paused;
+            self.server.close(id, if waits { Closing::AtOnce } else { Closing::AfterOutput });
         }
         self.write_later(number);
     }
 
     fn write_later(&mut self, number: usize) {
-        let Some(Socket::Connection(connection)) = self.sockets.get_mut(number) else { return };
+        let Some(connection) = self.connections.get_mut(number) else { return };
         let has_output = !self.server.sessions.get(connection.session).output.is_empty();
         if has_output && !std::mem::replace(&mut connection.in_write_list, true) {
             self.to_write.push(number);
@@ -322,13 +332,19 @@ impl Net {
     }
 
     fn tick_if_due(&mut self, clock: Clock, context: &mut Context) {
-        let tick_us = 1_000_000 / u64::try_from(self.server.config.hz).unwrap_or(10).clamp(1, 500);
+        let tick_us = match self.server.is_quiet() && !self.accept_later {
+            true => QUIET_TICK_US,
+            false => 1_000_000 / u64::try_from(self.server.config.hz).unwrap_or(10).clamp(1, 500),
+        };
         let wake_us =
             self.server.next_wake().map(|unix_ms| clock.monotonic_us + (unix_ms * 1000).saturating_sub(clock.unix_us));
         let due_us = wake_us.unwrap_or(u64::MAX).min(self.last_tick_us + tick_us);
         if clock.monotonic_us >= due_us || self.server.cron.more_to_expire {
             self.last_tick_us = clock.monotonic_us;
             self.server.tick();
+            if std::mem::take(&mut self.accept_later) {
+                self.listeners_bell.ring();
+            }
             return self.set_timer(clock, clock.monotonic_us + tick_us, context);
         }
         self.set_timer(clock, due_us, context);
@@ -368,6 +384,7 @@ impl Net {
         }
         if !self.server.garbage.is_empty() {
             // A thread that is gone only means that the values are freed here.
+            self.server.stats.freed_later += self.server.garbage.len() as u64;
             let _ = self.free_thread.send(std::mem::take(&mut self.server.garbage));
         }
     }
@@ -375,26 +392,28 @@ impl Net {
     /// Goes on with the input of a session that was held.
     fn run_on(&mut self, id: SessionId) {
         let number = self.by_session[id.index()];
-        let Some(Socket::Connection(connection)) = self.sockets.get_mut(number) else { return };
-        if !connection.input.is_empty() {
-            let used = self.server.consume(id, &connection.input);
-            connection.input.drain(..used);
-        }
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        connection.may_go_on = false;
+        run_kept(connection, &mut self.server);
         self.after_running(number);
     }
 
     fn write(&mut self, number: usize) {
-        let Some(Socket::Connection(connection)) = self.sockets.get_mut(number) else { return };
+        let Some(connection) = self.connections.get_mut(number) else { return };
         connection.in_write_list = false;
         let session = self.server.sessions.get_mut(connection.session);
         match connection.write(&mut session.output) {
             Ok(written) => {
                 session.output_bytes += written as u64;
                 self.server.stats.output_bytes += written as u64;
+                self.server.stats.writes += 1;
                 let done = session.output.is_empty();
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
                     self.remove(id);
+                } else if !done && written >= WRITE_TURN_MAX {
+                    // The socket would take more, so its waker does not ring.
+                    self.ring(number);
                 }
             }
             Err(_) => {
@@ -418,14 +437,29 @@ impl Net {
 
     fn remove(&mut self, id: SessionId) {
         let number = std::mem::replace(&mut self.by_session[id.index()], usize::MAX);
+        tracing::debug!("Client closed connection addr={}", self.server.sessions.get(id).peer.address);
         self.server.remove_session(id);
-        self.sockets.try_remove(number);
+        self.connections.try_remove(number);
     }
 
     fn obey(&mut self, request: HostRequest) {
         match request {
             HostRequest::Shutdown { save, .. } => self.shutdown = Some(Shutdown { save }),
+            HostRequest::ConfigChanged(names) => self.follow_config(&names),
         }
+        self.show_title();
+    }
+
+    /// Does what cannot fail and needs the changed configuration in place.
+    fn follow_config(&mut self, names: &[String]) {
+        process::log::set_level(self.server.config.loglevel);
+        if names.iter().any(|name| name == "dir")
+            && let Ok(folder) = std::env::current_dir()
+        {
+            // A relative folder means something else from now on.
+            self.server.config.dir = std::os::unix::ffi::OsStringExt::into_vec(folder.into_os_string()).into();
+        }
+        self.show_title();
     }
 }
 
@@ -440,16 +474,14 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
     };
     let Read::Bytes(count) = read else { return read };
     server.stats.input_bytes += count as u64;
+    server.stats.reads += 1;
     server.sessions.get_mut(id).input_bytes += count as u64;
     if kept == 0 {
-        let used = server.consume(id, &buffer[..count]);
-        connection.input.extend_from_slice(&buffer[used..count]);
+        let consumed = server.consume(id, &buffer[..count]);
+        connection.may_go_on = consumed.turn_over;
+        connection.input.extend_from_slice(&buffer[consumed.bytes..count]);
     } else {
-        let used = server.consume(id, &connection.input);
-        connection.input.drain(..used);
-        if connection.input.is_empty() {
-            connection.input = Vec::new();
-        }
+        run_kept(connection, server);
     }
     let session = server.sessions.get_mut(id);
     session.input_capacity = connection.input.capacity();
@@ -461,17 +493,18 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
     read
 }
 
+/// Runs what is complete of the input that is kept.
+fn run_kept(connection: &mut Connection, server: &mut Server) {
+    if connection.input.is_empty() {
+        return;
+    }
+    let consumed = server.consume(connection.session, &connection.input);
+    connection.may_go_on = consumed.turn_over;
+    connection.forget_input(consumed.bytes);
+}
+
 /// How much to read behind `kept` bytes of an incomplete command: what it still needs, within bounds.
 fn read_room(expected: usize, kept: usize) -> usize {
     const ROOM_MIN: usize = 16 * 1024;
     expected.saturating_sub(kept).clamp(ROOM_MIN, READ_BYTES)
-}
-
-fn is_unavailable(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT))
-}
-
-fn named(what: &str, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("Could not listen on {what}: {error}"))
 }

@@ -53,6 +53,11 @@ impl Bell {
     pub fn new(socket: usize, list: &Arc<ReadyList>) -> Arc<Self> {
         Arc::new(Self { socket, rung: AtomicBool::new(false), list: Arc::clone(list) })
     }
+
+    /// Puts the socket on the list of the next turn.
+    pub fn ring(self: &Arc<Self>) {
+        self.wake_by_ref();
+    }
 }
 
 impl Wake for Bell {

@@ -38,6 +38,25 @@ impl Output {
         self.own.capacity() + self.shared_bytes + self.shared.len() * size_of::<(usize, Bytes)>()
     }
 
+    /// Room for own bytes.
+    pub fn capacity(&self) -> usize {
+        self.own.capacity()
+    }
+
+    /// Own bytes not yet written.
+    pub fn own_len(&self) -> usize {
+        self.own.len().min(self.len())
+    }
+
+    /// Shared payloads, and their bytes.
+    pub fn shared_len(&self) -> usize {
+        self.shared.len()
+    }
+
+    pub fn shared_bytes(&self) -> usize {
+        self.shared_bytes
+    }
+
     pub fn push(&mut self, bytes: &[u8]) {
         self.own.extend_from_slice(bytes);
     }

@@ -302,8 +302,9 @@ fn parse_inline(input: &[u8]) -> Parsed {
     Parsed::Inline { line_len, consumed: newline + 1 }
 }
 
+/// An error's text is ASCII; the reply makes blanks of line ends.
 fn printable(byte: u8) -> char {
-    if byte.is_ascii() && !byte.is_ascii_control() { byte as char } else { '?' }
+    if byte.is_ascii() { byte as char } else { '?' }
 }
 
 #[cfg(test)]

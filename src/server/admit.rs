@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::Flag;
-use crate::cmd::error::{Stop, error, error_with};
+use crate::cmd::error::{Stop, error, error_with, shown};
 use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 
@@ -27,6 +27,8 @@ pub struct Pause {
     pub until_ms: u64,
     /// Only commands that write are.
     pub writes_only: bool,
+    /// Sessions with a command that was held back, in the order in which they go on.
+    pub held: Vec<SessionId>,
 }
 
 /// Decides about one command of a client. O(1), and eviction where memory is short.
@@ -51,16 +53,13 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     if let Some(stop) = refusal(server, id, entry) {
         return Admission::Refuse(stop, Some(entry));
     }
-    if !server.monitors.is_empty() && !entry.has(Flag::SkipMonitor) {
-        server.feed_monitors(id, request);
+    // Even the queueing of a command that writes is held back.
+    if server.pause.until_ms > 0 && holds_back(server, id, entry) {
+        return hold(server, id, request);
     }
     let session = server.sessions.get(id);
     if session.transaction.is_some() && !is_run_inside_multi(entry) {
         return Admission::Queue(entry);
-    }
-    if server.pause.until_ms > 0 && holds_back(server, id, entry) {
-        server.sessions.get_mut(id).paused = true;
-        return Admission::Hold;
     }
     Admission::Run(entry)
 }
@@ -68,7 +67,7 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
 /// The command, or its subcommand, that the request names.
 fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static Entry, Stop> {
     let Some(entry) = found else { return Err(unknown_command(request)) };
-    if !table::is_parent(entry) {
+    if !table::is_parent(entry, request.len()) {
         return Ok(entry);
     }
     if request.len() < 2 {
@@ -76,8 +75,9 @@ fn resolve(found: Option<&'static Entry>, request: Request) -> Result<&'static E
     }
     let name = request.arg(1);
     entry.subcommand(name).ok_or_else(|| {
-        let shown = String::from_utf8_lossy(&name[..name.len().min(128)]).into_owned();
-        error_with(format!("ERR unknown subcommand '{shown}'. Try {} HELP.", entry.command.name))
+        let shown = shown(&name[..name.len().min(128)]);
+        let help = format!("'. Try {} HELP.", entry.command.name);
+        Stop::Bytes([b"ERR unknown subcommand '", shown, help.as_bytes()].concat())
     })
 }
 
@@ -85,19 +85,19 @@ pub fn unknown_command(request: Request) -> Stop {
     const SHOWN_MAX: usize = 128;
     let mut text = b"ERR unknown command '".to_vec();
     let name = request.arg(0);
-    text.extend_from_slice(&name[..name.len().min(SHOWN_MAX)]);
+    text.extend_from_slice(shown(&name[..name.len().min(SHOWN_MAX)]));
     text.extend_from_slice(b"', with args beginning with: ");
-    let mut shown = Vec::new();
+    let mut arguments = Vec::new();
     for arg in request.iter().skip(1) {
-        if shown.len() >= SHOWN_MAX {
+        if arguments.len() >= SHOWN_MAX {
             break;
         }
-        let room = SHOWN_MAX - shown.len();
-        shown.push(b'\'');
-        shown.extend_from_slice(&arg[..arg.len().min(room)]);
-        shown.extend_from_slice(b"' ");
+        let room = SHOWN_MAX - arguments.len();
+        arguments.push(b'\'');
+        arguments.extend_from_slice(shown(&arg[..arg.len().min(room)]));
+        arguments.extend_from_slice(b"' ");
     }
-    text.extend(shown);
+    text.extend(arguments);
     Stop::Bytes(text)
 }
 
@@ -117,6 +117,10 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
     }
     let session = server.sessions.get(id);
+    let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
+    if session.monitor && entry.flags & touches_keys != 0 {
+        return Some(error("ERR Replica can't interact with the keyspace"));
+    }
     let subscribed_in_resp2 = session.protocol == crate::resp::reply::Protocol::Resp2 && session.is_subscriber();
     if subscribed_in_resp2 && !is_for_subscribers(entry) {
         let name = entry.full_name.as_str();
@@ -150,6 +154,14 @@ fn is_for_subscribers(entry: &Entry) -> bool {
     )
 }
 
+fn hold(server: &mut Server, id: SessionId, request: Request) -> Admission {
+    let session = server.sessions.get_mut(id);
+    session.paused = true;
+    session.argv_memory = request.iter().map(<[u8]>::len).sum();
+    server.pause.held.push(id);
+    Admission::Hold
+}
+
 fn holds_back(server: &mut Server, id: SessionId, entry: &Entry) -> bool {
     if server.clock.unix_ms() >= server.pause.until_ms {
         server.unpause();
@@ -181,14 +193,33 @@ impl Server {
         !self.config.requirepass.is_empty()
     }
 
-    /// Ends CLIENT PAUSE and lets those go on who were held back.
+    /// CLIENT PAUSE. Of two pauses the later end counts, and that of all commands.
+    pub fn pause_until(&mut self, end_ms: u64, writes_only: bool) {
+        let was_paused = self.is_paused();
+        self.pause.writes_only = writes_only && (self.pause.writes_only || !was_paused);
+        self.pause.until_ms = self.pause.until_ms.max(end_ms);
+    }
+
+    /// True while commands that write are held back: nothing changes by itself either.
+    #[inline]
+    pub fn is_paused(&self) -> bool {
+        self.pause.until_ms > self.clock.unix_ms()
+    }
+
+    /// Ends CLIENT PAUSE and lets those go on who were held back, and those be served who wait for a key.
     pub fn unpause(&mut self) {
-        self.pause = Pause::default();
-        for (id, session) in self.sessions.iter_mut() {
-            if std::mem::take(&mut session.paused) {
-                self.outbox.resume.push(id);
-            }
+        let held = std::mem::take(&mut self.pause).held;
+        for &id in &held {
+            let session = self.sessions.get_mut(id);
+            session.paused = false;
+            session.argv_memory = 0;
         }
+        self.outbox.resume.extend(held);
+    }
+
+    /// Clients that wait for a key or for the end of a pause.
+    pub fn blocked_clients(&self) -> usize {
+        self.waiting.clients() + self.pause.held.len()
     }
 
     /// Ends a session: after its output has left, or at once.
@@ -199,13 +230,16 @@ impl Server {
         }
         session.closing = Some(how);
         self.outbox.close.push((id, how));
+        if how == Closing::AtOnce {
+            self.forget_session(id);
+        }
     }
 
     /// Evicts until there is room. False where there is none and the policy finds no key to evict.
     #[inline]
     pub fn make_room(&mut self) -> bool {
         let limit = self.config.maxmemory;
-        crate::util::memory::used() <= limit || self.evict_down_to(limit)
+        crate::util::memory::used() <= limit || self.is_paused() || self.evict_down_to(limit)
     }
 
     #[cold]

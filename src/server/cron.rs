@@ -15,6 +15,8 @@ pub struct Cron {
     pub ticks: u64,
     /// DEBUG SET-ACTIVE-EXPIRE 0 turns the sweep off.
     pub expiry_off: bool,
+    /// DEBUG PAUSE-CRON 1 stops all upkeep but the time-outs of clients that wait.
+    pub paused: bool,
     /// The last sweep ended for want of time: the next turn goes on at once.
     pub more_to_expire: bool,
 }
@@ -32,12 +34,16 @@ impl Server {
     pub fn tick(&mut self) {
         self.cron.ticks += 1;
         self.time_out_waiting();
+        if self.cron.paused {
+            return;
+        }
         if self.pause.until_ms > 0 && self.clock.unix_ms() >= self.pause.until_ms {
             self.unpause();
+            self.serve_waiting(None);
         }
         self.expire_lapsed();
         self.close_idle_and_slow();
-        self.stats.memory_peak = self.stats.memory_peak.max(memory::used());
+        self.stats.note_memory(memory::used(), self.clock.unix_us / 1_000_000);
         if self.clock.monotonic_us.saturating_sub(self.cron.last_sample_us) >= 100_000 {
             self.cron.last_sample_us = self.clock.monotonic_us;
             let stats = &mut self.stats;
@@ -51,7 +57,7 @@ impl Server {
     /// Removes keys whose time is up, within the budget.
     pub fn expire_lapsed(&mut self) {
         self.cron.more_to_expire = false;
-        if self.cron.expiry_off {
+        if self.cron.expiry_off || self.is_paused() {
             return;
         }
         let budget_us = expiry_budget_us(self.config.active_expire_effort);
@@ -73,9 +79,11 @@ impl Server {
             }
             if ticks_to_us(ticks().wrapping_sub(begin)) > budget_us {
                 self.cron.more_to_expire = true;
+                self.stats.expiry_budget_exceeded += 1;
                 break;
             }
         }
+        self.stats.expiry_us += ticks_to_us(ticks().wrapping_sub(begin));
         if self.waiting.has_ready() {
             self.call_began = ticks();
             self.serve_waiting(None);
@@ -109,14 +117,12 @@ impl Server {
     /// Ends a session whose output grows beyond what its class may hold.
     #[inline]
     pub fn limit_output(&mut self, id: SessionId) {
-        let session = self.sessions.get(id);
-        if session.output.len() < 64 * 1024 && session.soft_limit_since_us.is_none() {
-            return;
+        if self.sessions.get(id).has_long_output() {
+            self.limit_long_output(id);
         }
-        self.limit_large_output(id);
     }
 
-    fn limit_large_output(&mut self, id: SessionId) {
+    fn limit_long_output(&mut self, id: SessionId) {
         let now_us = self.clock.monotonic_us;
         let session = self.sessions.get_mut(id);
         let limits = &self.config.client_output_buffer_limit;
@@ -144,17 +150,31 @@ impl Server {
         [self.waiting.next_deadline(), pause].into_iter().flatten().min()
     }
 
+    /// True while time alone changes nothing: no client to time out, no key to expire. Upkeep may then come seldom.
+    pub fn is_quiet(&self) -> bool {
+        let has_volatile = (0..self.keyspace.databases())
+            .map(|db| self.keyspace.db(db))
+            .any(|db| db.volatile() > 0 || db.timed_hashes() > 0);
+        self.sessions.is_empty() && !has_volatile && !self.cron.more_to_expire
+    }
+
     /// Frees values that wait for a thread, here and now: for eviction, which needs to see the memory come back.
     pub fn free_garbage_now(&mut self) {
         self.garbage.clear();
     }
 
-    /// A session's connection is gone, or must go: every part forgets it.
-    pub fn remove_session(&mut self, id: SessionId) {
+    /// A session is to be closed at once: it takes nothing more, and nobody counts it.
+    pub(super) fn forget_session(&mut self, id: SessionId) {
         self.forget_wait(id);
         self.watches.unwatch_all(&mut self.sessions, id);
         self.unsubscribe_all(id);
         self.monitors.retain(|monitor| *monitor != id);
+        self.pause.held.retain(|held| *held != id);
+    }
+
+    /// A session's connection is gone: every part forgets it.
+    pub fn remove_session(&mut self, id: SessionId) {
+        self.forget_session(id);
         self.outbox.flush.retain(|flushed| *flushed != id);
         self.outbox.resume.retain(|resumed| *resumed != id);
         self.outbox.close.retain(|(closed, _)| *closed != id);

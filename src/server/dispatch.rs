@@ -34,6 +34,18 @@ pub enum Caller {
 /// Commands of one pipeline that are prepared together.
 const BATCH_MAX: usize = 32;
 
+/// A session's turn is over when it has run so many commands, or has so many bytes more to say.
+const TURN_COMMANDS_MAX: usize = 4096;
+const TURN_OUTPUT_MAX: usize = 1024 * 1024;
+
+/// How far a session's input was run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Consumed {
+    pub bytes: usize,
+    /// More may be run, in the next turn.
+    pub turn_over: bool,
+}
+
 /// Commands parsed ahead: their arguments' places, and where each lies in the input.
 #[derive(Default)]
 pub struct Batch {
@@ -75,27 +87,34 @@ enum Behind {
 }
 
 impl Server {
-    /// Runs the complete commands at the front of a session's input, as far as the session may go on. Returns the bytes used up.
-    /// O(input), and what the commands cost.
-    pub fn consume(&mut self, id: SessionId, input: &[u8]) -> usize {
+    /// Runs the complete commands at the front of a session's input, as far as the session may go on, and not too many at one go: others
+    /// want their turn, and replies their way out. O(input), and what the commands cost.
+    pub fn consume(&mut self, id: SessionId, input: &[u8]) -> Consumed {
         let mut batch = std::mem::take(&mut self.batch);
         let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
-        let used = self.consume_batches(id, input, &mut batch, &mut out);
+        self.sessions.get_mut(id).input_pending = input.len();
+        let consumed = self.consume_batches(id, input, &mut batch, &mut out);
         self.batch = batch;
         let session = self.sessions.get_mut(id);
         let side = std::mem::replace(&mut session.output, out);
         session.output.append(side);
-        session.input_pending = input.len() - used;
+        session.input_pending = input.len() - consumed.bytes;
         session.last_used_ms = self.clock.unix_us / 1000;
         self.limit_output(id);
-        used
+        consumed
     }
 
-    fn consume_batches(&mut self, id: SessionId, input: &[u8], batch: &mut Batch, out: &mut Output) -> usize {
+    fn consume_batches(&mut self, id: SessionId, input: &[u8], batch: &mut Batch, out: &mut Output) -> Consumed {
+        let output_max = out.len() + TURN_OUTPUT_MAX;
+        let mut commands = 0;
         let mut used = 0;
         while used < input.len() && !self.sessions.get(id).is_held() {
+            if commands >= TURN_COMMANDS_MAX || out.len() >= output_max {
+                return Consumed { bytes: used, turn_over: true };
+            }
             batch.clear();
             let behind = self.parse_batch(id, input, used, batch);
+            commands += batch.commands.len().max(1);
             self.prefetch(id, input, batch);
             self.call_began = ticks();
             for index in 0..batch.commands.len() {
@@ -104,9 +123,12 @@ impl Server {
                 let (start, end) = (parcel.start, parcel.end);
                 self.run(id, entry, request, out);
                 if self.sessions.get(id).is_held() {
-                    return self.stop_early(id, start, end);
+                    return Consumed { bytes: self.stop_early(id, start, end), turn_over: false };
                 }
                 used = end;
+                if out.len() >= output_max {
+                    return Consumed { bytes: self.stop_early(id, start, end), turn_over: true };
+                }
             }
             match behind {
                 Behind::More => {}
@@ -117,11 +139,11 @@ impl Server {
                 }
                 Behind::Error(text) => {
                     self.protocol_error(id, &text, out);
-                    return input.len();
+                    return Consumed { bytes: input.len(), turn_over: false };
                 }
             }
         }
-        used
+        Consumed { bytes: used, turn_over: false }
     }
 
     /// Commands behind a held one were parsed but not run: the parser starts over at them later. A command that was itself held back
@@ -229,7 +251,7 @@ impl Server {
     #[inline]
     fn after_command(&mut self, id: SessionId, start: crate::resp::reply::Mark, out: &mut Output) {
         let session = self.sessions.get_mut(id);
-        if session.reply_mode != ReplyMode::On {
+        if session.reply_mode != ReplyMode::On && session.blocked.is_none() {
             match session.reply_mode {
                 ReplyMode::SkipNext => session.reply_mode = ReplyMode::Skip,
                 ReplyMode::Skip => {
@@ -240,9 +262,8 @@ impl Server {
             }
         }
         if !session.output.is_empty() {
-            // Messages that the session sent to itself go before its reply.
-            let side = std::mem::take(&mut session.output);
-            out.insert(start, side);
+            // Messages that the session sent to itself go behind its reply.
+            out.append(std::mem::take(&mut session.output));
         }
         if self.waiting.has_ready() {
             self.serve_waiting(Some((id, out)));
@@ -261,7 +282,7 @@ impl Server {
         let result = match entry.command.run {
             Run::Read(handler) => handler(&self.session_view(id, caller), &mut args, reply),
             Run::Write(handler) => handler(&mut self.session_edit(id, caller), &mut args, reply),
-            Run::Server(handler) => handler(self, id, &mut args, reply),
+            Run::Server(handler) | Run::ParentAndServer(_, handler) => handler(self, id, &mut args, reply),
             Run::Parent(_) => unreachable!("admission resolves subcommands"),
         };
         let failed = matches!(result, Err(Stop::Error(_) | Stop::Bytes(_)));
@@ -274,16 +295,23 @@ impl Server {
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
         self.propagate(db, request, caller);
+        if !self.monitors.is_empty() {
+            self.feed_monitors(caller, id, entry, request, reply);
+        }
         if let Some(blocked) = &mut self.sessions.get_mut(id).blocked {
             // It is counted once it has ended.
             blocked.ticks = ticks().wrapping_sub(begin);
             return;
         }
         let end = ticks();
-        self.stats.count_call(entry.id, end.wrapping_sub(begin), failed);
+        let elapsed = end.wrapping_sub(begin);
+        self.stats.count_call(entry.id, elapsed, failed, self.config.latency_tracking);
         if outermost {
             self.call_began = end;
-            self.note_call(id, entry, request, end.wrapping_sub(begin));
+            self.sessions.get_mut(id).commands += 1;
+        }
+        if outermost || caller == Caller::Exec {
+            self.note_time(id, entry, request, elapsed);
         }
     }
 
@@ -381,23 +409,27 @@ impl Server {
         self.depth -= 1;
     }
 
+    /// True inside EXEC and scripts, where nobody can be made to wait.
+    pub fn is_inside_another(&self) -> bool {
+        self.depth > 0
+    }
+
     /// Who would hear of an effect. Asked before every command.
     #[inline]
     fn is_anybody_listening(&self) -> bool {
         !self.watches.is_empty() || !self.waiting.is_empty() || self.notifies()
     }
 
-    /// Bookkeeping after a client's command: what SLOWLOG, latency events and CLIENT LIST show.
+    /// What a client's command took, for SLOWLOG and the latency events.
     #[inline]
-    fn note_call(&mut self, id: SessionId, entry: &'static Entry, request: Request, elapsed: u64) {
-        let session = self.sessions.get_mut(id);
-        session.commands += 1;
+    fn note_time(&mut self, id: SessionId, entry: &'static Entry, request: Request, elapsed: u64) {
+        let session = self.sessions.get(id);
         let threshold = self.config.slowlog_log_slower_than;
         if threshold >= 0 && elapsed >= us_to_ticks(threshold as u64) && !entry.has(Flag::SkipSlowlog) {
             let elapsed_us = ticks_to_us(elapsed);
             let when_s = self.clock.unix_us / 1_000_000;
             let limit = usize::try_from(self.config.slowlog_max_len).unwrap_or(0);
-            self.stats.slowlog.add(when_s, elapsed_us, request, session, limit);
+            self.stats.slowlog.add(when_s, elapsed_us, entry, request, session, limit);
         }
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && elapsed >= us_to_ticks((threshold as u64).saturating_mul(1000)) {
@@ -405,6 +437,11 @@ impl Server {
             let event = if entry.has(Flag::Fast) { "fast-command" } else { "command" };
             self.stats.latency.add(event, self.clock.unix_us / 1_000_000, elapsed_us / 1000);
         }
+    }
+
+    /// True while a command runs other commands: EXEC, scripts.
+    pub fn is_inside_a_command(&self) -> bool {
+        self.depth > 0
     }
 
     /// Gives a database index its bounds check: SELECT, MOVE, COPY, SWAPDB.

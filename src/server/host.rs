@@ -1,20 +1,65 @@
-//! What the process around the heart does when directives change: ports, limits, the log, the process title.
+//! What the heart may ask of the process around it: a few facts, a file to be replaced, a pause.
 //!
-//! The heart knows none of that. CONFIG SET works out the new configuration, hands both to the `Host`, and puts the new one in place
-//! only if the host could follow.
+//! The heart itself makes no system call. `process::Process` is the real one; tests and simulations run `Nowhere`, or one of their own.
 
-use crate::config::{Config, SetError};
+use std::io;
+use std::path::Path;
 
-pub trait Host: Send {
-    /// Acts on everything that differs. On an error nothing has changed: what was done already is undone.
-    fn apply(&mut self, old: &Config, new: &Config) -> Result<(), SetError>;
+use crate::config::{Changed, Config, SetError};
+
+/// The process, as INFO shows it.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    pub process_id: u32,
+    pub executable: String,
+    /// System, release and machine.
+    pub system: String,
+    pub total_memory_bytes: u64,
+    pub resident_bytes: u64,
+    /// Processor time of the process, and of its main thread, in microseconds.
+    pub cpu: Cpu,
+    pub cpu_main_thread: Cpu,
 }
 
-/// No process around: tests and tools, where a changed directive is only a changed field.
-pub struct NoHost;
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cpu {
+    pub user_us: u64,
+    pub system_us: u64,
+}
 
-impl Host for NoHost {
-    fn apply(&mut self, _: &Config, _: &Config) -> Result<(), SetError> {
+pub trait Host: Send {
+    fn facts(&self) -> Facts;
+
+    /// A file's bytes.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Puts `text` in the place of a file, all of it or nothing, and durable.
+    fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()>;
+
+    /// Stops everything for so long (DEBUG SLEEP).
+    fn sleep(&self, time_us: u64);
+
+    /// Acts on a change of the configuration that may fail, such as another port, before it is put in place.
+    fn reconfigure(&mut self, _config: &Config, _changed: &[Changed]) -> Result<(), SetError> {
         Ok(())
     }
+}
+
+/// No process at all: no files, no time.
+pub struct Nowhere;
+
+impl Host for Nowhere {
+    fn facts(&self) -> Facts {
+        Facts::default()
+    }
+
+    fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn replace(&self, _: &Path, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn sleep(&self, _: u64) {}
 }

@@ -23,7 +23,6 @@ use crate::db::effect::Effects;
 use crate::db::{self, Keyspace};
 use crate::ds::keytable::Seed;
 use crate::journal::Journal;
-use crate::types::value::Record;
 use crate::util::random::Random;
 
 pub use session::{Session, SessionId, Sessions};
@@ -46,11 +45,11 @@ pub struct Server {
     pub clock: Clock,
     pub eviction: db::evict::Pool,
     pub outbox: Outbox,
-    /// Follows changed directives outside; `NoHost` until the process puts itself in.
+    /// Follows changed directives outside; `Nowhere` until the process puts itself in.
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
     /// Values that are dear to free, on their way to a thread.
-    pub garbage: Vec<Record>,
+    pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
     /// When the command now running began, in ticks.
@@ -58,7 +57,11 @@ pub struct Server {
     batch: dispatch::Batch,
     /// Identifies this process to clients and replicas: 40 hexadecimal digits.
     pub run_id: String,
+    /// Identifies the history of changes to replicas: 40 hexadecimal digits.
+    pub replication_id: String,
     pub started_ms: u64,
+    /// Memory in use before there was any data or client.
+    pub memory_at_start: u64,
 }
 
 /// The time, as the process around told it last: the same for everything within one turn.
@@ -100,6 +103,8 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
+    /// These directives changed.
+    ConfigChanged(Vec<String>),
 }
 
 impl Server {
@@ -107,7 +112,7 @@ impl Server {
     pub fn new(config: Config, seed: u64, clock: Clock) -> Self {
         let mut random = Random::new(seed);
         let hash_seed: &'static Seed = Box::leak(Box::new(Seed::new([random.next_u64(), random.next_u64()])));
-        let run_id = (0..3).map(|_| format!("{:016x}", random.next_u64())).collect::<String>()[..40].to_owned();
+        let (run_id, replication_id) = (hex_id(&mut random), hex_id(&mut random));
         let databases = usize::try_from(config.databases).unwrap_or(16);
         Self {
             keyspace: Keyspace::new(databases, hash_seed),
@@ -125,16 +130,23 @@ impl Server {
             clock,
             eviction: db::evict::Pool::default(),
             outbox: Outbox::default(),
-            host: Box::new(host::NoHost),
+            host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
             garbage: Vec::new(),
             depth: 0,
             call_began: 0,
             batch: dispatch::Batch::default(),
             run_id,
+            replication_id,
             started_ms: clock.unix_ms(),
+            memory_at_start: crate::util::memory::used(),
             config,
         }
+    }
+
+    /// The history of changes goes by another name from here on (DEBUG CHANGE-REPL-ID).
+    pub fn change_replication_id(&mut self) {
+        self.replication_id = hex_id(self.random.get_mut());
     }
 
     /// A client has come in. It may do anything at once where no password is asked for.
@@ -183,4 +195,10 @@ impl Server {
             &mut self.garbage,
         )
     }
+}
+
+/// 40 hexadecimal digits.
+fn hex_id(random: &mut Random) -> String {
+    let digits: String = (0..3).map(|_| format!("{:016x}", random.next_u64())).collect();
+    digits[..40].to_owned()
 }

@@ -95,7 +95,11 @@ impl Server {
     /// Removes the keys that the last command found lapsed, and tells of those that it did not find.
     #[cold]
     fn clear_up(&mut self) {
-        for (db, key) in self.keyspace.take_lapsed() {
+        let lapsed = self.keyspace.take_lapsed();
+        if self.is_paused() {
+            return;
+        }
+        for (db, key) in lapsed {
             // Two look-ups of one command may have found the same key.
             let mut edit = self.edit(db);
             if edit.exists(&key) {
@@ -129,7 +133,7 @@ impl Server {
         }
     }
 
-    pub(super) fn view_of(&self, db: DbIndex) -> crate::db::View<'_> {
+    pub fn view_of(&self, db: DbIndex) -> crate::db::View<'_> {
         crate::db::View::new(
             &self.keyspace,
             db,

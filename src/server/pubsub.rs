@@ -4,21 +4,22 @@
 //! everywhere; channels and sharded channels are looked up.
 
 use bytes::Bytes;
-use hashbrown::HashMap;
-use indexmap::IndexSet;
+use indexmap::{IndexMap, IndexSet};
 
-use super::Server;
-use super::session::SessionId;
+use super::session::{SessionId, Sessions};
+use super::{Outbox, Server};
 use crate::resp::reply::{Output, Protocol, Reply};
 use crate::util::glob;
 
-type Listeners = IndexSet<SessionId>;
+type Listeners = IndexSet<SessionId, hashbrown::DefaultHashBuilder>;
+/// In an order that depends on nothing but what was subscribed and unsubscribed.
+type Topics = IndexMap<Box<[u8]>, Listeners, hashbrown::DefaultHashBuilder>;
 
 #[derive(Default)]
 pub struct Pubsub {
-    pub channels: HashMap<Box<[u8]>, Listeners>,
-    pub shard_channels: HashMap<Box<[u8]>, Listeners>,
-    pub patterns: HashMap<Box<[u8]>, Listeners>,
+    channels: Topics,
+    shard_channels: Topics,
+    patterns: Topics,
     /// Sessions with any subscription, for INFO.
     pub clients: usize,
 }
@@ -53,7 +54,37 @@ impl Topic {
 const SHARE_MIN: usize = 512;
 
 impl Pubsub {
-    fn map(&mut self, topic: Topic) -> &mut HashMap<Box<[u8]>, Listeners> {
+    /// Channels, patterns or shard channels that somebody listens to.
+    pub fn names(&self, topic: Topic) -> impl Iterator<Item = &[u8]> {
+        self.topics(topic).keys().map(|name| &**name)
+    }
+
+    /// How many listen to a channel, pattern or shard channel.
+    pub fn listeners(&self, topic: Topic, name: &[u8]) -> usize {
+        self.topics(topic).get(name).map_or(0, Listeners::len)
+    }
+
+    pub fn channels(&self) -> usize {
+        self.channels.len()
+    }
+
+    pub fn patterns(&self) -> usize {
+        self.patterns.len()
+    }
+
+    pub fn shard_channels(&self) -> usize {
+        self.shard_channels.len()
+    }
+
+    fn topics(&self, topic: Topic) -> &Topics {
+        match topic {
+            Topic::Channel => &self.channels,
+            Topic::Pattern => &self.patterns,
+            Topic::Shard => &self.shard_channels,
+        }
+    }
+
+    fn topics_mut(&mut self, topic: Topic) -> &mut Topics {
         match topic {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
@@ -91,34 +122,21 @@ impl<'a> Encoded<'a> {
     }
 }
 
-impl Server {
-    /// Delivers a message; the number of receivers. O(receivers + patterns).
-    pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
-        let mut receivers = 0;
-        if let Some(listeners) = self.pubsub.channels.remove(channel) {
-            receivers += self.deliver(&listeners, &[b"message", channel, message]);
-            self.pubsub.channels.insert(channel.into(), listeners);
-        }
-        if self.pubsub.patterns.is_empty() {
-            return receivers;
-        }
-        let patterns = std::mem::take(&mut self.pubsub.patterns);
-        for (pattern, listeners) in patterns.iter().filter(|(pattern, _)| glob::matches(pattern, channel)) {
-            receivers += self.deliver(listeners, &[b"pmessage", pattern, channel, message]);
-        }
-        self.pubsub.patterns = patterns;
-        receivers
+/// One message on its way to all who listen.
+struct Delivery<'a> {
+    sessions: &'a mut Sessions,
+    outbox: &'a mut Outbox,
+    receivers: usize,
+    /// Sessions whose output has become so long that its limits must be looked at.
+    long: Vec<SessionId>,
+}
+
+impl<'a> Delivery<'a> {
+    fn new(sessions: &'a mut Sessions, outbox: &'a mut Outbox) -> Self {
+        Self { sessions, outbox, receivers: 0, long: Vec::new() }
     }
 
-    /// Delivers a message of a sharded channel.
-    pub fn publish_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
-        let Some(listeners) = self.pubsub.shard_channels.remove(channel) else { return 0 };
-        let receivers = self.deliver(&listeners, &[b"smessage", channel, message]);
-        self.pubsub.shard_channels.insert(channel.into(), listeners);
-        receivers
-    }
-
-    fn deliver(&mut self, listeners: &Listeners, parts: &[&[u8]]) -> usize {
+    fn deliver(&mut self, listeners: &Listeners, parts: &[&[u8]]) {
         let mut encoded = Encoded::new(parts);
         for &id in listeners {
             let session = self.sessions.get_mut(id);
@@ -131,19 +149,52 @@ impl Server {
             } else {
                 session.output.push_shared(bytes.clone());
             }
-            self.flush_later(id);
-            self.limit_output(id);
+            if session.has_long_output() {
+                self.long.push(id);
+            }
+            if !std::mem::replace(&mut session.in_flush, true) {
+                self.outbox.flush.push(id);
+            }
         }
-        listeners.len()
+        self.receivers += listeners.len();
+    }
+}
+
+impl Server {
+    /// Delivers a message; the number of receivers. O(receivers + patterns).
+    pub fn publish(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        let mut delivery = Delivery::new(&mut self.sessions, &mut self.outbox);
+        if let Some(listeners) = self.pubsub.channels.get(channel) {
+            delivery.deliver(listeners, &[b"message", channel, message]);
+        }
+        for (pattern, listeners) in &self.pubsub.patterns {
+            if glob::matches(pattern, channel) {
+                delivery.deliver(listeners, &[b"pmessage", pattern, channel, message]);
+            }
+        }
+        let Delivery { receivers, long, .. } = delivery;
+        long.into_iter().for_each(|id| self.limit_output(id));
+        receivers
+    }
+
+    /// Delivers a message of a sharded channel.
+    pub fn publish_shard(&mut self, channel: &[u8], message: &[u8]) -> usize {
+        let mut delivery = Delivery::new(&mut self.sessions, &mut self.outbox);
+        if let Some(listeners) = self.pubsub.shard_channels.get(channel) {
+            delivery.deliver(listeners, &[b"smessage", channel, message]);
+        }
+        let Delivery { receivers, long, .. } = delivery;
+        long.into_iter().for_each(|id| self.limit_output(id));
+        receivers
     }
 
     /// Subscribes; false where the session was subscribed already.
     pub fn subscribe(&mut self, id: SessionId, topic: Topic, name: &[u8]) -> bool {
         let session = self.sessions.get_mut(id);
         let was_subscriber = session.is_subscriber();
-        let is_new = session.topics(topic).insert(name.into());
+        let is_new = session.topics_mut(topic).insert(name.into());
         if is_new {
-            self.pubsub.map(topic).entry(name.into()).or_default().insert(id);
+            self.pubsub.topics_mut(topic).entry(name.into()).or_default().insert(id);
             self.pubsub.clients += usize::from(!was_subscriber);
         }
         is_new
@@ -152,14 +203,14 @@ impl Server {
     /// Unsubscribes; false where the session was not subscribed.
     pub fn unsubscribe(&mut self, id: SessionId, topic: Topic, name: &[u8]) -> bool {
         let session = self.sessions.get_mut(id);
-        let was_there = session.topics(topic).remove(name);
+        let was_there = session.topics_mut(topic).swap_remove(name);
         if was_there {
             let is_subscriber = session.is_subscriber();
-            let map = self.pubsub.map(topic);
-            if let Some(listeners) = map.get_mut(name) {
-                listeners.shift_remove(&id);
+            let topics = self.pubsub.topics_mut(topic);
+            if let Some(listeners) = topics.get_mut(name) {
+                listeners.swap_remove(&id);
                 if listeners.is_empty() {
-                    map.remove(name);
+                    topics.swap_remove(name);
                 }
             }
             self.pubsub.clients -= usize::from(!is_subscriber);
@@ -170,7 +221,7 @@ impl Server {
     /// Ends all subscriptions of a session without a word.
     pub fn unsubscribe_all(&mut self, id: SessionId) {
         for topic in [Topic::Channel, Topic::Pattern, Topic::Shard] {
-            let names: Vec<_> = self.sessions.get_mut(id).topics(topic).iter().cloned().collect();
+            let names: Vec<_> = self.sessions.get(id).topics(topic).iter().cloned().collect();
             for name in names {
                 self.unsubscribe(id, topic, &name);
             }

@@ -3,7 +3,7 @@
 //! A session has no socket: bytes are given to it and taken from it. It is referred to by `SessionId`, its place in the table; clients
 //! see its `client_id`, which is never used twice.
 
-use hashbrown::HashSet;
+use indexmap::IndexSet;
 use slab::Slab;
 
 use super::pubsub::Topic;
@@ -31,6 +31,9 @@ pub struct Sessions {
     last_client_id: u64,
 }
 
+/// Channels or patterns that a session listens to.
+pub type Names = IndexSet<Box<[u8]>, hashbrown::DefaultHashBuilder>;
+
 /// How a session came in.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
@@ -39,6 +42,15 @@ pub struct Peer {
     pub local_address: String,
     pub descriptor: i32,
     pub unix_socket: bool,
+}
+
+impl Peer {
+    /// True for clients of this machine: over a Unix socket or the loopback interface.
+    pub fn is_local(&self) -> bool {
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        self.unix_socket || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
 }
 
 /// What a MULTI has gathered.
@@ -87,9 +99,9 @@ pub struct Session {
     pub watched: Vec<Watched>,
     /// A watched key has changed: EXEC will answer null.
     pub watch_broken: bool,
-    pub channels: HashSet<Box<[u8]>>,
-    pub patterns: HashSet<Box<[u8]>>,
-    pub shard_channels: HashSet<Box<[u8]>>,
+    pub channels: Names,
+    pub patterns: Names,
+    pub shard_channels: Names,
     pub blocked: Option<Box<Blocked>>,
     /// CLIENT PAUSE holds this session's next command back.
     pub paused: bool,
@@ -164,8 +176,10 @@ impl Sessions {
         self.slots.iter_mut().map(|(index, session)| (SessionId(index as u32), session))
     }
 
+    /// The session that clients know by this number; one that is being closed they know no more.
     pub fn by_client_id(&self, client_id: u64) -> Option<SessionId> {
-        self.iter().find(|(_, session)| session.client_id == client_id).map(|(id, _)| id)
+        let is_it = |session: &Session| session.client_id == client_id && session.closing != Some(Closing::AtOnce);
+        self.iter().find(|(_, session)| is_it(session)).map(|(id, _)| id)
     }
 }
 
@@ -186,9 +200,9 @@ impl Session {
             transaction: None,
             watched: Vec::new(),
             watch_broken: false,
-            channels: HashSet::new(),
-            patterns: HashSet::new(),
-            shard_channels: HashSet::new(),
+            channels: Names::default(),
+            patterns: Names::default(),
+            shard_channels: Names::default(),
             blocked: None,
             paused: false,
             monitor: false,
@@ -216,7 +230,15 @@ impl Session {
         if self.no_touch { Touch::No } else { Touch::Yes }
     }
 
-    pub fn topics(&mut self, topic: Topic) -> &mut HashSet<Box<[u8]>> {
+    pub fn topics(&self, topic: Topic) -> &Names {
+        match topic {
+            Topic::Channel => &self.channels,
+            Topic::Pattern => &self.patterns,
+            Topic::Shard => &self.shard_channels,
+        }
+    }
+
+    pub fn topics_mut(&mut self, topic: Topic) -> &mut Names {
         match topic {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
@@ -230,6 +252,12 @@ impl Session {
 
     pub fn is_subscriber(&self) -> bool {
         self.subscriptions() + self.shard_channels.len() > 0
+    }
+
+    /// The output's limits must be looked at: no limit that anybody sets is lower than this, and one that runs on time is running.
+    #[inline]
+    pub fn has_long_output(&self) -> bool {
+        self.output.len() >= 64 * 1024 || self.soft_limit_since_us.is_some()
     }
 
     pub fn output_class(&self) -> OutputClass {

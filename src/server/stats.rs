@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::cmd::table::Entry;
 use crate::resp::request::Request;
 use crate::util::clock::ticks_to_ns;
 
@@ -18,52 +19,59 @@ pub struct CommandStats {
     pub histogram: Histogram,
 }
 
-/// Counts durations in buckets of powers of two, four to each doubling: a percentile is right to about 12 %. Counted in ticks, told in
-/// nanoseconds.
+/// Counts durations in buckets, four to each power of two: a percentile is right to about 12 %.
+///
+/// Durations are in ticks; what a tick is in nanoseconds is worked out when somebody looks.
 #[derive(Clone, Default)]
 pub struct Histogram {
-    /// `BUCKETS` counters, or none before the first duration.
-    buckets: Vec<u64>,
-    count: u64,
+    /// Made with the first duration: most commands are never called.
+    buckets: Option<Box<[u64; BUCKETS]>>,
 }
 
-const STEPS: u32 = 4;
-const BUCKETS: usize = (64 * STEPS) as usize;
+/// Buckets to one power of two, as a power of two.
+const STEPS_LOG: u32 = 2;
+/// Up to 2^40 ticks, some minutes; what takes longer is counted in the last.
+const BUCKETS: usize = 40 << STEPS_LOG;
 
 impl Histogram {
     #[inline]
     fn add(&mut self, ticks: u64) {
-        if self.buckets.is_empty() {
-            self.buckets = vec![0; BUCKETS];
-        }
-        self.buckets[bucket_of(ticks)] += 1;
-        self.count += 1;
+        let buckets = self.buckets.get_or_insert_with(|| Box::new([0; BUCKETS]));
+        buckets[bucket_of(ticks)] += 1;
+    }
+
+    /// Buckets that are not empty, shortest first: their upper end in nanoseconds and how many durations fell into them.
+    fn counts(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let buckets = self.buckets.iter().flat_map(|buckets| buckets.iter().enumerate());
+        buckets.filter(|(_, count)| **count > 0).map(|(bucket, &count)| (ticks_to_ns(bucket_end(bucket)), count))
     }
 
     pub fn count(&self) -> u64 {
-        self.count
+        self.counts().map(|(_, count)| count).sum()
     }
 
     /// Nanoseconds below which `percent` of the durations lie.
-    pub fn percentile(&self, percent: f64) -> u64 {
-        let wanted = (self.count as f64 * percent / 100.0).ceil() as u64;
+    pub fn percentile_ns(&self, percent: f64) -> u64 {
+        let wanted = ((self.count() as f64 * percent / 100.0).ceil() as u64).max(1);
         let mut seen = 0;
-        for (bucket, count) in self.buckets.iter().enumerate() {
+        let mut last_ns = 0;
+        for (end_ns, count) in self.counts() {
             seen += count;
-            if seen >= wanted.max(1) {
-                return bucket_end(bucket);
+            last_ns = end_ns;
+            if seen >= wanted {
+                break;
             }
         }
-        0
+        last_ns
     }
 
-    /// Cumulative counts below powers of two microseconds, as LATENCY HISTOGRAM shows them.
-    pub fn cumulative(&self) -> Vec<(u64, u64)> {
+    /// Cumulative counts up to powers of two microseconds, as LATENCY HISTOGRAM shows them.
+    pub fn cumulative_us(&self) -> Vec<(u64, u64)> {
         let mut rows: Vec<(u64, u64)> = Vec::new();
         let mut seen = 0;
-        for (bucket, &count) in self.buckets.iter().enumerate().filter(|(_, count)| **count > 0) {
+        for (end_ns, count) in self.counts() {
             seen += count;
-            let us = (bucket_end(bucket).div_ceil(1000)).next_power_of_two().max(1);
+            let us = end_ns.div_ceil(1000).next_power_of_two();
             match rows.last_mut() {
                 Some((last, total)) if *last == us => *total = seen,
                 _ => rows.push((us, seen)),
@@ -73,18 +81,19 @@ impl Histogram {
     }
 }
 
-fn bucket_of(value: u64) -> usize {
-    let value = value.max(1);
-    let log = value.ilog2();
-    let part = if log >= 2 { (value >> (log - 2)) & u64::from(STEPS - 1) } else { 0 };
-    (log * STEPS) as usize + part as usize
+#[inline]
+fn bucket_of(ticks: u64) -> usize {
+    let ticks = ticks.max(1 << STEPS_LOG);
+    let log = ticks.ilog2();
+    let part = ticks >> (log - STEPS_LOG) & ((1 << STEPS_LOG) - 1);
+    (((log << STEPS_LOG) as usize) + part as usize).min(BUCKETS - 1)
 }
 
-/// The longest duration that falls into the bucket, in nanoseconds.
+/// The first duration, in ticks, that is too long for a bucket.
 fn bucket_end(bucket: usize) -> u64 {
-    let (log, part) = (bucket as u32 / STEPS, bucket as u64 % u64::from(STEPS));
+    let (log, part) = (bucket >> STEPS_LOG, bucket as u64 & ((1 << STEPS_LOG) - 1));
     let start = 1u64 << log;
-    ticks_to_ns(start + (start / u64::from(STEPS)).saturating_mul(part + 1))
+    start + (start * (part + 1) >> STEPS_LOG)
 }
 
 pub struct Stats {
@@ -103,6 +112,17 @@ pub struct Stats {
     pub slowlog: Slowlog,
     pub latency: Latency,
     pub memory_peak: u64,
+    /// When memory was at its peak, in Unix seconds.
+    pub memory_peak_s: u64,
+    /// Reads from and writes to sockets, and turns of the loop around, as that loop counts them.
+    pub reads: u64,
+    pub writes: u64,
+    pub turns: u64,
+    /// Time spent on removing lapsed keys, and how often it ended for want of time.
+    pub expiry_us: u64,
+    pub expiry_budget_exceeded: u64,
+    /// Values handed to a thread to be freed.
+    pub freed_later: u64,
     pub output_limit_disconnections: u64,
     pub query_limit_disconnections: u64,
     pub rates: Rates,
@@ -127,20 +147,37 @@ impl Stats {
             slowlog: Slowlog::default(),
             latency: Latency::default(),
             memory_peak: 0,
+            memory_peak_s: 0,
+            reads: 0,
+            writes: 0,
+            turns: 0,
+            expiry_us: 0,
+            expiry_budget_exceeded: 0,
+            freed_later: 0,
             output_limit_disconnections: 0,
             query_limit_disconnections: 0,
             rates: Rates::default(),
         }
     }
 
+    /// Counts one call; `in_histogram` as `latency-tracking` says.
     #[inline]
-    pub fn count_call(&mut self, id: usize, ticks: u64, failed: bool) {
+    pub fn count_call(&mut self, id: usize, ticks: u64, failed: bool, in_histogram: bool) {
         self.calls += 1;
         let command = &mut self.commands[id];
         command.calls += 1;
         command.ticks += ticks;
         command.failed += u64::from(failed);
-        command.histogram.add(ticks);
+        if in_histogram {
+            command.histogram.add(ticks);
+        }
+    }
+
+    /// Notes how much memory is in use now, for the peak.
+    pub fn note_memory(&mut self, used: u64, now_s: u64) {
+        if used > self.memory_peak {
+            (self.memory_peak, self.memory_peak_s) = (used, now_s);
+        }
     }
 
     pub fn count_rejected(&mut self, id: usize) {
@@ -169,6 +206,7 @@ impl Stats {
         self.latency = kept.latency;
         self.dirty = kept.dirty;
         self.memory_peak = kept.memory_peak;
+        self.memory_peak_s = kept.memory_peak_s;
     }
 }
 
@@ -250,6 +288,7 @@ impl Slowlog {
         &mut self,
         when_s: u64,
         duration_us: u64,
+        entry: &Entry,
         request: Request,
         session: &super::session::Session,
         limit: usize,
@@ -258,7 +297,7 @@ impl Slowlog {
             id: self.next_id,
             when_s,
             duration_us,
-            args: trimmed_args(request),
+            args: trimmed_args(entry, request),
             address: session.peer.address.clone(),
             client_name: session.name.clone(),
         };
@@ -268,24 +307,20 @@ impl Slowlog {
     }
 }
 
-fn trimmed_args(request: Request) -> Vec<Vec<u8>> {
+fn trimmed_args(entry: &Entry, request: Request) -> Vec<Vec<u8>> {
     let shown = if request.len() > SLOW_ARGS_MAX { SLOW_ARGS_MAX - 1 } else { request.len() };
-    let mut args: Vec<Vec<u8>> = request
-        .iter()
-        .take(shown)
-        .map(|arg| match arg.len().checked_sub(SLOW_ARG_BYTES_MAX) {
-            Some(more) if more > 0 => {
-                let mut text = arg[..SLOW_ARG_BYTES_MAX].to_vec();
-                text.extend_from_slice(format!("... ({more} more bytes)").as_bytes());
-                text
-            }
-            _ => arg.to_vec(),
-        })
-        .collect();
+    let mut args: Vec<Vec<u8>> = (0..shown).map(|index| trimmed_arg(entry.shown_arg(request, index))).collect();
     if request.len() > shown {
         args.push(format!("... ({} more arguments)", request.len() - shown).into_bytes());
     }
     args
+}
+
+fn trimmed_arg(arg: &[u8]) -> Vec<u8> {
+    match arg.len().checked_sub(SLOW_ARG_BYTES_MAX) {
+        Some(more @ 1..) => [&arg[..SLOW_ARG_BYTES_MAX], format!("... ({more} more bytes)").as_bytes()].concat(),
+        _ => arg.to_vec(),
+    }
 }
 
 /// LATENCY: the history of events that took long.
@@ -315,5 +350,35 @@ impl Latency {
         if event.samples.len() > LATENCY_SAMPLES_MAX {
             event.samples.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_duration_lies_in_its_bucket() {
+        for ticks in (4..5_000).chain((5_000..50_000_000).step_by(4_999)) {
+            let bucket = bucket_of(ticks);
+            assert!(ticks < bucket_end(bucket), "{ticks} is too long for bucket {bucket}");
+            assert!(ticks >= bucket_end(bucket - 1), "{ticks} is too short for bucket {bucket}");
+        }
+        assert_eq!(bucket_of(0), bucket_of(4));
+        assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn percentiles_and_cumulative_counts() {
+        let mut histogram = Histogram::default();
+        assert_eq!((histogram.count(), histogram.percentile_ns(50.0)), (0, 0));
+        (0..99).for_each(|_| histogram.add(1_000));
+        histogram.add(1_000_000_000);
+        assert_eq!(histogram.count(), 100);
+        let (median, worst) = (histogram.percentile_ns(50.0), histogram.percentile_ns(100.0));
+        assert!(median == histogram.percentile_ns(99.0) && median < worst);
+        let rows = histogram.cumulative_us();
+        assert_eq!(rows.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [99, 100]);
+        assert!(rows.iter().all(|(us, _)| us.is_power_of_two()));
     }
 }

@@ -9,7 +9,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::Server;
 use super::dispatch::Caller;
-use super::session::SessionId;
+use super::session::{ReplyMode, SessionId};
 use crate::cmd::error::{TimeoutReply, Wait};
 use crate::cmd::table::Entry;
 use crate::db::DbIndex;
@@ -150,6 +150,9 @@ impl Server {
     /// Lets waiting clients have what the last command touched. `current` is the session in the middle of its input, whose output is held
     /// by the caller.
     pub(super) fn serve_waiting(&mut self, mut current: Option<(SessionId, &mut Output)>) {
+        if self.is_paused() {
+            return;
+        }
         while let Some((db, key)) = self.waiting.next_ready() {
             let Some(queue) = self.waiting.queues.get(&(db, key.clone())) else { continue };
             for id in queue.values().copied().collect::<Vec<_>>() {
@@ -203,8 +206,13 @@ impl Server {
 
     fn ended_wait(&mut self, id: SessionId, start: crate::resp::reply::Mark, out: &mut Output) {
         let session = self.sessions.get_mut(id);
-        if session.reply_mode == super::session::ReplyMode::Off {
-            out.truncate(start);
+        match session.reply_mode {
+            ReplyMode::On => {}
+            ReplyMode::Off => out.truncate(start),
+            ReplyMode::Skip | ReplyMode::SkipNext => {
+                session.reply_mode = ReplyMode::On;
+                out.truncate(start);
+            }
         }
         self.outbox.resume.push(id);
     }
@@ -215,15 +223,24 @@ impl Server {
         self.waiting.remove(id, &blocked);
         let session = self.sessions.get_mut(id);
         let protocol = session.protocol;
+        session.commands += 1;
         let mut out = std::mem::take(&mut session.output);
         let start = out.mark();
-        let errors = self.stats.error_replies;
         how(&blocked, &mut Reply::new(&mut out, protocol));
-        self.stats.count_call(blocked.entry.id, blocked.ticks, self.stats.error_replies > errors);
+        self.stats.count_call(blocked.entry.id, blocked.ticks, false, self.config.latency_tracking);
         self.ended_wait(id, start, &mut out);
         self.sessions.get_mut(id).output = out;
         self.flush_later(id);
         true
+    }
+
+    /// Ends a wait with an error.
+    pub fn fail_wait(&mut self, id: SessionId, text: &str) -> bool {
+        if self.sessions.get(id).blocked.is_none() {
+            return false;
+        }
+        self.stats.count_error_text(text.as_bytes());
+        self.end_wait(id, |_, reply| reply.error(text))
     }
 
     /// The session is gone: it waits no more.

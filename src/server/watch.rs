@@ -64,12 +64,19 @@ impl Watches {
         }
     }
 
-    /// A whole database has changed: keys that were there, or are there now, count as touched.
-    pub fn touch_all(&self, sessions: &mut Sessions, _keyspace: &Keyspace, db: DbIndex) {
-        for ((watched_db, _), watchers) in &self.by_key {
-            if *watched_db == db {
-                for watcher in watchers {
-                    sessions.get_mut(*watcher).watch_broken = true;
+    /// A whole database has changed: keys that were there, or are there now, count as touched. One that is still watched in peace
+    /// was there just before if it was when the watch began.
+    pub fn touch_all(&self, sessions: &mut Sessions, keyspace: &Keyspace, db: DbIndex) {
+        for ((watched_db, key), watchers) in &self.by_key {
+            if *watched_db != db {
+                continue;
+            }
+            let is_there = keyspace.contains(db, key);
+            for watcher in watchers {
+                let session = sessions.get_mut(*watcher);
+                let mut watched = session.watched.iter().filter(|watched| watched.db == db && watched.key == *key);
+                if is_there || watched.any(|watched| !watched.was_absent) {
+                    session.watch_broken = true;
                 }
             }
         }

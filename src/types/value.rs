@@ -6,8 +6,10 @@
 use crate::ds::blob::Blob;
 use crate::ds::item::Item;
 use crate::ds::record::{self, Family, Payload, Word};
+use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
+use crate::types::zset::Zset;
 
 /// A key with its value.
 pub type Record = record::Record<Values>;
@@ -230,7 +232,7 @@ macro_rules! collections {
                     <$type>::is_empty(self)
                 }
                 fn len(&self) -> usize {
-                    <$type>::len(self)
+                    <$type>::len(self) as usize
                 }
                 fn memory(&self) -> usize {
                     <$type>::memory(self)
@@ -263,5 +265,6 @@ macro_rules! collections {
 collections! {
     3 List List;
     4 Set Set;
-    5 Hash crate::types::hash::Hash;
+    5 Hash Hash;
+    6 Zset Zset;
 }

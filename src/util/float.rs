@@ -32,6 +32,35 @@ pub fn write_f64(out: &mut Vec<u8>, value: f64) {
     write_digits(out, digits.as_bytes(), exponent, value < 0.0);
 }
 
+/// Appends `value` with up to 17 significant digits, as C's `%.17g` prints it: `0.10000000000000001`, `1e+19`, `-0`, `inf`.
+pub fn write_f64_in_17_digits(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() || value == 0.0 {
+        return write_f64(out, value);
+    }
+    let text = format!("{:.16e}", value.abs());
+    let (digits, exponent) = text.split_once('e').expect("an exponent was asked for");
+    let digits: String = digits.chars().filter(|c| *c != '.').collect();
+    let digits = digits.trim_end_matches('0');
+    let exponent: i32 = exponent.parse().expect("an exponent is a number");
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let text = match exponent {
+        -4..0 => format!("0.{}{digits}", "0".repeat((-exponent - 1) as usize)),
+        0..17 => match digits.split_at_checked(exponent as usize + 1) {
+            Some((whole, "")) => whole.to_owned(),
+            Some((whole, fraction)) => format!("{whole}.{fraction}"),
+            None => format!("{digits}{}", "0".repeat(exponent as usize + 1 - digits.len())),
+        },
+        _ => {
+            let point = if digits.len() > 1 { "." } else { "" };
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{}{point}{}e{sign}{:02}", &digits[..1], &digits[1..], exponent.abs())
+        }
+    };
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// Parses a number as ZADD, ZINCRBY and the other commands that take a double do.
 ///
 /// Decimal or C's hexadecimal notation, an optional sign, `inf` or `infinity` in any case. Refused: the empty text,
@@ -420,6 +449,29 @@ mod tests {
         let mut out = Vec::new();
         write_f64(&mut out, value);
         String::from_utf8(out).expect("numbers are ASCII")
+    }
+
+    #[test]
+    fn seventeen_digits_are_those_of_c() {
+        let cases = [
+            (0.1, "0.10000000000000001"),
+            (2.0, "2"),
+            (-1.5, "-1.5"),
+            (1200.0, "1200"),
+            (1e16, "10000000000000000"),
+            (1e17, "1e+17"),
+            (1.5e300, "1.5000000000000001e+300"),
+            (0.0001, "0.0001"),
+            (0.00001, "1.0000000000000001e-05"),
+            (-0.0, "-0"),
+            (f64::NEG_INFINITY, "-inf"),
+            (3.0303e8, "303030000"),
+        ];
+        for (value, expected) in cases {
+            let mut text = Vec::new();
+            write_f64_in_17_digits(&mut text, value);
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+        }
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The one integration test binary: what needs sockets, files or several processes.
 
 mod fuzz;
+mod harness;
 mod layers;
 /// The load driver's own tests: a bench without a harness has nowhere to run them.
 #[path = "../../benches/load/tests.rs"]
 mod load_driver;
+mod process;
+mod protocol;
 mod readme;

@@ -199,6 +199,9 @@ fn hsetex(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
     let (limits, now) = (limits(edit), edit.now);
     let options = SetOptions::read(args, now)?;
+    if args.is_empty() {
+        return Err(wrong_number("hsetex"));
+    }
     let count = args.int_in(1..=i64::MAX / 2, "ERR invalid number of fields")?;
     let texts = args.rest();
     if usize::try_from(count).ok().and_then(|count| count.checked_mul(2)) != Some(texts.len()) {

@@ -10,7 +10,7 @@ pub mod expire;
 mod tests;
 
 use super::args::{Args, Rest};
-use super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key};
+use super::command::{Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::error::{Done, NOT_A_FLOAT, OVERFLOW, Stop, error, error_with};
 use super::scan;
 use crate::db::effect::Class;
@@ -156,6 +156,7 @@ pub const COMMANDS: &[Command] = &[
         cost: PER_FIELD,
         usage: "key field value [field value ...]",
         summary: "Sets fields of a hash; HSET does the same.",
+        deprecated: Some(Deprecated { since: "4.0.0", instead: "`HSET` with multiple field-value pairs" }),
         ..COMMAND
     },
     Command {

@@ -108,8 +108,11 @@ fn pop_first(end: End, edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> D
 }
 
 fn blmpop(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
-    let deadline = args.deadline(edit.now)?;
+    // Redis judges the timeout last.
+    let mut timeout = args.clone();
+    args.next()?;
     let wanted = Wanted::read(args)?;
+    let deadline = timeout.deadline(edit.now)?;
 
     if wanted.take_first(edit, reply)? {
         return Ok(());

@@ -80,6 +80,10 @@ fn multi(server: &mut Server, id: SessionId, _args: &mut Args, reply: &mut Reply
 }
 
 fn exec(server: &mut Server, id: SessionId, _args: &mut Args, reply: &mut Reply) -> Done {
+    run_queued(server, id, reply)
+}
+
+fn run_queued(server: &mut Server, id: SessionId, reply: &mut Reply) -> Done {
     let Some(transaction) = server.sessions.get_mut(id).transaction.take() else {
         return Err(error("ERR EXEC without MULTI"));
     };

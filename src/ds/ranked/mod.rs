@@ -31,6 +31,14 @@ pub struct Ranked {
 // SAFETY: a `Ranked` owns its records and nodes alone; its pointers lead nowhere else.
 unsafe impl Send for Ranked {}
 
+impl Clone for Ranked {
+    fn clone(&self) -> Self {
+        let mut copy = Gathering::new(self.table.seed(), self.table.len());
+        self.entries(0..u64::MAX, false).for_each(|(member, score)| copy.add_new(member, score));
+        copy.finish()
+    }
+}
+
 impl Ranked {
     pub fn new(seed: &'static Seed) -> Self {
         Self { table: Table::new(seed), tree: Tree::new(), record_bytes: 0 }

@@ -1,7 +1,7 @@
 //! Unions, intersections and differences of sets.
 //!
 //! An answer is a list of members that still lie in the sets they come from; `Set::of_distinct` and `Set::of_intersection` make
-//! it a set of its own. Members are looked up sixteen at a time, so that the memory they lie in is waited for once.
+//! it a set of its own. Members are looked up many at a time, so that the memory they lie in is waited for once.
 
 use super::{Limits, Set};
 use crate::ds::item::{Item, ItemText};

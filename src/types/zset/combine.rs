@@ -6,6 +6,7 @@
 use super::{Entry, Limits, Zset};
 use crate::ds::item::{Item, ItemText};
 use crate::ds::ranked::Gathering;
+use crate::types::set::Set;
 use std::ops::ControlFlow;
 
 /// Something with members: a sorted set, or a set, whose members all have score 1.
@@ -51,6 +52,24 @@ impl Source for Zset {
     fn each(&self, show: &mut dyn FnMut(Item<'_>, f64) -> ControlFlow<()>) {
         for Entry { member, score } in self.iter() {
             if show(member, score).is_break() {
+                return;
+            }
+        }
+    }
+}
+
+impl Source for Set {
+    fn len(&self) -> u64 {
+        Set::len(self) as u64
+    }
+
+    fn score(&self, member: &[u8]) -> Option<f64> {
+        self.contains(member).then_some(1.0)
+    }
+
+    fn each(&self, show: &mut dyn FnMut(Item<'_>, f64) -> ControlFlow<()>) {
+        for member in self.iter() {
+            if show(member, 1.0).is_break() {
                 return;
             }
         }

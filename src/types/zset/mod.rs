@@ -366,6 +366,16 @@ impl Zset {
     }
 }
 
+impl Clone for Zset {
+    /// A copy, as COPY makes it: of the same encoding. O(bytes).
+    fn clone(&self) -> Self {
+        match self.0.shape() {
+            Shape::Packed(listpack) => Self(PackedOrBox::packed(listpack.clone())),
+            Shape::Boxed(ranked) => Self(PackedOrBox::boxed(Box::new(ranked.clone()))),
+        }
+    }
+}
+
 /// Members in order, from `Zset::entries`.
 pub struct Entries<'a>(Walk<'a>);
 

@@ -1,0 +1,195 @@
+//! Which arguments of a request are keys, and what is done with each.
+//!
+//! Key specifications (`command::KeySpec`) say it for most commands; a few with options in any place have a function of their own below,
+//! which their entries name as `find_keys`. COMMAND GETKEYS shows the result, ACL rules and cluster slots are checked by it.
+
+use super::command::{Access, Begin, Command, Find, KeyFlag, KeySpec};
+use crate::resp::request::Request;
+use crate::util::number::parse_i64;
+
+/// One key of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FoundKey {
+    pub index: usize,
+    pub access: Access,
+    pub flags: &'static [KeyFlag],
+}
+
+/// Finds a request's keys; `None` where its arguments do not allow to tell.
+pub type FindKeys = fn(Request) -> Option<Vec<FoundKey>>;
+
+/// True where the command can have keys at all; channels of sharded pub/sub are not keys.
+pub fn has_keys(command: &Command) -> bool {
+    command.find_keys.is_some() || key_specs(command).next().is_some()
+}
+
+/// The keys of a request whose arity is right. `None` where a count is bad or something else does not fit. O(arguments).
+pub fn keys_of(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
+    // Where flags depend on options, only the command's own function knows them.
+    let reliable = !key_specs(command).any(|spec| spec.flags.contains(&KeyFlag::VariableFlags));
+    if reliable && let Some(found) = keys_by_specs(command, request) {
+        return Some(found);
+    }
+    command.find_keys.and_then(|find| find(request))
+}
+
+/// True where the first key's place depends on the request, or not all keys are found by counting from it.
+pub fn are_movable(command: &Command) -> bool {
+    key_specs(command).any(|spec| {
+        !matches!((spec.begin, spec.find), (Begin::Index(_), Find::Range { .. }))
+            || spec.flags.contains(&KeyFlag::Incomplete)
+    })
+}
+
+/// First key, last key and step, as COMMAND has always told them: the part of the specifications that three numbers can say.
+pub fn legacy_range(command: &Command) -> (i64, i64, i64) {
+    let mut range: Option<(i64, i64, i64)> = None;
+    for spec in command.keys {
+        let (Begin::Index(index), Find::Range { last, step, .. }) = (spec.begin, spec.find) else { continue };
+        let (first, step) = (index as i64, step.max(1) as i64);
+        let last = if last >= 0 { first + i64::from(last) } else { i64::from(last) };
+        range = match range {
+            None => Some((first, last, step)),
+            // Only what begins right behind the range so far can be added to it.
+            Some((start, end, 1)) if end + 1 == first && step == 1 => Some((start, last, 1)),
+            known => known,
+        };
+    }
+    range.unwrap_or((0, 0, 0))
+}
+
+fn key_specs(command: &Command) -> impl Iterator<Item = &KeySpec> {
+    command.keys.iter().filter(|spec| !spec.flags.contains(&KeyFlag::NotKey))
+}
+
+fn keys_by_specs(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
+    let mut found = Vec::new();
+    for spec in key_specs(command) {
+        if spec.flags.contains(&KeyFlag::Incomplete) {
+            return None;
+        }
+        let Some(begin) = begin_of(spec.begin, request)? else { continue };
+        let (first, last, step) = match spec.find {
+            Find::Range { last, step, limit } => (begin, last_of_range(begin, last, limit, request.len())?, step),
+            Find::Count { count, first, step } => {
+                let keys = counted(request, begin.checked_add(count)?)?;
+                let first = begin.checked_add(first)?;
+                (first, first.checked_add((keys - 1).checked_mul(step.max(1))?)?, step)
+            }
+            Find::Unknown => return None,
+        };
+        if last < first || last >= request.len() {
+            return None;
+        }
+        let keys = (first..=last).step_by(step.max(1));
+        found.extend(keys.map(|index| FoundKey { index, access: spec.access, flags: spec.flags }));
+    }
+    Some(found)
+}
+
+/// A number of keys, at least one.
+fn counted(request: Request, at: usize) -> Option<usize> {
+    let count = (at < request.len()).then(|| parse_i64(request.arg(at)))??;
+    usize::try_from(count).ok().filter(|count| *count > 0)
+}
+
+fn last_of_range(begin: usize, last: i32, limit: usize, arguments: usize) -> Option<usize> {
+    let back = last.unsigned_abs() as usize;
+    if last >= 0 {
+        return begin.checked_add(back);
+    }
+    let end = if limit > 1 { begin + arguments.checked_sub(begin)? / limit } else { arguments };
+    end.checked_sub(back)
+}
+
+/// Where a specification's search begins; `Some(None)` where its keyword is not there, `None` where nobody can tell.
+fn begin_of(begin: Begin, request: Request) -> Option<Option<usize>> {
+    let (word, from) = match begin {
+        Begin::Index(index) => return Some(Some(index)),
+        Begin::Keyword { word, from } => (word, from),
+        Begin::Unknown => return None,
+    };
+    let matches = |index: &usize| request.arg(*index).eq_ignore_ascii_case(word.as_bytes());
+    // A keyword in the last place has no key behind it.
+    let end = request.len().saturating_sub(1);
+    let found = match usize::try_from(from) {
+        Ok(from) => (from..end).find(matches),
+        Err(_) => {
+            let from = request.len().checked_sub(from.unsigned_abs() as usize)?;
+            (1..=from.min(end.saturating_sub(1))).rev().find(matches)
+        }
+    };
+    Some(found.map(|index| index + 1))
+}
+
+const fn at(index: usize, access: Access, flags: &'static [KeyFlag]) -> FoundKey {
+    FoundKey { index, access, flags }
+}
+
+/// SET reads the key too when GET is among its options.
+pub fn set(request: Request) -> Option<Vec<FoundKey>> {
+    let reads = request.iter().skip(3).any(|arg| arg.eq_ignore_ascii_case(b"get"));
+    Some(vec![if reads {
+        at(1, Access::Rw, &[KeyFlag::Access, KeyFlag::Update])
+    } else {
+        at(1, Access::Ow, &[KeyFlag::Update])
+    }])
+}
+
+/// BITFIELD only reads when every operation is a GET.
+pub fn bitfield(request: Request) -> Option<Vec<FoundKey>> {
+    let mut index = 2;
+    while index < request.len() {
+        let (operation, left) = (request.arg(index), request.len() - index - 1);
+        index += match operation {
+            get if get.eq_ignore_ascii_case(b"get") && left >= 2 => 3,
+            overflow if overflow.eq_ignore_ascii_case(b"overflow") && left >= 1 => 2,
+            _ => return Some(vec![at(1, Access::Rw, &[KeyFlag::Access, KeyFlag::Update])]),
+        };
+    }
+    Some(vec![at(1, Access::Ro, &[KeyFlag::Access])])
+}
+
+/// SORT's options come in any order; the last STORE counts.
+pub fn sort(request: Request) -> Option<Vec<FoundKey>> {
+    let mut found = vec![at(1, Access::Ro, &[KeyFlag::Access])];
+    let mut index = 2;
+    while index < request.len() {
+        let option = request.arg(index);
+        if option.eq_ignore_ascii_case(b"store") && index + 1 < request.len() {
+            found.truncate(1);
+            found.push(at(index + 1, Access::Ow, &[KeyFlag::Update]));
+        }
+        index += match option {
+            limit if limit.eq_ignore_ascii_case(b"limit") => 3,
+            pattern if pattern.eq_ignore_ascii_case(b"by") || pattern.eq_ignore_ascii_case(b"get") => 2,
+            store if store.eq_ignore_ascii_case(b"store") => 2,
+            _ => 1,
+        };
+    }
+    Some(found)
+}
+
+/// SORT_RO stores nothing.
+pub fn sort_read_only(_: Request) -> Option<Vec<FoundKey>> {
+    Some(vec![at(1, Access::Ro, &[KeyFlag::Access])])
+}
+
+/// MIGRATE has one key, or, in its place an empty string and the keys at the end, behind KEYS.
+pub fn migrate(request: Request) -> Option<Vec<FoundKey>> {
+    const FLAGS: &[KeyFlag] = &[KeyFlag::Access, KeyFlag::Delete];
+    let mut index = 6;
+    while index + 1 < request.len() {
+        let option = request.arg(index);
+        if option.eq_ignore_ascii_case(b"keys") {
+            let keys = index + 1..request.len();
+            return request.arg(3).is_empty().then(|| keys.map(|index| at(index, Access::Rw, FLAGS)).collect());
+        }
+        index += match option {
+            auth if auth.eq_ignore_ascii_case(b"auth") => 2,
+            auth if auth.eq_ignore_ascii_case(b"auth2") => 3,
+            _ => 1,
+        };
+    }
+    (request.len() > 3).then(|| vec![at(3, Access::Rw, FLAGS)])
+}

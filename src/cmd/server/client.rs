@@ -1,0 +1,488 @@
+//! CLIENT: what a connection tells about itself and others, and what it may do to them.
+//!
+//! How sessions wait, are held back and are closed is the server's business (`waiting`, `admit`); the lines of CLIENT LIST are made in
+//! `client_line`.
+
+use super::client_line::client_line;
+use crate::cmd::args::Args;
+use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
+use crate::cmd::container::{HELP, unknown_or_wrong_number};
+use crate::cmd::error::{Done, SYNTAX, Stop, TimeoutReply, error, error_with};
+use crate::resp::reply::Reply;
+use crate::server::session::{ReplyMode, Session};
+use crate::server::{Closing, Server, SessionId};
+use crate::util::number::parse_i64;
+
+use Flag::{Admin, Loading, Noscript, Stale};
+
+pub const COMMANDS: &[Command] = &[Command {
+    name: "CLIENT",
+    arity: -2,
+    run: Run::Parent(SUBCOMMANDS),
+    group: Group::Connection,
+    since: "2.4.0",
+    cost: "Depends on subcommand.",
+    summary: "Tells about connections and changes them.",
+    ..COMMAND
+}];
+
+/// What most subcommands have in common.
+const OWN: Command = Command { flags: &[Noscript, Loading, Stale], group: Group::Connection, ..COMMAND };
+/// The same of those that reach other connections.
+const OTHERS: Command = Command { flags: &[Admin, Noscript, Loading, Stale], group: Group::Connection, ..COMMAND };
+const ON_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
+
+const SUBCOMMANDS: &[Command] = &[
+    Command {
+        name: "GETNAME",
+        arity: 2,
+        run: Run::Server(getname),
+        since: "2.6.9",
+        summary: "Returns the name of the connection.",
+        ..OWN
+    },
+    Command {
+        name: "GETREDIR",
+        arity: 2,
+        run: Run::Server(getredir),
+        since: "6.0.0",
+        summary: "Returns the id of the client that gets the connection's invalidation messages.",
+        ..OWN
+    },
+    Command { group: Group::Connection, since: "5.0.0", ..HELP },
+    Command {
+        name: "ID",
+        arity: 2,
+        run: Run::Server(client_id),
+        since: "5.0.0",
+        summary: "Returns the id of the connection, which no other one has had or will have.",
+        ..OWN
+    },
+    Command {
+        name: "INFO",
+        arity: 2,
+        run: Run::Server(info),
+        since: "6.2.0",
+        summary: "Returns the line of CLIENT LIST for this connection.",
+        tips: &["nondeterministic_output"],
+        ..OWN
+    },
+    Command {
+        name: "KILL",
+        arity: -3,
+        run: Run::Server(kill),
+        since: "2.4.0",
+        cost: "O(N), where N is the number of connections.",
+        usage: "<ip:port | <[ID client-id] | [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | \
+                [ADDR ip:port] | [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE maxage]> [<[ID client-id] | \
+                [TYPE <NORMAL | MASTER | SLAVE | REPLICA | PUBSUB>] | [USER username] | [ADDR ip:port] | \
+                [LADDR ip:port] | [SKIPME <YES | NO>] | [MAXAGE maxage]> ...]>",
+        summary: "Closes connections.",
+        ..OTHERS
+    },
+    Command {
+        name: "LIST",
+        arity: -2,
+        run: Run::Server(list),
+        since: "2.4.0",
+        cost: "O(N), where N is the number of connections.",
+        usage: "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+        summary: "Returns a line for each connection.",
+        tips: &["nondeterministic_output"],
+        ..OTHERS
+    },
+    Command {
+        name: "NO-EVICT",
+        arity: 3,
+        run: Run::Server(no_evict),
+        since: "7.0.0",
+        usage: "<ON | OFF>",
+        summary: "Says whether the connection may be closed when clients take too much memory.",
+        ..OTHERS
+    },
+    Command {
+        name: "NO-TOUCH",
+        arity: 3,
+        run: Run::Server(no_touch),
+        since: "7.2.0",
+        usage: "<ON | OFF>",
+        summary: "Says whether the connection's commands count as an access to their keys.",
+        ..OWN
+    },
+    Command {
+        name: "PAUSE",
+        arity: -3,
+        run: Run::Server(pause),
+        since: "3.0.0",
+        usage: "timeout [WRITE | ALL]",
+        summary: "Holds the commands of all clients back for a while, or only those that write.",
+        ..OTHERS
+    },
+    Command {
+        name: "REPLY",
+        arity: 3,
+        run: Run::Server(set_reply),
+        since: "3.2.0",
+        usage: "<ON | OFF | SKIP>",
+        summary: "Says whether the connection's commands are replied to.",
+        ..OWN
+    },
+    Command {
+        name: "SETINFO",
+        arity: 4,
+        run: Run::Server(setinfo),
+        since: "7.2.0",
+        usage: "<LIB-NAME libname | LIB-VER libver>",
+        summary: "Tells the server which library the client uses.",
+        tips: ON_ALL_NODES,
+        ..OWN
+    },
+    Command {
+        name: "SETNAME",
+        arity: 3,
+        run: Run::Server(setname),
+        since: "2.6.9",
+        usage: "connection-name",
+        summary: "Gives the connection a name.",
+        tips: ON_ALL_NODES,
+        ..OWN
+    },
+    Command {
+        name: "TRACKINGINFO",
+        arity: 2,
+        run: Run::Server(trackinginfo),
+        since: "6.2.0",
+        summary: "Tells how the connection's keys are tracked.",
+        ..OWN
+    },
+    Command {
+        name: "UNBLOCK",
+        arity: -3,
+        run: Run::Server(unblock),
+        since: "5.0.0",
+        cost: "O(log N), where N is the number of connections.",
+        usage: "client-id [TIMEOUT | ERROR]",
+        summary: "Ends another client's wait for a key.",
+        ..OTHERS
+    },
+    Command {
+        name: "UNPAUSE",
+        arity: 2,
+        run: Run::Server(unpause),
+        since: "6.2.0",
+        cost: "O(N), where N is the number of clients held back.",
+        summary: "Lets the commands go on that CLIENT PAUSE holds back.",
+        ..OTHERS
+    },
+];
+
+/// Names and versions are printable ASCII without spaces, so that the lines of CLIENT LIST can be taken apart.
+pub(super) fn check_attribute(what: &str, text: &[u8]) -> Done {
+    if text.iter().all(u8::is_ascii_graphic) {
+        return Ok(());
+    }
+    Err(error_with(format!("ERR {what} cannot contain spaces, newlines or special characters.")))
+}
+
+fn client_id(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    reply.int(server.sessions.get(id).client_id as i64);
+    Ok(())
+}
+
+fn getname(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    match &server.sessions.get(id).name[..] {
+        b"" => reply.null(),
+        name => reply.bulk(name),
+    }
+    Ok(())
+}
+
+fn setname(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let name = args.next()?;
+    check_attribute("Client names", name)?;
+
+    server.sessions.get_mut(id).name = name.to_vec();
+
+    reply.ok();
+    Ok(())
+}
+
+fn setinfo(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let (option, value) = (args.next()?, args.next()?);
+    let session = server.sessions.get_mut(id);
+    let (name, slot) = if option.eq_ignore_ascii_case(b"lib-name") {
+        ("lib-name", &mut session.library_name)
+    } else if option.eq_ignore_ascii_case(b"lib-ver") {
+        ("lib-ver", &mut session.library_version)
+    } else {
+        let shown = String::from_utf8_lossy(option);
+        return Err(error_with(format!("ERR Unrecognized option '{shown}'")));
+    };
+    check_attribute(name, value)?;
+
+    *slot = value.to_vec();
+
+    reply.ok();
+    Ok(())
+}
+
+/// Nobody's messages are redirected: keys are not tracked.
+fn getredir(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    reply.int(-1);
+    Ok(())
+}
+
+fn trackinginfo(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    reply.map(3);
+    reply.bulk(b"flags");
+    reply.set(1);
+    reply.bulk(b"off");
+    reply.bulk(b"redirect");
+    reply.int(-1);
+    reply.bulk(b"prefixes");
+    reply.array(0);
+    Ok(())
+}
+
+fn no_evict(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    server.sessions.get_mut(id).no_evict = on_or_off(args)?;
+    reply.ok();
+    Ok(())
+}
+
+fn no_touch(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    server.sessions.get_mut(id).no_touch = on_or_off(args)?;
+    reply.ok();
+    Ok(())
+}
+
+fn on_or_off(args: &mut Args) -> Result<bool, Stop> {
+    match args {
+        _ if args.option("on") => Ok(true),
+        _ if args.option("off") => Ok(false),
+        _ => Err(SYNTAX),
+    }
+}
+
+fn set_reply(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let mode = &mut server.sessions.get_mut(id).reply_mode;
+    if args.option("on") {
+        *mode = ReplyMode::On;
+        reply.ok();
+    } else if args.option("off") {
+        *mode = ReplyMode::Off;
+    } else if args.option("skip") {
+        if *mode != ReplyMode::Off {
+            *mode = ReplyMode::SkipNext;
+        }
+    } else {
+        return Err(SYNTAX);
+    }
+    Ok(())
+}
+
+fn info(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    reply.verbatim("txt", &client_line(server, id, Some((id, args.request()))));
+    Ok(())
+}
+
+fn list(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let mut listed: Vec<SessionId> = Vec::new();
+    if args.is_empty() {
+        listed = oldest_first(server, |_| true);
+    } else if args.len() == 2 && args.option("type") {
+        let kind = kind(args.next()?)?;
+        listed = oldest_first(server, |session| kind.is_of(session));
+    } else if args.option_with_value("id") {
+        for text in args.rest() {
+            let client_id = parse_i64(text).ok_or(error("ERR Invalid client ID"))?;
+            listed.extend(u64::try_from(client_id).ok().and_then(|client_id| server.sessions.by_client_id(client_id)));
+        }
+    } else {
+        return Err(SYNTAX);
+    }
+
+    let asking = Some((id, args.request()));
+    let lines: Vec<u8> = listed.into_iter().flat_map(|listed| client_line(server, listed, asking)).collect();
+    reply.verbatim("txt", &lines);
+    Ok(())
+}
+
+/// Sessions that are there and are to be shown.
+fn oldest_first(server: &Server, wanted: impl Fn(&Session) -> bool) -> Vec<SessionId> {
+    let shown = |session: &Session| session.closing != Some(Closing::AtOnce) && !session.internal && wanted(session);
+    let mut found: Vec<_> = server.sessions.iter().filter(|(_, session)| shown(session)).collect();
+    found.sort_by_key(|(_, session)| session.client_id);
+    found.into_iter().map(|(id, _)| id).collect()
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Normal,
+    Master,
+    Replica,
+    Pubsub,
+}
+
+impl Kind {
+    fn is_of(self, session: &Session) -> bool {
+        // No session is a link to a primary or of a replica.
+        self == if session.is_subscriber() { Kind::Pubsub } else { Kind::Normal }
+    }
+}
+
+fn kind(name: &[u8]) -> Result<Kind, Stop> {
+    match &name.to_ascii_lowercase()[..] {
+        b"normal" => Ok(Kind::Normal),
+        b"master" => Ok(Kind::Master),
+        b"slave" | b"replica" => Ok(Kind::Replica),
+        b"pubsub" => Ok(Kind::Pubsub),
+        _ => Err(error_with(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(name)))),
+    }
+}
+
+/// Which connections CLIENT KILL closes: those that everything given is true of.
+#[derive(Default)]
+struct Filter<'a> {
+    id: Option<u64>,
+    kind: Option<Kind>,
+    user: Option<&'a [u8]>,
+    address: Option<&'a [u8]>,
+    local_address: Option<&'a [u8]>,
+    age_min_s: Option<u64>,
+    takes_itself: bool,
+}
+
+fn kill(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    if args.len() == 1 {
+        let filter = Filter { address: Some(args.next()?), takes_itself: true, ..Filter::default() };
+        if kill_all(server, id, &filter) == 0 {
+            return Err(error("ERR No such client"));
+        }
+        reply.ok();
+        return Ok(());
+    }
+    let filter = Filter::read(args)?;
+    reply.count(kill_all(server, id, &filter));
+    Ok(())
+}
+
+impl<'a> Filter<'a> {
+    fn read(args: &mut Args<'a>) -> Result<Self, Stop> {
+        let mut filter = Filter::default();
+        while !args.is_empty() {
+            if args.option_with_value("id") {
+                let id = args.int_in(1..=i64::MAX, "ERR client-id should be greater than 0")?;
+                filter.id = Some(id as u64);
+            } else if args.option_with_value("maxage") {
+                let age = args.int_or(error("ERR maxage is not an integer or out of range"))?;
+                let age = u64::try_from(age).ok().filter(|age| *age > 0);
+                filter.age_min_s = Some(age.ok_or(error("ERR maxage should be greater than 0"))?);
+            } else if args.option_with_value("type") {
+                filter.kind = Some(kind(args.next()?)?);
+            } else if args.option_with_value("addr") {
+                filter.address = Some(args.next()?);
+            } else if args.option_with_value("laddr") {
+                filter.local_address = Some(args.next()?);
+            } else if args.option_with_value("user") {
+                filter.user = Some(user(args.next()?)?);
+            } else if args.option_with_value("skipme") {
+                filter.takes_itself = takes_itself(args)?;
+            } else {
+                return Err(SYNTAX);
+            }
+        }
+        Ok(filter)
+    }
+
+    fn takes(&self, session: &Session, now_ms: u64) -> bool {
+        let age_s = now_ms.saturating_sub(session.created_ms) / 1000;
+        self.id.is_none_or(|id| id == session.client_id)
+            && self.kind.is_none_or(|kind| kind.is_of(session))
+            && self.user.is_none_or(|user| session.authenticated && user == session.user.as_bytes())
+            && self.address.is_none_or(|address| address == session.peer.address.as_bytes())
+            && self.local_address.is_none_or(|address| address == session.peer.local_address.as_bytes())
+            && self.age_min_s.is_none_or(|age| age_s >= age)
+    }
+}
+
+fn user(name: &[u8]) -> Result<&[u8], Stop> {
+    match name {
+        b"default" => Ok(name),
+        _ => Err(error_with(format!("ERR No such user '{}'", String::from_utf8_lossy(name)))),
+    }
+}
+
+fn takes_itself(args: &mut Args) -> Result<bool, Stop> {
+    match args {
+        _ if args.option("yes") => Ok(false),
+        _ if args.option("no") => Ok(true),
+        _ => Err(SYNTAX),
+    }
+}
+
+/// Closes the connections that the filter takes; how many there were. The one that asks goes after its reply.
+fn kill_all(server: &mut Server, asking: SessionId, filter: &Filter) -> usize {
+    let now_ms = server.now_ms();
+    let mut taken = oldest_first(server, |session| filter.takes(session, now_ms));
+    taken.retain(|id| *id != asking || filter.takes_itself);
+    for id in &taken {
+        server.close(*id, if *id == asking { Closing::AfterOutput } else { Closing::AtOnce });
+    }
+    taken.len()
+}
+
+fn pause(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    if args.len() > 2 {
+        return Err(unknown_or_wrong_number(args));
+    }
+    let timeout = args.next()?;
+    let writes_only = match args {
+        _ if args.is_empty() || args.option("all") => false,
+        _ if args.option("write") => true,
+        _ => return Err(error("ERR CLIENT PAUSE mode must be WRITE or ALL")),
+    };
+    let ms = parse_i64(timeout).ok_or(error("ERR timeout is not an integer or out of range"))?;
+    let ms = u64::try_from(ms).map_err(|_| error("ERR timeout is negative"))?;
+    let end = server.now_ms().checked_add(ms).filter(|end| i64::try_from(*end).is_ok());
+    let end = end.ok_or(error("ERR timeout is out of range"))?;
+
+    server.pause_until(end, writes_only);
+
+    reply.ok();
+    Ok(())
+}
+
+fn unpause(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    server.unpause();
+    reply.ok();
+    Ok(())
+}
+
+fn unblock(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    if args.len() > 2 {
+        return Err(unknown_or_wrong_number(args));
+    }
+    let id = args.next()?;
+    let with_error = match args {
+        _ if args.is_empty() || args.option("timeout") => false,
+        _ if args.option("error") => true,
+        _ => return Err(error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
+    };
+    let client_id = parse_i64(id).ok_or(crate::cmd::error::NOT_AN_INTEGER)?;
+    let found = u64::try_from(client_id).ok().and_then(|client_id| server.sessions.by_client_id(client_id));
+
+    let ended = found.is_some_and(|found| match with_error {
+        true => server.fail_wait(found, "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
+        false => server.end_wait(found, |blocked, reply| match blocked.on_timeout {
+            TimeoutReply::Null => reply.null(),
+            TimeoutReply::NullArray => reply.null_array(),
+        }),
+    });
+
+    reply.int(i64::from(ended));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,584 @@
+//! INFO: the server's figures, as text in sections whose names and fields are the ones that exporters and dashboards read.
+//!
+//! Every figure is asked for when INFO runs; nothing is kept up for it alone. A field that only another program's inside could fill
+//! (defragmentation, forks) stands at the value that says "did not happen".
+
+use std::fmt::{Display, Write};
+
+use crate::cmd::args::Args;
+use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
+use crate::cmd::error::Done;
+use crate::cmd::table;
+use crate::resp::reply::Reply;
+use crate::server::session::Session;
+use crate::server::{Server, SessionId};
+use crate::util::memory;
+
+use Flag::{Loading, Stale};
+
+pub const COMMANDS: &[Command] = &[Command {
+    name: "INFO",
+    arity: -1,
+    run: Run::Server(info),
+    flags: &[Loading, Stale],
+    group: Group::Server,
+    usage: "[section [section ...]]",
+    summary: "Tells the server's figures.",
+    categories: &[Category::Dangerous],
+    tips: &["nondeterministic_output", "request_policy:all_shards", "response_policy:special"],
+    ..COMMAND
+}];
+
+/// A section: its name, whether INFO shows it without being asked, and what writes it.
+struct Section {
+    name: &'static str,
+    by_default: bool,
+    write: fn(&Server, &mut Text),
+}
+
+const fn section(name: &'static str, by_default: bool, write: fn(&Server, &mut Text)) -> Section {
+    Section { name, by_default, write }
+}
+
+const SECTIONS: &[Section] = &[
+    section("Server", true, server_section),
+    section("Clients", true, clients),
+    section("Memory", true, memory_section),
+    section("Persistence", true, persistence),
+    section("Threads", true, threads),
+    section("Stats", true, stats),
+    section("Replication", true, replication),
+    section("CPU", true, cpu),
+    section("Modules", true, |_, _| ()),
+    section("Commandstats", false, command_stats),
+    section("Errorstats", true, error_stats),
+    section("Latencystats", false, latency_stats),
+    section("Cluster", true, cluster),
+    section("Keyspace", true, keyspace),
+];
+
+fn info(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let wanted: Vec<_> = args.rest().collect();
+    let asks_for = |word: &str| wanted.iter().any(|given| given.eq_ignore_ascii_case(word.as_bytes()));
+    let all = asks_for("all") || asks_for("everything");
+    let defaults = wanted.is_empty() || asks_for("default");
+
+    let mut text = Text::default();
+    for section in SECTIONS {
+        if all || defaults && section.by_default || asks_for(section.name) {
+            text.begin(section.name);
+            (section.write)(server, &mut text);
+        }
+    }
+    reply.verbatim("txt", text.0.as_bytes());
+    Ok(())
+}
+
+/// Lines of `name:value`.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn begin(&mut self, section: &str) {
+        if !self.0.is_empty() {
+            self.0.push_str("\r\n");
+        }
+        self.line(format_args!("# {section}"));
+    }
+
+    fn line(&mut self, line: impl Display) {
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{line}\r\n");
+    }
+
+    fn put(&mut self, name: &str, value: impl Display) {
+        self.line(format_args!("{name}:{value}"));
+    }
+
+    fn bytes(&mut self, name: &str, bytes: u64) {
+        self.put(name, bytes);
+        self.put(&format!("{name}_human"), human(bytes));
+    }
+
+    fn zeroes(&mut self, names: &[&str]) {
+        names.iter().for_each(|name| self.put(name, 0));
+    }
+}
+
+/// 1536 is 1.50K.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
+    if bytes < 1024 {
+        return format!("{bytes}B");
+    }
+    let step = ((bytes.ilog2() / 10) as usize).min(UNITS.len());
+    format!("{:.2}{}", bytes as f64 / 1024f64.powi(step as i32), UNITS[step - 1])
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn flag(value: bool) -> u8 {
+    u8::from(value)
+}
+
+fn server_section(server: &Server, text: &mut Text) {
+    let (config, facts) = (&server.config, server.host.facts());
+    let uptime_s = server.now_ms().saturating_sub(server.started_ms) / 1000;
+    text.put("redis_version", config.compat_version.to_string());
+    text.put("runnel_version", env!("CARGO_PKG_VERSION"));
+    text.put("redis_git_sha1", "00000000");
+    text.put("redis_git_dirty", 0);
+    text.put("redis_build_id", format_args!("runnel-{}", env!("CARGO_PKG_VERSION")));
+    text.put("redis_mode", if config.cluster_enabled { "cluster" } else { "standalone" });
+    text.put("os", facts.system);
+    text.put("arch_bits", usize::BITS);
+    text.put("monotonic_clock", "POSIX clock_gettime");
+    text.put("multiplexing_api", "epoll");
+    text.put("process_id", facts.process_id);
+    text.put("process_supervised", config.supervised.word());
+    text.put("run_id", &server.run_id);
+    text.put("tcp_port", config.port);
+    text.put("server_time_usec", server.clock.unix_us);
+    text.put("uptime_in_seconds", uptime_s);
+    text.put("uptime_in_days", uptime_s / 86_400);
+    text.put("hz", config.hz);
+    text.put("configured_hz", config.hz);
+    text.put("lru_clock", server.now_ms() / 1000 & 0xff_ffff);
+    text.put("executable", facts.executable);
+    text.put("config_file", config.file.as_deref().unwrap_or("".as_ref()).display());
+    text.put("io_threads_active", 0);
+    for (index, listener) in listeners(server).iter().enumerate() {
+        text.put(&format!("listener{index}"), listener);
+    }
+}
+
+fn listeners(server: &Server) -> Vec<String> {
+    let config = &server.config;
+    let addresses: String = config
+        .bind
+        .0
+        .iter()
+        .map(|address| format!(",bind={}{}", if address.optional { "-" } else { "" }, address.host))
+        .collect();
+    let mut listeners = Vec::new();
+    if config.port != 0 {
+        listeners.push(format!("name=tcp{addresses},port={}", config.port));
+    }
+    if !config.unixsocket.is_empty() {
+        listeners.push(format!("name=unix,bind={}", config.unixsocket.display()));
+    }
+    if config.tls_port != 0 {
+        listeners.push(format!("name=tls{addresses},port={}", config.tls_port));
+    }
+    listeners
+}
+
+fn clients(server: &Server, text: &mut Text) {
+    let sessions = || server.sessions.iter().map(|(_, session)| session).filter(|session| !session.internal);
+    let count = |is: fn(&Session) -> bool| sessions().filter(|session| is(session)).count();
+    text.put("connected_clients", sessions().count());
+    text.put("cluster_connections", 0);
+    text.put("maxclients", server.config.maxclients);
+    text.put("client_recent_max_input_buffer", sessions().map(|session| session.input_capacity).max().unwrap_or(0));
+    text.put("client_recent_max_output_buffer", sessions().map(|session| session.output.memory()).max().unwrap_or(0));
+    text.put("blocked_clients", server.waiting.clients());
+    text.put("tracking_clients", 0);
+    text.put("pubsub_clients", server.pubsub.clients);
+    text.put("watching_clients", count(|session| !session.watched.is_empty()));
+    text.put(
+        "clients_in_timeout_table",
+        count(|session| session.blocked.as_ref().is_some_and(|blocked| blocked.deadline_ms.is_some())),
+    );
+    text.put("total_watched_keys", server.watches.len());
+    text.put("total_blocking_keys", server.waiting.keys());
+    text.put("total_blocking_keys_on_nokey", 0);
+}
+
+/// Where memory goes. MEMORY STATS shows the same.
+pub(super) struct MemoryFigures {
+    pub used: u64,
+    pub peak: u64,
+    pub resident: u64,
+    pub at_start: u64,
+    pub tables: Vec<(usize, u64)>,
+    pub clients: u64,
+    pub journal: u64,
+}
+
+impl MemoryFigures {
+    pub fn of(server: &Server) -> Self {
+        let used = memory::used();
+        let keyspace = &server.keyspace;
+        let tables = (0..keyspace.databases()).filter(|&db| !keyspace.db(db).is_empty());
+        Self {
+            used,
+            peak: server.stats.memory_peak.max(used),
+            resident: server.host.facts().resident_bytes,
+            at_start: server.memory_at_start,
+            tables: tables.map(|db| (db, keyspace.overhead(db) as u64)).collect(),
+            clients: server.sessions.iter().map(|(_, session)| session_memory(session)).sum(),
+            journal: server.journal.memory() as u64,
+        }
+    }
+
+    /// What is no data.
+    pub fn overhead(&self) -> u64 {
+        self.at_start + self.clients + self.journal + self.tables.iter().map(|(_, bytes)| bytes).sum::<u64>()
+    }
+
+    pub fn dataset(&self) -> u64 {
+        self.used.saturating_sub(self.overhead())
+    }
+
+    /// Data as a part of what is used beyond the start.
+    pub fn dataset_percent(&self) -> f64 {
+        100.0 * ratio(self.dataset(), self.used.saturating_sub(self.at_start))
+    }
+
+    pub fn peak_percent(&self) -> f64 {
+        100.0 * ratio(self.used, self.peak)
+    }
+
+    pub fn fragmentation(&self) -> f64 {
+        ratio(self.resident, self.used)
+    }
+
+    pub fn fragmentation_bytes(&self) -> i64 {
+        self.resident as i64 - self.used as i64
+    }
+}
+
+fn session_memory(session: &Session) -> u64 {
+    (size_of::<Session>()
+        + session.output.memory()
+        + session.input_capacity
+        + session.argv_memory
+        + session.multi_memory) as u64
+}
+
+fn memory_section(server: &Server, text: &mut Text) {
+    let figures = MemoryFigures::of(server);
+    let (config, facts) = (&server.config, server.host.facts());
+    text.bytes("used_memory", figures.used);
+    text.bytes("used_memory_rss", figures.resident);
+    text.bytes("used_memory_peak", figures.peak);
+    text.put("used_memory_peak_time", server.stats.memory_peak_s);
+    text.put("used_memory_peak_perc", format_args!("{:.2}%", figures.peak_percent()));
+    text.put("used_memory_overhead", figures.overhead());
+    text.put("used_memory_startup", figures.at_start);
+    text.put("used_memory_dataset", figures.dataset());
+    text.put("used_memory_dataset_perc", format_args!("{:.2}%", figures.dataset_percent()));
+    text.put("allocator_allocated", figures.used);
+    text.put("allocator_active", figures.resident);
+    text.put("allocator_resident", figures.resident);
+    text.put("allocator_muzzy", 0);
+    text.bytes("total_system_memory", facts.total_memory_bytes);
+    text.put("used_memory_lua", 0);
+    text.put("used_memory_vm_eval", 0);
+    text.put("used_memory_lua_human", human(0));
+    text.zeroes(&[
+        "used_memory_scripts_eval",
+        "number_of_cached_scripts",
+        "number_of_functions",
+        "number_of_libraries",
+    ]);
+    text.put("used_memory_vm_functions", 0);
+    text.bytes("used_memory_vm_total", 0);
+    text.put("used_memory_functions", 0);
+    text.bytes("used_memory_scripts", 0);
+    text.bytes("maxmemory", config.maxmemory);
+    text.put("maxmemory_policy", config.maxmemory_policy.word());
+    text.put("allocator_frag_ratio", format_args!("{:.2}", figures.fragmentation()));
+    text.put("allocator_frag_bytes", figures.fragmentation_bytes());
+    text.put("allocator_rss_ratio", "1.00");
+    text.put("allocator_rss_bytes", 0);
+    text.put("rss_overhead_ratio", "1.00");
+    text.put("rss_overhead_bytes", 0);
+    text.put("mem_fragmentation_ratio", format_args!("{:.2}", figures.fragmentation()));
+    text.put("mem_fragmentation_bytes", figures.fragmentation_bytes());
+    text.zeroes(&[
+        "mem_not_counted_for_evict",
+        "mem_replication_backlog",
+        "mem_total_replication_buffers",
+        "mem_replica_full_sync_buffer",
+        "mem_clients_slaves",
+    ]);
+    text.put("mem_clients_normal", figures.clients);
+    text.put("mem_cluster_links", 0);
+    text.put("mem_aof_buffer", figures.journal);
+    text.put("mem_allocator", memory::allocator_version());
+    text.put("mem_overhead_db_hashtable_rehashing", 0);
+    text.put("active_defrag_running", 0);
+    text.put("lazyfree_pending_objects", server.garbage.len());
+    text.put("lazyfreed_objects", server.stats.freed_later);
+}
+
+fn persistence(server: &Server, text: &mut Text) {
+    text.zeroes(&["loading", "async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
+    text.put("current_fork_perc", "0.00");
+    text.zeroes(&["current_save_keys_processed", "current_save_keys_total"]);
+    text.put("rdb_changes_since_last_save", server.stats.dirty);
+    text.put("rdb_bgsave_in_progress", 0);
+    text.put("rdb_last_save_time", server.started_ms / 1000);
+    text.put("rdb_last_bgsave_status", "ok");
+    text.put("rdb_last_bgsave_time_sec", -1);
+    text.put("rdb_current_bgsave_time_sec", -1);
+    text.zeroes(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    text.zeroes(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
+    text.put("aof_last_rewrite_time_sec", -1);
+    text.put("aof_current_rewrite_time_sec", -1);
+    text.put("aof_last_bgrewrite_status", "ok");
+    text.zeroes(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
+    text.put("aof_last_write_status", "ok");
+    text.zeroes(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+}
+
+fn threads(server: &Server, text: &mut Text) {
+    let (reads, writes) = (server.stats.reads, server.stats.writes);
+    let clients = server.sessions.len();
+    text.put("io_thread_0", format_args!("clients={clients},reads={reads},writes={writes}"));
+}
+
+fn stats(server: &Server, text: &mut Text) {
+    let (stats, keys, rate) = (&server.stats, &server.keyspace.stats, server.stats.rates.rate());
+    let kilobytes = |bytes: f64| format!("{:.2}", bytes / 1024.0);
+    text.put("total_connections_received", stats.connections);
+    text.put("total_commands_processed", stats.calls);
+    text.put("instantaneous_ops_per_sec", rate.calls as u64);
+    text.put("total_net_input_bytes", stats.input_bytes);
+    text.put("total_net_output_bytes", stats.output_bytes);
+    text.zeroes(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    text.put("instantaneous_input_kbps", kilobytes(rate.input));
+    text.put("instantaneous_output_kbps", kilobytes(rate.output));
+    text.put("instantaneous_input_repl_kbps", "0.00");
+    text.put("instantaneous_output_repl_kbps", "0.00");
+    text.put("rejected_connections", stats.rejected_connections);
+    text.zeroes(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    text.put("expired_subkeys", keys.expired_fields);
+    text.put("expired_keys", keys.expired);
+    text.put("expired_stale_perc", "0.00");
+    text.put("expired_time_cap_reached_count", stats.expiry_budget_exceeded);
+    text.put("expire_cycle_cpu_milliseconds", stats.expiry_us / 1000);
+    text.put("evicted_keys", keys.evicted);
+    text.zeroes(&[
+        "evicted_clients",
+        "evicted_scripts",
+        "total_eviction_exceeded_time",
+        "current_eviction_exceeded_time",
+    ]);
+    text.put("keyspace_hits", keys.hits.get());
+    text.put("keyspace_misses", keys.misses.get());
+    text.put("pubsub_channels", server.pubsub.channels());
+    text.put("pubsub_patterns", server.pubsub.patterns());
+    text.put("pubsubshard_channels", server.pubsub.shard_channels());
+    text.zeroes(&[
+        "latest_fork_usec",
+        "total_forks",
+        "migrate_cached_sockets",
+        "slave_expires_tracked_keys",
+        "active_defrag_hits",
+        "active_defrag_misses",
+        "active_defrag_key_hits",
+        "active_defrag_key_misses",
+        "total_active_defrag_time",
+        "current_active_defrag_time",
+        "tracking_total_keys",
+        "tracking_total_items",
+        "tracking_total_prefixes",
+        "unexpected_error_replies",
+    ]);
+    text.put("total_error_replies", stats.error_replies);
+    text.put("dump_payload_sanitizations", 0);
+    text.put("total_reads_processed", stats.reads);
+    text.put("total_writes_processed", stats.writes);
+    text.zeroes(&[
+        "io_threaded_reads_processed",
+        "io_threaded_writes_processed",
+        "io_threaded_total_prefetch_batches",
+        "io_threaded_total_prefetch_entries",
+    ]);
+    text.put("client_query_buffer_limit_disconnections", stats.query_limit_disconnections);
+    text.put("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
+    text.zeroes(&["reply_buffer_shrinks", "reply_buffer_expands"]);
+    text.put("eventloop_cycles", stats.turns);
+    text.zeroes(&[
+        "acl_access_denied_auth",
+        "acl_access_denied_cmd",
+        "acl_access_denied_key",
+        "acl_access_denied_channel",
+    ]);
+}
+
+fn replication(server: &Server, text: &mut Text) {
+    text.put("role", "master");
+    text.put("connected_slaves", 0);
+    text.put("master_failover_state", "no-failover");
+    text.put("master_replid", &server.replication_id);
+    text.put("master_replid2", "0".repeat(40));
+    text.put("master_repl_offset", 0);
+    text.put("second_repl_offset", -1);
+    text.put("repl_backlog_active", 0);
+    text.put("repl_backlog_size", server.config.repl_backlog_size);
+    text.zeroes(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+}
+
+fn cpu(server: &Server, text: &mut Text) {
+    let facts = server.host.facts();
+    let seconds = |us: u64| format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    text.put("used_cpu_sys", seconds(facts.cpu.system_us));
+    text.put("used_cpu_user", seconds(facts.cpu.user_us));
+    text.put("used_cpu_sys_children", seconds(0));
+    text.put("used_cpu_user_children", seconds(0));
+    text.put("used_cpu_sys_main_thread", seconds(facts.cpu_main_thread.system_us));
+    text.put("used_cpu_user_main_thread", seconds(facts.cpu_main_thread.user_us));
+}
+
+fn command_stats(server: &Server, text: &mut Text) {
+    for entry in table::all() {
+        let stats = &server.stats.commands[entry.id];
+        if stats.calls == 0 && stats.rejected == 0 {
+            continue;
+        }
+        let us = crate::util::clock::ticks_to_us(stats.ticks);
+        text.put(
+            &format!("cmdstat_{}", entry.full_name),
+            format_args!(
+                "calls={},usec={us},usec_per_call={:.2},rejected_calls={},failed_calls={}",
+                stats.calls,
+                ratio(us, stats.calls),
+                stats.rejected,
+                stats.failed
+            ),
+        );
+    }
+}
+
+fn error_stats(server: &Server, text: &mut Text) {
+    for (code, count) in &server.stats.errors {
+        text.put(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+fn latency_stats(server: &Server, text: &mut Text) {
+    if !server.config.latency_tracking {
+        return;
+    }
+    for entry in table::all() {
+        let histogram = &server.stats.commands[entry.id].histogram;
+        if histogram.count() == 0 {
+            continue;
+        }
+        let percentiles = server.config.latency_tracking_info_percentiles.0.iter().map(|&percent| {
+            let ns = histogram.percentile_ns(percent);
+            format!("p{percent}={}.{:03}", ns / 1000, ns % 1000)
+        });
+        let line = percentiles.collect::<Vec<_>>().join(",");
+        text.put(&format!("latency_percentiles_usec_{}", entry.full_name), line);
+    }
+}
+
+fn cluster(server: &Server, text: &mut Text) {
+    text.put("cluster_enabled", flag(server.config.cluster_enabled));
+}
+
+fn keyspace(server: &Server, text: &mut Text) {
+    for index in 0..server.keyspace.databases() {
+        let db = server.keyspace.db(index);
+        if !db.is_empty() {
+            let average_ms = average_time_to_live(server, index);
+            let (keys, expires, subexpiry) = (db.len(), db.volatile(), db.timed_hashes());
+            text.put(
+                &format!("db{index}"),
+                format_args!("keys={keys},expires={expires},avg_ttl={average_ms},subexpiry={subexpiry}"),
+            );
+        }
+    }
+}
+
+/// Milliseconds that keys with a deadline have left, from a sample.
+fn average_time_to_live(server: &Server, db: usize) -> u64 {
+    const SAMPLES: usize = 64;
+    if server.keyspace.db(db).volatile() == 0 {
+        return 0;
+    }
+    let view = server.view_of(db);
+    let deadlines: Vec<_> =
+        (0..SAMPLES).filter_map(|_| view.random_record().and_then(|record| record.deadline())).collect();
+    let left = deadlines.iter().map(|deadline| deadline.saturating_sub(server.now_ms())).sum::<u64>();
+    left.checked_div(deadlines.len() as u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::human;
+    use crate::testing::{Playground, check};
+
+    fn info(playground: &mut Playground, sections: &[&str]) -> String {
+        let words = ["INFO"].iter().chain(sections);
+        String::from_utf8(playground.run("", words)).unwrap()
+    }
+
+    #[test]
+    fn sections_come_in_order_and_only_once() {
+        let mut playground = Playground::default();
+        let heads = |text: &str| {
+            text.lines().filter(|line| line.starts_with('#')).map(|line| line[2..].to_owned()).collect::<Vec<_>>()
+        };
+        let shown = heads(&info(&mut playground, &["keyspace", "SERVER", "server", "nosuch"]));
+        assert_eq!(shown, ["Server", "Keyspace"]);
+        let by_default = heads(&info(&mut playground, &[]));
+        assert_eq!(by_default.len(), 12);
+        assert_eq!(by_default, heads(&info(&mut playground, &["default"])));
+        assert_eq!(heads(&info(&mut playground, &["stats", "all"])).len(), 14);
+        assert_eq!(info(&mut playground, &["nosuch"]), "$0\r\n\r\n");
+    }
+
+    #[test]
+    fn figures_follow_what_happens() {
+        check(
+            r##"
+            > SET a 1
+            OK
+            > GET a
+            "1"
+            > GET nosuch
+            (nil)
+            > INFO keyspace
+            "# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0,subexpiry=0\r\n"
+            > INFO errorstats cluster
+            "# Errorstats\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n"
+            > INCR l extra
+            (error) ERR wrong number of arguments for 'incr' command
+            > INFO errorstats
+            "# Errorstats\r\nerrorstat_ERR:count=1\r\n"
+            "##,
+        );
+        let mut playground = Playground::default();
+        playground.run("", ["SET", "a", "1"].iter());
+        playground.run("", ["GET", "a"].iter());
+        playground.run("", ["INCR"].iter());
+        let text = info(&mut playground, &["everything"]);
+        for line in [
+            "redis_version:8.2.0",
+            "connected_clients:1",
+            "keyspace_hits:1",
+            "total_commands_processed:2",
+            "rdb_changes_since_last_save:1",
+            "loading:0",
+            "role:master",
+            "maxmemory_policy:noeviction",
+            "db0:keys=1,expires=0,avg_ttl=0,subexpiry=0",
+        ] {
+            assert!(text.lines().any(|shown| shown == line), "no {line} in {text}");
+        }
+        assert!(text.contains("\ncmdstat_incr:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0\r\n"));
+        assert!(text.contains("\nlatency_percentiles_usec_set:p50="), "{text}");
+    }
+
+    #[test]
+    fn sizes_for_people() {
+        assert_eq!([0, 1023, 1024, 1_610_612_736].map(human), ["0B", "1023B", "1.00K", "1.50G"]);
+    }
+}

@@ -1,0 +1,47 @@
+//! What a server says when it starts: where it listens, what becomes of the data, and where files go.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use crate::config::Config;
+
+/// Before anything is opened: who is speaking, for those who look closer.
+pub fn say_hello(config: &Config) {
+    let source = match &config.file {
+        Some(file) => format!("configuration file {}", file.display()),
+        None => "no configuration file".into(),
+    };
+    tracing::debug!(
+        "runnel {} as Redis {}, PID: {}, {} bits, {source}",
+        env!("CARGO_PKG_VERSION"),
+        config.compat_version,
+        std::process::id(),
+        usize::BITS,
+    );
+}
+
+/// Once clients can come in: the three lines that everybody sees.
+pub fn say_ready(config: &Config, addresses: &[SocketAddr]) {
+    // Redis's own test suite waits for these two words.
+    tracing::debug!("Server initialized");
+    tracing::info!("Persistence: none in this build, the data is in memory only and ends with the process");
+    tracing::info!("Working folder: {}", config.dir.display());
+    let mut ways = Vec::new();
+    if !addresses.is_empty() {
+        let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+        ways.push(format!("tcp on {}", addresses.join(", ")));
+    }
+    if let Some(path) = config.unixsocket.path_if_set() {
+        ways.push(format!("unix on {}", path.display()));
+    }
+    tracing::info!("Ready to accept connections {}", ways.join(" and "));
+}
+
+/// Puts the port where whoever started the server looks for it: all of it or nothing, so that nobody reads half a number.
+pub fn write_port_file(path: &Path, port: u16) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".tmp");
+    std::fs::write(&name, format!("{port}\n"))?;
+    std::fs::rename(&name, path)
+}
