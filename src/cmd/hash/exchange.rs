@@ -167,7 +167,7 @@ impl SetOptions {
             }
             let unit = Unit::of_option(word);
             if unit.is_none() && !is("KEEPTTL") {
-                return Err(Stop::Bytes([b"ERR unknown argument: ", word].concat()));
+                return Err(Stop::Bytes([b"ERR unknown argument: ", shown(word)].concat()));
             }
             if options.keeps_deadline || options.deadline.is_some() {
                 return Err(error("ERR Only one of EX, PX, EXAT, PXAT or KEEPTTL arguments can be specified"));
@@ -202,7 +202,7 @@ fn hsetex(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     if args.is_empty() {
         return Err(wrong_number("hsetex"));
     }
-    let count = args.int_in(1..=i64::MAX / 2, "ERR invalid number of fields")?;
+    let count = args.int_in(1..=i64::from(i32::MAX), "ERR invalid number of fields")?;
     let texts = args.rest();
     if usize::try_from(count).ok().and_then(|count| count.checked_mul(2)) != Some(texts.len()) {
         return Err(wrong_number("hsetex"));

@@ -11,7 +11,7 @@ mod tests;
 
 use super::args::{Args, Rest};
 use super::command::{Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, key};
-use super::error::{Done, NOT_A_FLOAT, OVERFLOW, Stop, error, error_with};
+use super::error::{Done, NOT_A_FLOAT, OVERFLOW, Stop, error, error_with, shown};
 use super::scan;
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
