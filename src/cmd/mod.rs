@@ -13,6 +13,7 @@ pub mod keyspec;
 pub mod table;
 pub mod usage;
 
+mod hash;
 mod keys;
 mod list;
 mod scan;
@@ -30,6 +31,9 @@ pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
     string::set::COMMANDS,
     keys::COMMANDS,
+    hash::COMMANDS,
+    hash::expire::COMMANDS,
+    hash::exchange::COMMANDS,
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
     list::COMMANDS,

@@ -8,22 +8,34 @@ use crate::resp::reply::{Output, Reply};
 use crate::util::glob::Glob;
 use crate::util::number::{IntegerText, parse_i64};
 
-/// MATCH and COUNT.
+/// MATCH and COUNT, and HSCAN's NOVALUES.
 pub struct Options<'a> {
     pub pattern: Option<Glob<'a>>,
     pub count: usize,
+    pub values: bool,
 }
 
 impl<'a> Options<'a> {
     /// Reads all that is left.
     pub fn read(args: &mut Args<'a>) -> Result<Self, Stop> {
-        let mut options = Self { pattern: None, count: 10 };
+        Self::read_with(args, false)
+    }
+
+    /// Likewise, for HSCAN.
+    pub fn read_of_hash(args: &mut Args<'a>) -> Result<Self, Stop> {
+        Self::read_with(args, true)
+    }
+
+    fn read_with(args: &mut Args<'a>, takes_novalues: bool) -> Result<Self, Stop> {
+        let mut options = Self { pattern: None, count: 10, values: true };
         while !args.is_empty() {
             if args.option_with_value("MATCH") {
                 options.pattern = Some(Glob::new(args.next()?)).filter(|pattern| !pattern.is_any());
             } else if args.option_with_value("COUNT") {
                 let count = args.int()?;
                 options.count = usize::try_from(count).ok().filter(|count| *count > 0).ok_or(SYNTAX)?;
+            } else if takes_novalues && args.option("NOVALUES") {
+                options.values = false;
             } else if args.option("NOVALUES") {
                 return Err(error("ERR NOVALUES option can only be used in HSCAN"));
             } else {

@@ -3,6 +3,8 @@
 //! A handler looks up, changes what it got, and says so with `changed`, which also keeps the rule that no empty collection stays. Every
 //! look-up first removes a record that has lapsed, so that a command never works on one.
 
+mod fields;
+
 use std::cell::RefCell;
 
 use super::effect::{Class, Effects, Stir};
@@ -229,11 +231,21 @@ impl Edit<'_> {
     pub fn changed(&mut self, key: &[u8], class: Class, event: &'static str) {
         self.keyspace.moves += 1;
         self.effects.changed(self.db, key, class, event);
+        self.tidy(key);
+    }
+
+    /// Removes a collection that has become empty, with a "del" of its own; notes what has become of a hash's deadlines.
+    fn tidy(&mut self, key: &[u8]) {
         let hash = self.hash(key);
-        let is_empty = match self.table().table.get(hash, key).map(value::value) {
-            Some(ValueRef::Collection(collection)) => collection.kind() != Kind::Stream && collection.is_empty(),
-            _ => false,
+        let (is_empty, is_hash) = match self.table().table.get(hash, key).map(value::value) {
+            Some(ValueRef::Collection(collection)) => {
+                (collection.kind() != Kind::Stream && collection.is_empty(), collection.kind() == Kind::Hash)
+            }
+            _ => (false, false),
         };
+        if is_hash {
+            self.note_field_deadlines(hash, key);
+        }
         if is_empty {
             let record = self.take_record(key);
             drop(record);
@@ -373,10 +385,17 @@ impl Edit<'_> {
     }
 
     /// Stores a record under its own key, whatever was there.
-    pub fn put(&mut self, record: Record) {
+    pub fn put(&mut self, mut record: Record) {
         let deadline = record.deadline().map_or(Deadline::None, Deadline::At);
         let key = record.key().to_vec();
+        let is_hash = value::kind_of(&record) == Kind::Hash;
+        if is_hash {
+            value::set_timed(&mut record, false);
+        }
         self.store(&key, deadline, Old::Overwritten, |_| false, |_| record);
+        if is_hash {
+            self.note_field_deadlines(self.hash(&key), &key);
+        }
     }
 
     /// The bytes of the string under `key` for changing in place: `change` is given a blob or a vector's worth of bytes, made
@@ -484,6 +503,7 @@ impl Edit<'_> {
             }
         }
         if let Some(replaced) = replaced {
+            db.timed_hashes -= usize::from(value::is_timed(&replaced));
             self.discard(replaced, config.lazyfree_lazy_server_del);
         }
     }
@@ -495,6 +515,7 @@ impl Edit<'_> {
         let db = &mut self.keyspace.dbs[self.db];
         let record = db.table.remove(hash, key)?;
         db.volatile -= usize::from(record.deadline().is_some());
+        db.timed_hashes -= usize::from(value::is_timed(&record));
         Some(record)
     }
 

@@ -147,6 +147,18 @@ impl Effects {
         }
     }
 
+    /// Fields of a hash went away by themselves: the journal needs an HDEL before the command that found out.
+    pub(super) fn fields_removed_by_themselves(&mut self, db: DbIndex, key: &[u8], fields: &[Vec<u8>]) {
+        self.dirty += fields.len() as u64;
+        if self.listening {
+            self.list.push(Effect::Changed { db, key: key.into(), class: Class::Hash, event: "hexpired" });
+        }
+        if self.journaling {
+            let request = [&b"HDEL"[..], key].into_iter().chain(fields.iter().map(Vec::as_slice));
+            self.before.push((db, OwnedRequest::from_args(request)));
+        }
+    }
+
     pub fn flushed(&mut self, db: DbIndex, keys: u64) {
         self.dirty += keys;
         if self.listening {

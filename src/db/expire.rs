@@ -1,10 +1,12 @@
 //! Finding what has lapsed without waiting for somebody to ask for it.
 //!
-//! Every segment of the key table carries the earliest deadline in it, so a tick goes straight to the segments where something is due,
+//! Every segment of the key table carries the earliest deadline in it, of a key or of a hash's field, so a tick goes straight to the segments where something is due,
 //! within a budget; where it stopped, the next tick goes on. A million keys that lapse in one second are a million small steps.
 
 use super::view::has_lapsed;
 use super::{DbIndex, Keyspace};
+use crate::types::hash::Hash;
+use crate::types::value::{self, Record};
 
 /// Where the sweep stands.
 #[derive(Default)]
@@ -16,8 +18,8 @@ pub struct Sweep {
 /// What a slice of the sweep found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Slice {
-    /// These keys of this database have lapsed.
-    Lapsed(DbIndex, Vec<Box<[u8]>>),
+    /// Of this database these keys have lapsed, and fields of these hashes.
+    Lapsed { db: DbIndex, keys: Vec<Box<[u8]>>, hashes: Vec<Box<[u8]>> },
     /// Every database has been gone through once.
     Done,
 }
@@ -35,21 +37,26 @@ impl Sweep {
                 }
                 continue;
             };
-            let mut lapsed: Vec<Box<[u8]>> = Vec::new();
+            let (mut keys, mut hashes) = (Vec::new(), Vec::new());
             let mut earliest = u64::MAX;
-            table.show_segment(segment, &mut |record| match record.deadline() {
-                Some(_) if has_lapsed(&record, now) => lapsed.push(record.key().into()),
-                Some(deadline) => earliest = earliest.min(deadline),
-                None => {}
+            table.show_segment(segment, &mut |record| {
+                if has_lapsed(&record, now) {
+                    keys.push(record.key().into());
+                    return;
+                }
+                let next_field = if value::is_timed(&record) { next_field(&record) } else { None };
+                if next_field.is_some_and(|deadline| deadline < now) {
+                    hashes.push(record.key().into());
+                }
+                earliest = [record.deadline(), next_field].into_iter().flatten().fold(earliest, u64::min);
             });
-            table.set_mark(segment, if lapsed.is_empty() { earliest } else { now.min(earliest) });
-            let db = self.db;
-            // A segment with lapsed keys is looked at once more after they are gone, which puts its mark right.
-            if lapsed.is_empty() {
+            // A segment with lapsed keys or fields is looked at once more after they are gone, which puts its mark right.
+            if keys.is_empty() && hashes.is_empty() {
+                table.set_mark(segment, earliest);
                 self.advance(keyspace, segment);
                 continue;
             }
-            return Slice::Lapsed(db, lapsed);
+            return Slice::Lapsed { db: self.db, keys, hashes };
         }
         Slice::Done
     }
@@ -61,4 +68,8 @@ impl Sweep {
             None => self.position = u64::MAX,
         }
     }
+}
+
+fn next_field(record: &Record) -> Option<u64> {
+    record.get::<Hash>().and_then(Hash::next_deadline)
 }

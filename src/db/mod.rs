@@ -32,6 +32,8 @@ pub struct Keyspace {
     pub stats: Stats,
     /// Keys that a reader found lapsed. Removing them is a write, which happens right after the command.
     lapsed: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
+    /// Hashes in which a reader found lapsed fields.
+    lapsed_fields: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
     /// Keys that a reader did not find, where notifications of that are on.
     missed: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
     /// Counts every change of a record or a table, to hold against the effects that were declared.
@@ -44,6 +46,7 @@ pub struct Stats {
     pub hits: Cell<u64>,
     pub misses: Cell<u64>,
     pub expired: u64,
+    pub expired_fields: u64,
     pub evicted: u64,
 }
 
@@ -58,11 +61,13 @@ pub struct Db {
     table: Table<Record>,
     /// Records that have a deadline.
     volatile: usize,
+    /// Hashes with fields that have a deadline.
+    timed_hashes: usize,
 }
 
 impl Db {
     fn new(seed: &'static Seed) -> Self {
-        Self { table: Table::new(seed), volatile: 0 }
+        Self { table: Table::new(seed), volatile: 0, timed_hashes: 0 }
     }
 
     pub fn len(&self) -> usize {
@@ -76,6 +81,11 @@ impl Db {
     pub fn volatile(&self) -> usize {
         self.volatile
     }
+
+    /// What INFO calls `subexpiry`.
+    pub fn timed_hashes(&self) -> usize {
+        self.timed_hashes
+    }
 }
 
 impl Keyspace {
@@ -85,6 +95,7 @@ impl Keyspace {
             seed,
             stats: Stats::default(),
             lapsed: RefCell::default(),
+            lapsed_fields: RefCell::default(),
             missed: RefCell::default(),
             moves: 0,
         }
@@ -127,6 +138,11 @@ impl Keyspace {
         std::mem::take(self.lapsed.get_mut())
     }
 
+    /// Hashes in which readers found lapsed fields since the last call.
+    pub fn take_lapsed_fields(&mut self) -> Vec<(DbIndex, Box<[u8]>)> {
+        std::mem::take(self.lapsed_fields.get_mut())
+    }
+
     /// Keys that readers did not find since the last call.
     pub fn take_missed(&mut self) -> Vec<(DbIndex, Box<[u8]>)> {
         std::mem::take(self.missed.get_mut())
@@ -135,7 +151,9 @@ impl Keyspace {
     /// Whether readers left something to be done.
     #[inline]
     pub fn has_left_over(&mut self) -> bool {
-        !self.lapsed.get_mut().is_empty() || !self.missed.get_mut().is_empty()
+        !self.lapsed.get_mut().is_empty()
+            || !self.missed.get_mut().is_empty()
+            || !self.lapsed_fields.get_mut().is_empty()
     }
 
     /// Whether the key is there, lapsed or not.
@@ -163,13 +181,20 @@ impl Keyspace {
     pub fn check(&self) {
         for db in &self.dbs {
             db.table.check();
-            let mut volatile = 0;
+            let (mut volatile, mut timed_hashes) = (0, 0);
             for record in db.table.iter() {
                 let hash = self.seed.hash(record.key());
                 if let Some(deadline) = record.deadline() {
                     volatile += 1;
                     let segment = db.table.segment_of(hash).expect("a used table has segments");
                     assert!(db.table.mark(segment) <= deadline, "a deadline lies before its segment's mark");
+                }
+                let next_field = record.get::<crate::types::hash::Hash>().and_then(|hash| hash.next_deadline());
+                if let Some(deadline) = next_field {
+                    timed_hashes += 1;
+                    assert!(value::is_timed(&record), "a hash is not known to have deadlines");
+                    let segment = db.table.segment_of(hash).expect("a used table has segments");
+                    assert!(db.table.mark(segment) <= deadline, "a field's deadline lies before its segment's mark");
                 }
                 if let ValueRef::Collection(collection) = value::value(record) {
                     collection.check();
@@ -178,6 +203,7 @@ impl Keyspace {
                 }
             }
             assert_eq!(volatile, db.volatile, "records with a deadline were miscounted");
+            assert_eq!(timed_hashes, db.timed_hashes, "hashes with deadlines were miscounted");
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::evict::{AccessClock, Policy};
 use super::{DbIndex, Keyspace, WrongType};
 use crate::config::{Config, NotifyFlags};
+use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::value::{self, Collection, Record, RecordRef, StringRef};
 use crate::util::random::Random;
@@ -126,6 +127,16 @@ impl<'a> View<'a> {
             None => Ok(None),
             Some(record) => record.get::<C>().map(Some).ok_or(WrongType),
         }
+    }
+
+    /// The hash under `key`. Lapsed fields that it still holds are removed after the command.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> Result<Option<&'a Hash>, WrongType> {
+        let hash = self.get::<Hash>(key)?;
+        if hash.is_some_and(|hash| hash.has_due(self.now)) {
+            self.keyspace.lapsed_fields.borrow_mut().push((self.db, key.into()));
+        }
+        Ok(hash)
     }
 
     #[inline]

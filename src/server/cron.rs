@@ -21,6 +21,9 @@ pub struct Cron {
     pub more_to_expire: bool,
 }
 
+/// So many lapsed fields of one hash are removed before the sweep looks at its watch.
+const FIELDS_A_STEP_MAX: usize = 1024;
+
 /// A sweep over lapsed keys may take this long in one tick, by `active-expire-effort` (1 to 10).
 fn expiry_budget_us(effort: i32) -> u64 {
     500 + 100 * effort.clamp(1, 10) as u64
@@ -60,11 +63,19 @@ impl Server {
         let budget_us = expiry_budget_us(self.config.active_expire_effort);
         let begin = ticks();
         let now = self.clock.unix_ms();
-        while let Slice::Lapsed(db, keys) = self.cron.sweep.next_slice(&mut self.keyspace, now) {
+        while let Slice::Lapsed { db, keys, hashes } = self.cron.sweep.next_slice(&mut self.keyspace, now) {
             for key in keys {
                 self.effects.begin(true, self.journal.is_open());
                 self.edit(db).expire(&key);
                 self.propagate_upkeep(db);
+            }
+            for key in hashes {
+                self.effects.begin(true, self.journal.is_open());
+                self.edit(db).expire_fields(&key, FIELDS_A_STEP_MAX);
+                self.propagate_upkeep(db);
+                if ticks_to_us(ticks().wrapping_sub(begin)) > budget_us {
+                    break;
+                }
             }
             if ticks_to_us(ticks().wrapping_sub(begin)) > budget_us {
                 self.cron.more_to_expire = true;
@@ -141,7 +152,9 @@ impl Server {
 
     /// True while time alone changes nothing: no client to time out, no key to expire. Upkeep may then come seldom.
     pub fn is_quiet(&self) -> bool {
-        let has_volatile = (0..self.keyspace.databases()).any(|db| self.keyspace.db(db).volatile() > 0);
+        let has_volatile = (0..self.keyspace.databases())
+            .map(|db| self.keyspace.db(db))
+            .any(|db| db.volatile() > 0 || db.timed_hashes() > 0);
         self.sessions.is_empty() && !has_volatile && !self.cron.more_to_expire
     }
 

@@ -10,6 +10,9 @@ use crate::db::effect::{Class, Effect, Journal, Stir};
 use crate::resp::request::Request;
 use crate::types::value;
 
+/// So many lapsed fields of a hash are removed on behalf of a command that came across them; the rest is for upkeep.
+const FIELDS_AT_ONCE_MAX: usize = 64;
+
 impl Server {
     /// Makes the effects of the command just run known.
     #[inline]
@@ -104,6 +107,9 @@ impl Server {
             if edit.exists(&key) {
                 continue;
             }
+        }
+        for (db, key) in self.keyspace.take_lapsed_fields() {
+            self.edit(db).expire_fields(&key, FIELDS_AT_ONCE_MAX);
         }
         for (db, key) in self.keyspace.take_missed() {
             self.edit(db).notice(&key, Class::Miss, "keymiss");

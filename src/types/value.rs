@@ -169,6 +169,17 @@ pub fn is_raw(record: &Record) -> bool {
     }
 }
 
+/// Whether the record is a hash of which it was noted that some of its fields have deadlines.
+#[inline]
+pub fn is_timed(record: &Record) -> bool {
+    record.tag() == <crate::types::hash::Hash as Word>::TAG && record.is_grown()
+}
+
+/// Notes of a hash's record whether some of its fields have deadlines. (The bit tells of strings that they have grown.)
+pub fn set_timed(record: &mut Record, is_timed: bool) {
+    record.set_grown(is_timed);
+}
+
 /// What OBJECT ENCODING answers.
 pub fn encoding(record: &Record) -> &'static str {
     match (any_collection(record), record.payload()) {

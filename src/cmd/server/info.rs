@@ -355,7 +355,8 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("instantaneous_input_repl_kbps", "0.00");
     text.put("instantaneous_output_repl_kbps", "0.00");
     text.put("rejected_connections", stats.rejected_connections);
-    text.zeroes(&["sync_full", "sync_partial_ok", "sync_partial_err", "expired_subkeys"]);
+    text.zeroes(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    text.put("expired_subkeys", keys.expired_fields);
     text.put("expired_keys", keys.expired);
     text.put("expired_stale_perc", "0.00");
     text.put("expired_time_cap_reached_count", stats.expiry_budget_exceeded);
@@ -487,9 +488,10 @@ fn keyspace(server: &Server, text: &mut Text) {
         let db = server.keyspace.db(index);
         if !db.is_empty() {
             let average_ms = average_time_to_live(server, index);
+            let (keys, expires, subexpiry) = (db.len(), db.volatile(), db.timed_hashes());
             text.put(
                 &format!("db{index}"),
-                format_args!("keys={},expires={},avg_ttl={average_ms},subexpiry=0", db.len(), db.volatile()),
+                format_args!("keys={keys},expires={expires},avg_ttl={average_ms},subexpiry={subexpiry}"),
             );
         }
     }

@@ -92,6 +92,21 @@ impl Hash {
         }
     }
 
+    /// Whether a deadline has passed of which `expire_due` has not heard.
+    #[inline]
+    pub fn has_due(&self, now: u64) -> bool {
+        self.next_deadline().is_some_and(|deadline| deadline < now)
+    }
+
+    /// Removes a field whose deadline has passed. Whether there was one.
+    pub fn remove_due(&mut self, field: &[u8], now: u64) -> bool {
+        let is_due = self.entry(field, 0).is_some_and(|(_, deadline)| !is_live(deadline, now));
+        if is_due {
+            self.remove(field, 0);
+        }
+        is_due
+    }
+
     /// Removes up to `max` fields whose deadlines have passed, the earliest first, showing each. How many.
     pub fn expire_due(&mut self, now: u64, max: usize, mut show: impl FnMut(Item<'_>)) -> usize {
         match self.0.part_mut() {
