@@ -23,8 +23,8 @@ use crate::config::Config;
 use crate::resp::request::{Limits, OwnedRequest, Parsed, Parser, Request};
 use crate::server::session::Peer;
 use crate::server::{Clock, Server, SessionId};
-use crate::types::value::Kind;
 use crate::types::stream::{Stream, StreamBox, StreamId};
+use crate::types::value::Kind;
 use crate::util::args::split_args;
 
 /// Where every dialogue's clock starts: 2026-01-01 00:00:00 UTC.
@@ -362,7 +362,11 @@ fn digest_stream(stream: &Stream) -> String {
     if let Some(producers) = stream.producers() {
         out.push_str(&format!("{:?} {}\n", producers.limits(), producers.added()));
         for (producer, message, id) in producers.iter() {
-            out.push_str(&format!("{:?} {:?} {id}\n", String::from_utf8_lossy(producer), String::from_utf8_lossy(message)));
+            out.push_str(&format!(
+                "{:?} {:?} {id}\n",
+                String::from_utf8_lossy(producer),
+                String::from_utf8_lossy(message)
+            ));
         }
     }
     out

@@ -147,14 +147,6 @@ pub fn set(request: Request) -> Option<Vec<FoundKey>> {
     }])
 }
 
-/// DELEX looks at the value only where there is a condition.
-pub fn delex(request: Request) -> Option<Vec<FoundKey>> {
-    Some(vec![match request.len() {
-        2 => at(1, Access::Rm, &[KeyFlag::Delete]),
-        _ => at(1, Access::Rw, &[KeyFlag::Access, KeyFlag::Delete]),
-    }])
-}
-
 /// BITFIELD only reads when every operation is a GET.
 pub fn bitfield(request: Request) -> Option<Vec<FoundKey>> {
     let mut index = 2;

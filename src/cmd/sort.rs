@@ -38,7 +38,6 @@ pub const COMMANDS: &[Command] = &[
         usage: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA] [STORE destination]",
         summary: "Sorts the elements of a list, a set or a sorted set, and returns or stores them.",
         categories: CATEGORIES,
-        find_keys: Some(keyspec::sort),
         ..COMMAND
     },
     Command {
@@ -54,7 +53,6 @@ pub const COMMANDS: &[Command] = &[
         usage: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] [ASC | DESC] [ALPHA]",
         summary: "Returns the sorted elements of a list, a set or a sorted set.",
         categories: CATEGORIES,
-        find_keys: Some(keyspec::sort_read_only),
         ..COMMAND
     },
 ];

@@ -1,16 +1,13 @@
 //! OBJECT: how a value is kept and how it is used. Looking leaves no trace in the access clock.
 
 use crate::cmd::args::Args;
-use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, Run, key};
+use crate::cmd::command::{Access, COMMAND, Command, Group, Run, key};
+use crate::cmd::container::HELP;
 use crate::cmd::error::{Done, error};
-use crate::cmd::help;
 use crate::db::View;
 use crate::db::evict::{AccessClock, Policy, frequency, idle_ms};
 use crate::resp::reply::Reply;
-use crate::server::{Server, SessionId};
 use crate::types::value;
-
-use Flag::{Loading, Stale};
 
 pub const COMMANDS: &[Command] = &[Command {
     name: "OBJECT",
@@ -38,16 +35,7 @@ const SUBCOMMANDS: &[Command] = &[
         summary: "Tells how often a key is used, as a logarithmic counter.",
         ..ABOUT_KEY
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Server(help),
-        flags: &[Loading, Stale],
-        group: Group::Generic,
-        since: "6.2.0",
-        summary: "Lists the subcommands.",
-        ..COMMAND
-    },
+    Command { group: Group::Generic, since: "6.2.0", ..HELP },
     Command {
         name: "IDLETIME",
         run: Run::Read(idletime),
@@ -116,17 +104,4 @@ fn freq(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     }
     reply.int(i64::from(frequency(&record, view.config, view.now)));
     Ok(())
-}
-
-fn help(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    help::help(
-        reply,
-        "OBJECT",
-        &[
-            ("ENCODING <key>", &["Name the form in which the value of <key> is kept."]),
-            ("FREQ <key>", &["Tell how often <key> is used, as a logarithmic counter. Needs an LFU policy."]),
-            ("IDLETIME <key>", &["Tell how many seconds ago <key> was last used. Needs a policy other than LFU."]),
-            ("REFCOUNT <key>", &["Count the references to the value of <key>."]),
-        ],
-    )
 }

@@ -11,9 +11,7 @@ use super::{reply_entry, reply_id};
 use crate::db::effect::{Class, Stir};
 use crate::db::{Edit, View};
 use crate::resp::reply::Reply;
-use crate::types::stream::{
-    Claim, ClaimOptions, Deletion, NackMode, Pending, PendingQuery, StreamBox, StreamId,
-};
+use crate::types::stream::{Claim, ClaimOptions, Deletion, NackMode, Pending, PendingQuery, StreamBox, StreamId};
 use crate::util::number::{IntegerText, parse_i64};
 
 use Flag::Fast;
@@ -419,9 +417,8 @@ fn make_known(
 
 /// Puts into the journal that a consumer has these entries, as they are now: one request for each run of equal times and counts.
 pub(super) fn journal_claims(edit: &mut Edit, key: &[u8], group: &[u8], consumer: &[u8], claimed: &[Pending]) {
-    let alike = |one: &Pending, other: &Pending| {
-        (one.delivered_ms, one.deliveries) == (other.delivered_ms, other.deliveries)
-    };
+    let alike =
+        |one: &Pending, other: &Pending| (one.delivered_ms, one.deliveries) == (other.delivered_ms, other.deliveries);
     for run in claimed.chunk_by(alike) {
         let words = Words::new(&[b"XCLAIM", key, group, consumer, b"0"]).ids(run.iter().map(|pending| pending.id));
         let words = words.word(b"TIME").number(run[0].delivered_ms).word(b"RETRYCOUNT").number(run[0].deliveries);

@@ -296,9 +296,7 @@ fn no_id(why: NewIdError) -> Stop {
     error(match why {
         NewIdError::Zero => "ERR The ID specified in XADD must be greater than 0-0",
         NewIdError::Exhausted => "ERR The stream has exhausted the last possible ID, unable to add more items",
-        NewIdError::NotAbove => {
-            "ERR The ID specified in XADD is equal or smaller than the target stream top item"
-        }
+        NewIdError::NotAbove => "ERR The ID specified in XADD is equal or smaller than the target stream top item",
     })
 }
 

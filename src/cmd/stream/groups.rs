@@ -110,9 +110,9 @@ fn read_options(args: &mut Args, creates: bool) -> Result<Options, Stop> {
         } else if args.option_with_value("ENTRIESREAD") {
             options.entries_read = match args.int()? {
                 -1 => None,
-                read => Some(
-                    u64::try_from(read).map_err(|_| error("ERR value for ENTRIESREAD must be positive or -1"))?,
-                ),
+                read => {
+                    Some(u64::try_from(read).map_err(|_| error("ERR value for ENTRIESREAD must be positive or -1"))?)
+                }
             };
         } else {
             return Err(wrong_options(args, "XGROUP"));

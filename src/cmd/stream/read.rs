@@ -156,7 +156,8 @@ impl<'a> Options<'a> {
                 let most = usize::try_from(args.int()?).ok().filter(|&most| most > 0);
                 options.budget.bytes_max = most.ok_or(error("ERR MAXSIZE must be > 0"))?;
             } else if for_group && args.option_with_value("CLAIM") {
-                let idle = parse_i64(args.next()?).ok_or(error("ERR min-idle-time is not an integer or out of range"))?;
+                let idle =
+                    parse_i64(args.next()?).ok_or(error("ERR min-idle-time is not an integer or out of range"))?;
                 let idle = u64::try_from(idle).map_err(|_| error("ERR min-idle-time must be a positive integer"))?;
                 options.claim_idle_ms = Some(idle);
             } else {
@@ -390,7 +391,8 @@ fn xreadgroup(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 fn start_of(edit: &mut Edit, options: &Options, index: usize) -> Result<ReadFrom, Stop> {
     let (key, (group, _)) = (options.key(index), options.group());
     if !edit.get_mut::<StreamBox>(key)?.is_some_and(|stream| stream.group(group).is_some()) {
-        let text = [b"NOGROUP No such key '", key, b"' or consumer group '", group, b"' in XREADGROUP with GROUP option"];
+        let text =
+            [b"NOGROUP No such key '", key, b"' or consumer group '", group, b"' in XREADGROUP with GROUP option"];
         return Err(Stop::Bytes(text.concat()));
     }
     match ReadFrom::parse(options.id_text(index)).map_err(|_| INVALID_ID)? {

@@ -29,7 +29,6 @@ pub const COMMANDS: &[Command] = &[
         since: "8.4.0",
         cost: "O(1) for IFEQ and IFNE, O(N) for IFDEQ and IFDNE, where N is the length of the string.",
         usage: "key [IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest]",
-        find_keys: Some(keyspec::delex),
         summary: "Removes a key if its value, or its value's digest, is or is not the one given.",
         ..COMMAND
     },
@@ -140,7 +139,6 @@ pub const COMMANDS: &[Command] = &[
         }],
         group: Group::String,
         usage: "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | IFDNE ifdne-digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
-        find_keys: Some(keyspec::set),
         summary: "Sets the string value of a key, whatever it held; under a condition and with an expiration time where asked.",
         ..COMMAND
     },

@@ -67,7 +67,6 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key min max [LIMIT offset count]",
         summary: "Returns the members in a range of bytes, where all scores are equal.",
-        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `BYLEX` argument" }),
         ..COMMAND
     },
     Command {
@@ -81,7 +80,6 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key min max [WITHSCORES] [LIMIT offset count]",
         summary: "Returns the members whose scores are in a range.",
-        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `BYSCORE` argument" }),
         ..COMMAND
     },
     Command {
@@ -144,7 +142,6 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key start stop [WITHSCORES]",
         summary: "Returns the members in a range of places, counted and listed from the highest one.",
-        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` argument" }),
         ..COMMAND
     },
     Command {
@@ -158,7 +155,6 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key max min [LIMIT offset count]",
         summary: "Returns the members in a range of bytes, the highest one first, where all scores are equal.",
-        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` and `BYLEX` arguments" }),
         ..COMMAND
     },
     Command {
@@ -172,7 +168,6 @@ pub const COMMANDS: &[Command] = &[
         cost: RANGE_COST,
         usage: "key max min [WITHSCORES] [LIMIT offset count]",
         summary: "Returns the members whose scores are in a range, the highest one first.",
-        deprecated: Some(Deprecated { since: "6.2.0", instead: "`ZRANGE` with the `REV` and `BYSCORE` arguments" }),
         ..COMMAND
     },
 ];
