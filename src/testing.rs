@@ -471,7 +471,7 @@ fn is_fuzzed(entry: &Entry) -> bool {
 }
 
 #[track_caller]
-fn check_replay(config: Config, mut original: Playground) {
+pub(crate) fn check_replay(config: Config, mut original: Playground) {
     for client in ["a", "b", "c"] {
         // What is queued or watched is not data.
         original.run(client, ["RESET"].iter());

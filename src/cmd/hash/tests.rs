@@ -372,9 +372,8 @@ struct Heard(Playground);
 impl Heard {
     fn new() -> Self {
         let mut config = Config::default();
-        for (name, value) in [("notify-keyspace-events", "EA"), ("enable-debug-command", "yes")] {
-            config.set(&[(name.as_bytes(), value.as_bytes())], true).expect("the directive exists");
-        }
+        config.set(&[(b"notify-keyspace-events", b"EA")], true).expect("the directive exists");
+        config.enable_debug_command = crate::config::Permit::Yes;
         let mut playground = Playground::new(config, 1);
         playground.run("events", ["PSUBSCRIBE", "__keyevent*"].iter());
         playground.run("", ["SET", "0", "0"].iter());

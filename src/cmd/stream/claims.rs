@@ -6,7 +6,7 @@ use super::super::args::Args;
 use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, Run, key};
 use super::super::error::{Done, NOT_AN_INTEGER, SYNTAX, Stop, error};
 use super::entries::reply_deletion;
-use super::{Words, counted_ids, id, ids, no_group, policy_and_ids, range_end, range_start, reply_count};
+use super::{Words, counted_ids, id, ids, no_group, policy_and_ids, range_end, range_start, reply_count, shown};
 use super::{reply_entry, reply_id};
 use crate::db::effect::{Class, Stir};
 use crate::db::{Edit, View};
@@ -340,7 +340,7 @@ fn read_claim_options(args: &mut Args, now: u64, options: &mut ClaimOptions) -> 
         } else if args.option_with_value("LASTID") {
             last_id = id(args.next()?)?;
         } else {
-            return Err(Stop::Bytes([b"ERR Unrecognized XCLAIM option '", word, b"'"].concat()));
+            return Err(Stop::Bytes([b"ERR Unrecognized XCLAIM option '", shown(word), b"'"].concat()));
         }
     }
     // What lies in the future, or before 1970, is now; but a journal, which says everything, is believed even if the clock went back.

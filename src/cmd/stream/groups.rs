@@ -3,7 +3,8 @@
 use super::super::args::Args;
 use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::super::error::{Done, Stop, error};
-use super::{help, id, wrong_options};
+use super::super::help::help;
+use super::{id, shown, wrong_options};
 use crate::db::effect::{Class, Stir};
 use crate::db::{Edit, View};
 use crate::resp::reply::Reply;
@@ -130,6 +131,7 @@ fn stream<'e>(edit: &'e mut Edit, key: &[u8]) -> Result<&'e mut StreamBox, Stop>
 }
 
 pub(super) fn no_group_in(key: &[u8], group: &[u8]) -> Stop {
+    let (key, group) = (shown(key), shown(group));
     Stop::Bytes([b"NOGROUP No such consumer group '", group, b"' for key name '", key, b"'"].concat())
 }
 
@@ -169,7 +171,12 @@ fn set_id(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     if stream.group(group).is_none() {
         return Err(no_group_in(key, group));
     }
-    let id = id_or_last(id_text, stream)?;
+    let id = match id_text {
+        // Redis takes the ends of a range here, and only here.
+        b"-" => StreamId::MIN,
+        b"+" => StreamId::MAX,
+        _ => id_or_last(id_text, stream)?,
+    };
     stream.set_group_id(group, id, options.entries_read);
     edit.changed_unwatched(1);
     edit.notice(key, Class::Stream, "xgroup-setid");

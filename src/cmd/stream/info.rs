@@ -6,8 +6,9 @@
 use super::super::args::Args;
 use super::super::command::{Access, COMMAND, Command, Flag, Group as CommandGroup, KeyFlag, KeySpec, Run, key};
 use super::super::error::{Done, NO_SUCH_KEY, Stop};
+use super::super::help::help;
 use super::groups::no_group_in;
-use super::{help, reply_count, reply_entry, reply_id, wrong_options};
+use super::{reply_count, reply_entry, reply_id, wrong_options};
 use crate::db::View;
 use crate::resp::reply::Reply;
 use crate::types::stream::{Consumer, Group, Log, Pending, Producers, StreamBox, StreamId};
@@ -148,8 +149,7 @@ fn reply_producers(reply: &mut Reply, producers: &Producers, now_ms: u64) {
     let limits = producers.limits();
     let lasts = |id: StreamId| now_ms.saturating_sub(id.ms) < limits.remembered_s.saturating_mul(1000);
     let (mut tracked, mut messages, mut last) = (0, 0, None);
-    for (producer, _, id) in producers.iter().filter(|(_, _, id)| lasts(*id)) {
-        let _ = id;
+    for (producer, _, _) in producers.iter().filter(|(_, _, id)| lasts(*id)) {
         messages += 1;
         tracked += u64::from(last != Some(producer));
         last = Some(producer);

@@ -12,7 +12,7 @@ pub mod read;
 mod tests;
 
 use super::args::{Args, Rest};
-use super::error::{Done, SYNTAX, Stop, error};
+use super::error::{SYNTAX, Stop, error};
 use crate::resp::reply::Reply;
 use crate::types::stream::{Entry, Fields, IdError, RefPolicy, StreamId};
 use crate::util::number::{IntegerText, parse_i64};
@@ -47,7 +47,16 @@ fn ids<'a>(texts: impl Iterator<Item = &'a [u8]>) -> Result<Vec<StreamId>, Stop>
 
 /// NOGROUP, in the words of most commands.
 fn no_group(key: &[u8], group: &[u8]) -> Stop {
-    Stop::Bytes([b"NOGROUP No such key '", key, b"' or consumer group '", group, b"'"].concat())
+    Stop::Bytes(no_group_text(key, group))
+}
+
+fn no_group_text(key: &[u8], group: &[u8]) -> Vec<u8> {
+    [b"NOGROUP No such key '", shown(key), b"' or consumer group '", shown(group), b"'"].concat()
+}
+
+/// A name as Redis's errors show it: up to its first zero byte.
+fn shown(name: &[u8]) -> &[u8] {
+    &name[..memchr::memchr(0, name).unwrap_or(name.len())]
 }
 
 /// KEEPREF, DELREF or ACKED.
@@ -117,23 +126,9 @@ fn reply_count(reply: &mut Reply, value: u64) {
     reply.int(i64::try_from(value).unwrap_or(i64::MAX));
 }
 
-/// What HELP answers: pairs of a subcommand's syntax and the lines that explain it.
-fn help(reply: &mut Reply, command: &str, subcommands: &[(&str, &[&str])]) -> Done {
-    let lines: usize = subcommands.iter().map(|(_, text)| 1 + text.len()).sum();
-    reply.array(lines + 3);
-    reply.simple(&format!("{command} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
-    for (syntax, text) in subcommands {
-        reply.simple(syntax);
-        text.iter().for_each(|line| reply.simple(&format!("    {line}")));
-    }
-    reply.simple("HELP");
-    reply.simple("    Print this help.");
-    Ok(())
-}
-
 /// The error of a subcommand that cannot make sense of its options.
 fn wrong_options(args: &Args, command: &str) -> Stop {
-    let subcommand = args.request().arg(1);
+    let subcommand = shown(args.request().arg(1));
     let text = [b"ERR unknown subcommand or wrong number of arguments for '", subcommand, b"'. Try "].concat();
     Stop::Bytes([&text, command.as_bytes(), b" HELP."].concat())
 }

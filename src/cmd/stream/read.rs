@@ -7,7 +7,7 @@ use super::super::args::Args;
 use super::super::command::{Access, Begin, COMMAND, Command, Find, Flag, Group, KeyFlag, KeySpec, Run};
 use super::super::error::{Done, Reading, SYNTAX, Stop, TimeoutReply, Wait, error};
 use super::claims::{journal_acks, journal_claims, journal_position};
-use super::{INVALID_ID, Words, count, reply_entry, reply_fields, reply_id};
+use super::{INVALID_ID, Words, count, no_group_text, reply_entry, reply_fields, reply_id};
 use crate::db::effect::{Class, Stir};
 use crate::db::{Edit, View};
 use crate::resp::reply::{Mark, Reply};
@@ -391,9 +391,8 @@ fn xreadgroup(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 fn start_of(edit: &mut Edit, options: &Options, index: usize) -> Result<ReadFrom, Stop> {
     let (key, (group, _)) = (options.key(index), options.group());
     if !edit.get_mut::<StreamBox>(key)?.is_some_and(|stream| stream.group(group).is_some()) {
-        let text =
-            [b"NOGROUP No such key '", key, b"' or consumer group '", group, b"' in XREADGROUP with GROUP option"];
-        return Err(Stop::Bytes(text.concat()));
+        let text = [&no_group_text(key, group)[..], b" in XREADGROUP with GROUP option"].concat();
+        return Err(Stop::Bytes(text));
     }
     match ReadFrom::parse(options.id_text(index)).map_err(|_| INVALID_ID)? {
         ReadFrom::LastId => Err(error(

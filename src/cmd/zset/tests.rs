@@ -106,14 +106,14 @@ fn members_are_found_scored_and_ranked_in_both_encodings() {
             > ZSCORE z b
             "2"
             > ZMSCORE z a x d
-           1) "1"
+            1) "1"
             2) (nil)
-           3) "3"
+            3) "3"
             > ZRANK z c
             (integer) 2
             > ZREVRANK z c WITHSCORE
             1) (integer) 1
-           2) "2"
+            2) "2"
             > ZRANK z x
             (nil)
             > ZRANK none x WITHSCORE
@@ -144,36 +144,36 @@ fn a_range_is_of_places_scores_or_bytes() {
             > ZADD z 1 a 2 b 3 c 4 d
             (integer) 4
             > ZRANGE z 1 -2
-           1) "b"
-           2) "c"
+            1) "b"
+            2) "c"
             > ZRANGE z 0 0 REV WITHSCORES
-           1) "d"
-           2) "4"
+            1) "d"
+            2) "4"
             > ZRANGE z (1 3 BYSCORE
-           1) "b"
-           2) "c"
+            1) "b"
+            2) "c"
             > ZRANGE z +inf -inf BYSCORE REV LIMIT 1 2
-           1) "c"
-           2) "b"
+            1) "c"
+            2) "b"
             > ZRANGE z -inf inf BYSCORE LIMIT -1 2
             (empty array)
             > ZRANGE z 0 1 LIMIT 5 -1
-           1) "a"
-           2) "b"
+            1) "a"
+            2) "b"
             > ZRANGE z 0 1 LIMIT 0 1
             (error) ERR syntax error, LIMIT is only supported in combination with either BYSCORE or BYLEX
             > ZREVRANGEBYSCORE z 3 (1 WITHSCORES LIMIT 0 1
-           1) "c"
-           2) "3"
+            1) "c"
+            2) "3"
             > ZCOUNT z (1 +inf
             (integer) 3
             > ZADD l 0 a 0 b 0 c 0 d
             (integer) 4
             > ZRANGEBYLEX l [b (d
-           1) "b"
-           2) "c"
+            1) "b"
+            2) "c"
             > ZRANGE l + (b BYLEX REV LIMIT 1 5
-           1) "c"
+            1) "c"
             > ZLEXCOUNT l - [c
             (integer) 3
             > ZRANGE l - + BYLEX WITHSCORES
@@ -189,10 +189,10 @@ fn a_range_is_of_places_scores_or_bytes() {
             > ZRANGESTORE to z 1 2
             (integer) 2
             > ZRANGE to 0 -1 WITHSCORES
-           1) "b"
-           2) "2"
-           3) "c"
-           4) "3"
+            1) "b"
+            2) "2"
+            3) "c"
+            4) "3"
             > ZRANGESTORE to none 1 2
             (integer) 0
             > ZCARD to
@@ -302,7 +302,7 @@ fn members_are_taken_from_the_ends() {
         1) "z"
         2) 1) 1) "b"
               2) "2"
-           2) 1) "c"
+            2) 1) "c"
               2) "3"
         > ZMPOP 2 none z MIN
         (nil)
@@ -345,7 +345,7 @@ fn waiting_clients_get_members_first_come_first_served() {
         1) "z"
         2) 1) 1) "three"
               2) "3"
-           2) 1) "two"
+            2) 1) "two"
               2) "2"
         > ZCARD z
         (integer) 0
@@ -402,7 +402,7 @@ fn a_scan_shows_more_digits_of_a_large_one() {
         > ZSCAN z 0 MATCH a
         1) "0"
         2) 1) "a"
-           2) "0.1"
+            2) "0.1"
         > ZSCAN z 0 NOVALUES
         (error) ERR NOVALUES option can only be used in HSCAN
         > ZSCAN z 0 COUNT 0
@@ -422,7 +422,7 @@ fn a_scan_shows_more_digits_of_a_large_one() {
         > ZSCAN z 0
         1) "0"
         2) 1) "a"
-           2) "0.10000000000000001"
+            2) "0.10000000000000001"
         "#,
     );
 }

@@ -139,7 +139,7 @@ impl Model {
 
     fn delete(&mut self, id: StreamId, policy: RefPolicy, by_name: bool) -> Deletion {
         let has = self.has(id);
-        if policy == RefPolicy::Acked && id <= self.last_id && self.is_referenced(id) {
+        if policy == RefPolicy::Acked && self.is_referenced(id) {
             return Deletion::Referenced;
         }
         if policy == RefPolicy::Delete {

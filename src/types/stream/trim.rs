@@ -119,8 +119,8 @@ impl Stream {
     pub fn delete_by(&mut self, id: StreamId, policy: RefPolicy) -> Deletion {
         let exists = self.log.contains(id);
         match policy {
-            // As in Redis groups are asked first: an id that was given and is gone may still be unread or pending somewhere.
-            RefPolicy::Acked if id <= self.log.last_id() && self.is_referenced(id) => return Deletion::Referenced,
+            // As in Redis groups are asked first: an id that is gone, or was never given, may still be unread or pending somewhere.
+            RefPolicy::Acked if self.is_referenced(id) => return Deletion::Referenced,
             RefPolicy::Delete => self.forget_references(id),
             RefPolicy::Keep | RefPolicy::Acked => {}
         }
