@@ -2,15 +2,15 @@
 
 use super::super::args::Args;
 use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key};
+use super::super::container::HELP;
 use super::super::error::{Done, Stop, error};
-use super::super::help::help;
 use super::{id, shown, wrong_options};
 use crate::db::effect::{Class, Stir};
-use crate::db::{Edit, View};
+use crate::db::Edit;
 use crate::resp::reply::Reply;
 use crate::types::stream::{Stream, StreamBox, StreamId};
 
-use Flag::{DenyOom, Loading, Stale};
+use Flag::DenyOom;
 
 const INSERTS: &[KeySpec] = &[key(2, Access::Rw, &[KeyFlag::Insert])];
 const DELETES: &[KeySpec] = &[key(2, Access::Rw, &[KeyFlag::Delete])];
@@ -85,16 +85,7 @@ const SUBCOMMANDS: &[Command] = &[
         summary: "Removes a consumer from a group, with all it has pending.",
         ..COMMAND
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Read(show_help),
-        flags: &[Loading, Stale],
-        group: Group::Stream,
-        since: "5.0.0",
-        summary: "Explains the subcommands.",
-        ..COMMAND
-    },
+    Command { group: Group::Stream, since: "5.0.0", ..HELP },
 ];
 
 /// What CREATE and SETID have behind the id.
@@ -227,30 +218,4 @@ fn delete_consumer(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done 
 
     super::reply_count(reply, removed.unwrap_or(0));
     Ok(())
-}
-
-fn show_help(_: &View, _: &mut Args, reply: &mut Reply) -> Done {
-    help(
-        reply,
-        "XGROUP",
-        &[
-            (
-                "CREATE <key> <groupname> <id|$> [option]",
-                &[
-                    "Create a new consumer group. Options are:",
-                    "* MKSTREAM",
-                    "  Create the empty stream if it does not exist.",
-                    "* ENTRIESREAD entries_read",
-                    "  Set the group's entries_read counter (internal use).",
-                ],
-            ),
-            ("CREATECONSUMER <key> <groupname> <consumer>", &["Create a new consumer in the specified group."]),
-            ("DELCONSUMER <key> <groupname> <consumer>", &["Remove the specified consumer."]),
-            ("DESTROY <key> <groupname>", &["Remove the specified group."]),
-            (
-                "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
-                &["Set the current group ID and entries_read counter."],
-            ),
-        ],
-    )
 }

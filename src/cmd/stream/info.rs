@@ -5,15 +5,14 @@
 
 use super::super::args::Args;
 use super::super::command::{Access, COMMAND, Command, Flag, Group as CommandGroup, KeyFlag, KeySpec, Run, key};
+use super::super::container::HELP;
 use super::super::error::{Done, NO_SUCH_KEY, Stop};
-use super::super::help::help;
 use super::groups::no_group_in;
 use super::{reply_count, reply_entry, reply_id, wrong_options};
 use crate::db::View;
 use crate::resp::reply::Reply;
 use crate::types::stream::{Consumer, Group, Log, Pending, Producers, StreamBox, StreamId};
 
-use Flag::{Loading, Stale};
 
 const READS: &[KeySpec] = &[key(2, Access::Ro, &[KeyFlag::Access])];
 
@@ -65,16 +64,7 @@ const SUBCOMMANDS: &[Command] = &[
         tips: &["nondeterministic_output"],
         ..COMMAND
     },
-    Command {
-        name: "HELP",
-        arity: 2,
-        run: Run::Read(show_help),
-        flags: &[Loading, Stale],
-        group: CommandGroup::Stream,
-        since: "5.0.0",
-        summary: "Explains the subcommands.",
-        ..COMMAND
-    },
+    Command { group: CommandGroup::Stream, since: "5.0.0", ..HELP },
 ];
 
 /// Entries of each list that FULL shows unless told otherwise.
@@ -261,16 +251,4 @@ fn consumers(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
         reply.int(consumer.active_ms().map_or(-1, |ms| view.now.saturating_sub(ms) as i64));
     }
     Ok(())
-}
-
-fn show_help(_: &View, _: &mut Args, reply: &mut Reply) -> Done {
-    help(
-        reply,
-        "XINFO",
-        &[
-            ("CONSUMERS <key> <groupname>", &["Show consumers of <groupname>."]),
-            ("GROUPS <key>", &["Show the stream consumer groups."]),
-            ("STREAM <key> [FULL [COUNT <count>]", &["Show information about the stream."]),
-        ],
-    )
 }
