@@ -443,7 +443,7 @@ fn lapsed_fields_are_told_of_first() {
         ("HGET h c", "hexpired | HDEL h b"),
         ("HPEXPIRE h 10 FIELDS 2 a c", "hexpire | HPEXPIREAT h 1767225600021 FIELDS 2 a c"),
         ("~ 11", "|"),
-        ("HGETALL h", "hexpired del | HDEL h a c"),
+        ("HGETALL h", "hexpired del | HDEL h c a"),
         ("HSET h a 1", "hset | HSET h a 1"),
         ("HPEXPIRE h 10 FIELDS 1 a", "hexpire | HPEXPIREAT h 1767225600032 FIELDS 1 a"),
         ("~ 11", "|"),

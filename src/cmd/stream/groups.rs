@@ -5,8 +5,8 @@ use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeyS
 use super::super::container::HELP;
 use super::super::error::{Done, Stop, error};
 use super::{id, shown, wrong_options};
-use crate::db::effect::{Class, Stir};
 use crate::db::Edit;
+use crate::db::effect::{Class, Stir};
 use crate::resp::reply::Reply;
 use crate::types::stream::{Stream, StreamBox, StreamId};
 

@@ -4,7 +4,7 @@
 //! any, "nacked-count" once something was given back.
 
 use super::super::args::Args;
-use super::super::command::{Access, COMMAND, Command, Flag, Group as CommandGroup, KeyFlag, KeySpec, Run, key};
+use super::super::command::{Access, COMMAND, Command, Group as CommandGroup, KeyFlag, KeySpec, Run, key};
 use super::super::container::HELP;
 use super::super::error::{Done, NO_SUCH_KEY, Stop};
 use super::groups::no_group_in;
@@ -12,7 +12,6 @@ use super::{reply_count, reply_entry, reply_id, wrong_options};
 use crate::db::View;
 use crate::resp::reply::Reply;
 use crate::types::stream::{Consumer, Group, Log, Pending, Producers, StreamBox, StreamId};
-
 
 const READS: &[KeySpec] = &[key(2, Access::Ro, &[KeyFlag::Access])];
 

@@ -317,7 +317,8 @@ impl Log {
     fn entries_read_at(&self, id: StreamId, last_delivered: StreamId, entries_read: Option<u64>) -> Option<u64> {
         match entries_read {
             Some(read) if last_delivered >= self.first_id() && !self.may_have_holes_from(last_delivered) => {
-                Some(read + 1)
+                // Redis counts beyond what was ever added where XGROUP SETID claimed too much, and cannot log that.
+                Some((read + 1).min(self.entries_added()))
             }
             _ if self.entries_added() > 0 => self.entries_up_to(id),
             unknown => unknown,
