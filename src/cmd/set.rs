@@ -261,9 +261,9 @@ pub const COMMANDS: &[Command] = &[
 pub(super) fn limits(config: &Config, seed: &'static Seed) -> Limits {
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     Limits {
-        intset_max: count(config.set_max_intset_entries as u64),
-        listpack_max: count(config.set_max_listpack_entries as u64),
-        value_bytes_max: count(config.set_max_listpack_value as u64),
+        intset_max: count(config.set_max_intset_entries),
+        listpack_max: count(config.set_max_listpack_entries),
+        value_bytes_max: count(config.set_max_listpack_value),
         seed,
     }
 }
@@ -403,7 +403,7 @@ fn srandmember(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     }
     let count = args.int()?;
     args.end()?;
-    if count < -(i64::MAX / 2) || count > i64::MAX / 2 {
+    if !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {
         return Err(error("ERR value is out of range"));
     }
 

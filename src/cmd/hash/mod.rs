@@ -299,7 +299,7 @@ fn hmset(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 fn set_pairs(edit: &mut Edit, args: &mut Args, command: &str) -> Result<usize, Stop> {
     let key = args.next()?;
     let texts = args.rest();
-    if texts.len() % 2 != 0 {
+    if !texts.len().is_multiple_of(2) {
         return Err(wrong_number(command));
     }
     let (limits, now) = (limits(edit), edit.now);

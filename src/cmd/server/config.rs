@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn protected_directives_where_they_are_allowed() {
         let mut config = Config::default();
-        config.enable_protected_configs = Permit::Local;
+        config.values.enable_protected_configs = Permit::Local;
         let mut playground = Playground::new(config, 1);
         assert_eq!(run(&mut playground, &["CONFIG", "SET", "dbfilename", "other.rdb"]), "+OK\r\n");
         assert_eq!(&playground.server.config.dbfilename[..], b"other.rdb");

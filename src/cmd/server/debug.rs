@@ -363,7 +363,7 @@ mod tests {
     #[track_caller]
     fn check_allowed(dialogue: &str) {
         let mut config = Config::default();
-        config.enable_debug_command = Permit::Local;
+        config.values.enable_debug_command = Permit::Local;
         let trimmed = |text: &str| text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>();
         let wanted: String =
             dialogue.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| format!("{line}\n")).collect();

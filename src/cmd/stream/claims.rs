@@ -274,7 +274,7 @@ fn reply_summary(reply: &mut Reply, group: &crate::types::stream::Group) {
 
 fn xclaim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group, consumer) = (args.next()?, args.next()?, args.next()?);
-    if !edit.get_mut::<StreamBox>(key)?.is_some_and(|stream| stream.group(group).is_some()) {
+    if edit.get_mut::<StreamBox>(key)?.is_none_or(|stream| stream.group(group).is_none()) {
         return Err(no_group(key, group));
     }
     let idle_min_ms = args.int_or(error("ERR Invalid min-idle-time argument for XCLAIM"))?;

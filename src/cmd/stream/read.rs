@@ -390,7 +390,7 @@ fn xreadgroup(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 /// Where reading a stream begins; refuses keys and groups that do not exist, and ids that mean nothing to a group.
 fn start_of(edit: &mut Edit, options: &Options, index: usize) -> Result<ReadFrom, Stop> {
     let (key, (group, _)) = (options.key(index), options.group());
-    if !edit.get_mut::<StreamBox>(key)?.is_some_and(|stream| stream.group(group).is_some()) {
+    if edit.get_mut::<StreamBox>(key)?.is_none_or(|stream| stream.group(group).is_none()) {
         let text = [&no_group_text(key, group)[..], b" in XREADGROUP with GROUP option"].concat();
         return Err(Stop::Bytes(text));
     }

@@ -218,7 +218,7 @@ fn add_by_rule(mut rule: Rule, edit: &mut Edit, args: &mut Args, reply: &mut Rep
     }
     let arguments = args.rest();
     match () {
-        () if arguments.len() == 0 || arguments.len() % 2 != 0 => return Err(SYNTAX),
+        () if arguments.len() == 0 || !arguments.len().is_multiple_of(2) => return Err(SYNTAX),
         () if rule.only_new && rule.only_existing => return Err(NX_AND_XX),
         () if u8::from(rule.only_new) + u8::from(rule.only_greater) + u8::from(rule.only_less) > 1 => {
             return Err(GT_LT_AND_NX);

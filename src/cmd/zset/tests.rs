@@ -302,7 +302,7 @@ fn members_are_taken_from_the_ends() {
         1) "z"
         2) 1) 1) "b"
               2) "2"
-            2) 1) "c"
+           2) 1) "c"
               2) "3"
         > ZMPOP 2 none z MIN
         (nil)
@@ -345,7 +345,7 @@ fn waiting_clients_get_members_first_come_first_served() {
         1) "z"
         2) 1) 1) "three"
               2) "3"
-            2) 1) "two"
+           2) 1) "two"
               2) "2"
         > ZCARD z
         (integer) 0
@@ -402,7 +402,7 @@ fn a_scan_shows_more_digits_of_a_large_one() {
         > ZSCAN z 0 MATCH a
         1) "0"
         2) 1) "a"
-            2) "0.1"
+           2) "0.1"
         > ZSCAN z 0 NOVALUES
         (error) ERR NOVALUES option can only be used in HSCAN
         > ZSCAN z 0 COUNT 0
@@ -422,7 +422,7 @@ fn a_scan_shows_more_digits_of_a_large_one() {
         > ZSCAN z 0
         1) "0"
         2) 1) "a"
-            2) "0.10000000000000001"
+           2) "0.10000000000000001"
         "#,
     );
 }
