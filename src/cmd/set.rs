@@ -373,18 +373,19 @@ fn smembers(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
 fn sscan(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
     let cursor = scan::cursor(args)?;
-    let set = view.get::<Set>(key)?;
+    let Some(set) = view.get::<Set>(key)? else {
+        scan::reply_page(reply, |_| (0, 0));
+        return Ok(());
+    };
     let options = scan::Options::read(args)?;
 
     scan::reply_page(reply, |reply| {
         let mut shown = 0;
-        let next = set.map_or(0, |set| {
-            set.scan(cursor, options.count, |member| {
-                if options.admits(member.text(&mut ItemText::default())) {
-                    shown += 1;
-                    reply.item(member);
-                }
-            })
+        let next = set.scan(cursor, options.count, |member| {
+            if options.admits(member.text(&mut ItemText::default())) {
+                shown += 1;
+                reply.item(member);
+            }
         });
         (next, shown)
     });
