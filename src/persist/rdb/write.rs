@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::opcode;
 use crate::types::codec::{self, BEYOND, Chunk, Dialect, Encoding, Form};
-use crate::types::value::RecordRef;
+use crate::types::value::Record;
 use crate::util::crc64;
 use crate::util::lzf::Compressor;
 
@@ -95,7 +95,7 @@ pub fn database(out: &mut Chunk, index: usize, keys: usize, volatile: usize) {
 
 /// A key with its value, whole.
 #[inline]
-pub fn record(out: &mut Chunk, record: &RecordRef<'_>, dialect: Dialect, access: Access) {
+pub fn record(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access) {
     let mut encoding = begin_record(out, record, dialect, access);
     while !encoding.is_done() {
         encoding.go_on(record, usize::MAX, out);
@@ -104,7 +104,7 @@ pub fn record(out: &mut Chunk, record: &RecordRef<'_>, dialect: Dialect, access:
 
 /// A key and the beginning of its value: all of it where it is short, else what `Encoding::go_on` goes on from.
 #[inline]
-pub fn begin_record(out: &mut Chunk, record: &RecordRef<'_>, dialect: Dialect, access: Access) -> Encoding {
+pub fn begin_record(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access) -> Encoding {
     let form = codec::form_of(record, dialect);
     if form == Form::STREAM_2
         && let Some(beyond) = codec::beyond(record)
@@ -148,13 +148,7 @@ pub struct Writer<W> {
 impl<W: Write> Writer<W> {
     /// `checksums` is `rdbchecksum`.
     pub fn new(output: W, checksums: bool) -> Self {
-        Self {
-            output,
-            compressor: Compressor::new(),
-            packed: Vec::new(),
-            checksum: checksums.then_some(0),
-            bytes: 0,
-        }
+        Self { output, compressor: Compressor::new(), packed: Vec::new(), checksum: checksums.then_some(0), bytes: 0 }
     }
 
     pub fn write(&mut self, chunk: &Chunk) -> io::Result<()> {
