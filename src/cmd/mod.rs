@@ -36,6 +36,7 @@ pub const GROUPS: &[&[Command]] = &[
     hash::exchange::COMMANDS,
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
+    keys::dump::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     stream::entries::COMMANDS,
@@ -62,4 +63,5 @@ pub const GROUPS: &[&[Command]] = &[
     server::memory::COMMANDS,
     server::instance::COMMANDS,
     server::debug::COMMANDS,
+    server::persistence::COMMANDS,
 ];

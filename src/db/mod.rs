@@ -8,6 +8,7 @@ mod edit;
 pub mod effect;
 pub mod evict;
 pub mod expire;
+pub mod load;
 mod view;
 
 use std::cell::{Cell, RefCell};

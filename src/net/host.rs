@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::listeners::Listeners;
 use crate::config::{Changed, Config, OomScoreAdjust, SetError};
+use crate::persist::disk::Disk;
 use crate::process::limits::{OomScore, TooFewFiles, make_room_for_clients};
 use crate::process::title::Title;
 use crate::process::{Process, log, log_text};
@@ -73,6 +74,10 @@ impl Host for NetHost {
 
     fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()> {
         self.process.replace(path, text)
+    }
+
+    fn disk(&self) -> Option<Arc<dyn Disk>> {
+        self.process.disk()
     }
 
     fn sleep(&self, time_us: u64) {

@@ -1,7 +1,7 @@
-//! Files that keep the data: their formats, and what reads and writes them.
+//! Files, and what stands in them: the layer below the process that knows the disk and nothing of commands or sessions.
 //!
-//! Nothing here knows a command or a session. `rdb` is the snapshot's format both ways, `aof` the log of changes; both go to files through
-//! `disk`.
+//! `disk` is the one way to files, with a real disk and a hostile one for tests. `aof` is the append-only file in parts, `rdb` the snapshot's
+//! format both ways. Who calls them, and when, is decided in `process::keeper`.
 
 pub mod aof;
 pub mod disk;

@@ -4,8 +4,10 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::{Changed, Config, SetError};
+use crate::persist::disk::Disk;
 
 /// The process, as INFO shows it.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +37,11 @@ pub trait Host: Send {
 
     /// Puts `text` in the place of a file, all of it or nothing, and durable.
     fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()>;
+
+    /// Where snapshots are written to and read from. Nowhere, where there are no files.
+    fn disk(&self) -> Option<Arc<dyn Disk>> {
+        None
+    }
 
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);

@@ -321,11 +321,14 @@ fn persistence(server: &Server, text: &mut Text) {
     text.zeroes(&["current_save_keys_processed", "current_save_keys_total"]);
     text.put("rdb_changes_since_last_save", server.stats.dirty);
     text.put("rdb_bgsave_in_progress", 0);
-    text.put("rdb_last_save_time", server.started_ms / 1000);
-    text.put("rdb_last_bgsave_status", "ok");
+    text.put("rdb_last_save_time", server.snapshots.last_save_s);
+    text.put("rdb_last_bgsave_status", if server.snapshots.last_failed { "err" } else { "ok" });
     text.put("rdb_last_bgsave_time_sec", -1);
     text.put("rdb_current_bgsave_time_sec", -1);
-    text.zeroes(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    text.put("rdb_saves", server.snapshots.saves);
+    text.put("rdb_last_cow_size", 0);
+    text.put("rdb_last_load_keys_expired", server.snapshots.lapsed_keys);
+    text.put("rdb_last_load_keys_loaded", server.snapshots.loaded_keys);
     text.zeroes(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
     text.put("aof_last_rewrite_time_sec", -1);
     text.put("aof_current_rewrite_time_sec", -1);
