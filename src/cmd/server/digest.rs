@@ -21,7 +21,7 @@ struct Sum([u8; BYTES]);
 pub(super) fn all(view: &View, databases: usize) -> String {
     let mut sum = Sum::default();
     for db in 0..databases {
-        let view = View { db, ..*view };
+        let view = view.in_db(db);
         for record in view.records() {
             sum.add(of_parts(&[&db.to_le_bytes(), record.key(), &of_record(&record).0]));
         }
