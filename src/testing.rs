@@ -84,6 +84,7 @@ impl Playground {
                 break;
             }
         }
+        self.server.broadcast_invalid_keys();
     }
 
     /// Takes what a client has received.

@@ -264,12 +264,21 @@ impl Server {
                 _ => out.truncate(start),
             }
         }
-        if !session.output.is_empty() {
-            // Messages that the session sent to itself go behind its reply.
-            out.append(std::mem::take(&mut session.output));
-        }
+        self.append_messages(id, out);
         if self.waiting.has_ready() {
             self.serve_waiting(Some((id, out)));
+        }
+    }
+
+    /// Messages that the session sent to itself go behind its reply.
+    #[inline]
+    pub(super) fn append_messages(&mut self, id: SessionId, out: &mut Output) {
+        if self.tracking.is_used() {
+            self.tracked_command_ended(id);
+        }
+        let session = self.sessions.get_mut(id);
+        if !session.output.is_empty() {
+            out.append(std::mem::take(&mut session.output));
         }
     }
 
@@ -297,7 +306,10 @@ impl Server {
             ),
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
-        self.propagate(db, request, caller);
+        self.propagate(id, db, request);
+        if self.sessions.get(id).tracking.is_some() {
+            self.remember_reads(id, entry, request);
+        }
         if !self.monitors.is_empty() {
             self.feed_monitors(caller, id, entry, request, reply);
         }
@@ -430,7 +442,7 @@ impl Server {
     /// Who would hear of an effect. Asked before every command.
     #[inline]
     fn is_anybody_listening(&self) -> bool {
-        !self.watches.is_empty() || !self.waiting.is_empty() || self.notifies()
+        !self.watches.is_empty() || !self.waiting.is_empty() || self.tracking.is_used() || self.notifies()
     }
 
     /// What a client's command took, for SLOWLOG and the latency events.
