@@ -25,6 +25,7 @@ fn what_was_saved_is_there_after_a_restart() {
     let left = fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert_eq!(left.filter(|name| name.contains("rdb")).collect::<Vec<_>>(), ["dump.rdb"]);
 
+    fs::remove_file(folder.path("port")).unwrap();
     let server = start_in(folder, NEVER, |_| {});
     let mut client = server.connect();
     assert_eq!(client.command(&["DBSIZE"]), "1000", "{}", server.log());
