@@ -50,6 +50,7 @@ pub const GROUPS: &[&[Command]] = &[
     zset::pop::COMMANDS,
     sort::COMMANDS,
     server::connection::COMMANDS,
+    server::bgsave::COMMANDS,
     server::databases::COMMANDS,
     server::client::COMMANDS,
     server::pubsub::COMMANDS,

@@ -9,6 +9,7 @@ pub mod daemon;
 mod facts;
 pub mod limits;
 pub mod log;
+pub mod saver;
 pub mod signals;
 pub mod supervisor;
 pub mod title;

@@ -42,6 +42,7 @@ impl Server {
             self.serve_waiting(None);
         }
         self.expire_lapsed();
+        self.tick_saving();
         self.close_idle_and_slow();
         self.stats.note_memory(memory::used(), self.clock.unix_us / 1_000_000);
         if self.clock.monotonic_us.saturating_sub(self.cron.last_sample_us) >= 100_000 {

@@ -10,6 +10,7 @@ pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
+pub mod saving;
 pub mod session;
 pub mod stats;
 pub mod waiting;
@@ -34,6 +35,7 @@ pub struct Server {
     pub sessions: Sessions,
     pub effects: Effects,
     pub journal: Journal,
+    pub saving: saving::Saving,
     pub pubsub: pubsub::Pubsub,
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
@@ -117,6 +119,7 @@ impl Server {
             sessions: Sessions::default(),
             effects: Effects::default(),
             journal: Journal::default(),
+            saving: saving::Saving::new(clock.unix_ms() / 1000),
             pubsub: pubsub::Pubsub::default(),
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),

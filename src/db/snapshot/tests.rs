@@ -70,7 +70,8 @@ fn text(record: RecordRef<'_>) -> String {
 }
 
 fn image_of(keyspace: &Keyspace) -> Image {
-    let records = |db: DbIndex| keyspace.db(db).table.iter().map(move |record| ((db, record.key().to_vec()), text(record)));
+    let records =
+        |db: DbIndex| keyspace.db(db).table.iter().map(move |record| ((db, record.key().to_vec()), text(record)));
     (0..keyspace.databases()).flat_map(records).collect()
 }
 
@@ -101,7 +102,11 @@ impl Trial {
         let pages = self.notebook.0.lock().unwrap();
         assert_eq!(walked == Walked::Done, pages.is_finished);
         if pages.is_finished {
-            assert!(pages.image == self.expected, "the image is not that of the moment: {:#?}", self.differences(&pages));
+            assert!(
+                pages.image == self.expected,
+                "the image is not that of the moment: {:#?}",
+                self.differences(&pages)
+            );
         }
         pages.is_finished
     }

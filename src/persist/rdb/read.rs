@@ -16,13 +16,19 @@ use crate::util::number::write_i64;
 /// What comes next in the file.
 pub enum Event {
     /// A field about the file or the server that wrote it.
-    Aux { name: Vec<u8>, value: Vec<u8> },
+    Aux {
+        name: Vec<u8>,
+        value: Vec<u8>,
+    },
     /// The source text of a library of functions.
     Function(Vec<u8>),
     /// What follows is in this database.
     Database(usize),
     /// So many keys will come, of which so many have a deadline.
-    Sizes { keys: u64, volatile: u64 },
+    Sizes {
+        keys: u64,
+        volatile: u64,
+    },
     Record(Record, Access),
     /// A key that was left out because nothing is in it.
     Empty,
@@ -46,7 +52,10 @@ pub enum Reason {
     /// It begins as no snapshot does.
     NoSnapshot,
     Version(u16),
-    Checksum { expected: u64, found: u64 },
+    Checksum {
+        expected: u64,
+        found: u64,
+    },
 }
 
 impl fmt::Display for Reason {
@@ -206,8 +215,7 @@ impl<R: Read> Reader<R> {
         }
         // A deadline before 1970 is one that has passed.
         let deadline = deadline.map(|deadline| if deadline > i64::MAX as u64 { 0 } else { deadline });
-        let record =
-            codec::decode(form, &self.key, deadline, self.dialect, &mut self.input, &self.options.limits)?;
+        let record = codec::decode(form, &self.key, deadline, self.dialect, &mut self.input, &self.options.limits)?;
         let Some(mut record) = record else {
             self.beyond = None;
             return Ok(Event::Empty);

@@ -55,8 +55,9 @@ impl Nacked<'_> {
 /// What the value's own form leaves out, if anything.
 pub fn beyond(record: &RecordRef<'_>) -> Option<Vec<u8>> {
     let stream = record.get::<StreamBox>()?;
-    let says_more =
-        |group: &Group| nacked(group).len > 0 || group.consumers().any(|(_, one)| one.active_ms() != Some(one.seen_ms()));
+    let says_more = |group: &Group| {
+        nacked(group).len > 0 || group.consumers().any(|(_, one)| one.active_ms() != Some(one.seen_ms()))
+    };
     if stream.producers().is_none() && !stream.groups().any(|(_, group)| says_more(group)) {
         return None;
     }

@@ -79,7 +79,9 @@ fn decode_collection<S: Source>(
         Form::STREAM_5 => Some(stream_record(5, key, deadline, source)?),
         Form::MODULE | Form::MODULE_2 => {
             let name = module_name(source.length()?);
-            return Err(Malformed(format!("the value is one of the module type '{name}', and there are no modules here").into()));
+            return Err(Malformed(
+                format!("the value is one of the module type '{name}', and there are no modules here").into(),
+            ));
         }
         _ => {
             let hash = read_hash(form, dialect, source, limits)?;
@@ -192,7 +194,8 @@ fn read_set<S: Source>(form: Form, source: &mut S, limits: &Limits) -> Result<se
     let mut scratch = Vec::new();
     match form {
         Form::SET_INTSET => {
-            let intset = Intset::from_bytes(blob(source, &mut scratch)?).ok_or(Malformed::new("an intset is broken"))?;
+            let intset =
+                Intset::from_bytes(blob(source, &mut scratch)?).ok_or(Malformed::new("an intset is broken"))?;
             Ok(set::Set::from_intset(intset, &limits.set))
         }
         Form::SET_LISTPACK => set::Set::from_listpack(read_listpack(source)?, &limits.set).ok_or(TWICE),
@@ -240,13 +243,16 @@ fn text_score<S: Source>(source: &mut S) -> Result<f64, Malformed> {
         255 => Ok(f64::NEG_INFINITY),
         254 => Ok(f64::INFINITY),
         253 => Ok(f64::NAN),
-        length => {
-            parse_f64(source.take(usize::from(length))?).ok_or(Malformed::new("a score is no number"))
-        }
+        length => parse_f64(source.take(usize::from(length))?).ok_or(Malformed::new("a score is no number")),
     }
 }
 
-fn read_hash<S: Source>(form: Form, dialect: Dialect, source: &mut S, limits: &Limits) -> Result<hash::Hash, Malformed> {
+fn read_hash<S: Source>(
+    form: Form,
+    dialect: Dialect,
+    source: &mut S,
+    limits: &Limits,
+) -> Result<hash::Hash, Malformed> {
     const BROKEN: Malformed = Malformed::new("a hash has a field twice, or one without a value");
     let from_pairs = |listpack| hash::Hash::from_listpack(listpack, &limits.hash).ok_or(BROKEN);
     let mut scratch = Vec::new();
@@ -278,7 +284,9 @@ fn read_hash<S: Source>(form: Form, dialect: Dialect, source: &mut S, limits: &L
 enum Deadlines {
     None,
     /// Before the field, counted from 1 at the earliest where that is told, else as it is; 0 for none.
-    Before { earliest: Option<u64> },
+    Before {
+        earliest: Option<u64>,
+    },
     /// Behind the value, all bits set for none.
     Behind,
 }
@@ -322,7 +330,12 @@ fn field_deadline(told: u64, earliest: Option<u64>) -> Result<Option<u64>, Malfo
         .ok_or(Malformed::new("a field's deadline is out of range"))
 }
 
-fn stream_record<S: Source>(version: u8, key: &[u8], deadline: Option<u64>, source: &mut S) -> Result<Record, Malformed> {
+fn stream_record<S: Source>(
+    version: u8,
+    key: &[u8],
+    deadline: Option<u64>,
+    source: &mut S,
+) -> Result<Record, Malformed> {
     Ok(Record::word(key, StreamBox::from(read_stream(version, source)?), deadline))
 }
 
@@ -330,7 +343,8 @@ fn read_stream<S: Source>(version: u8, source: &mut S) -> Result<Stream, Malform
     let mut loader = Loader::new();
     let mut scratch = Vec::new();
     for _ in 0..source.count(18)? {
-        let base: [u8; 16] = blob(source, &mut scratch)?.try_into().map_err(|_| Malformed::new("a stream node's id is no id"))?;
+        let base: [u8; 16] =
+            blob(source, &mut scratch)?.try_into().map_err(|_| Malformed::new("a stream node's id is no id"))?;
         loader.node(StreamId::from_key(base), packed(blob(source, &mut scratch)?)?)?;
     }
     let len = source.length()?;
@@ -384,7 +398,8 @@ fn read_pending<S: Source>(source: &mut S) -> Result<Vec<Pending>, Malformed> {
     let count = source.count(25)?;
     let mut pending: Vec<Pending> = Vec::with_capacity(room(count));
     for _ in 0..count {
-        let entry = Pending { id: source.id()?, delivered_ms: source.word()?, deliveries: source.length()?, owner: None };
+        let entry =
+            Pending { id: source.id()?, delivered_ms: source.word()?, deliveries: source.length()?, owner: None };
         if pending.last().is_some_and(|last| last.id >= entry.id) {
             return Err(Malformed::new("a group's pending entries do not ascend"));
         }
@@ -407,7 +422,8 @@ fn read_consumer<S: Source>(
         return Err(Malformed::new("a group has two consumers of one name"));
     }
     // Before version 3 nobody knew. All bits set: never.
-    let active_ms = if version >= 3 { Some(source.word()?).filter(|&word| word <= i64::MAX as u64) } else { Some(seen_ms) };
+    let active_ms =
+        if version >= 3 { Some(source.word()?).filter(|&word| word <= i64::MAX as u64) } else { Some(seen_ms) };
     group.set_active(owner, active_ms);
     for _ in 0..source.count(16)? {
         let id = source.id()?;

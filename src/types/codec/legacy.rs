@@ -62,9 +62,7 @@ fn back_length(bytes: &[u8]) -> Option<(usize, usize)> {
 /// An element and its bytes, encoding included.
 fn ziplist_entry(bytes: &[u8]) -> Option<(Item<'_>, usize)> {
     let (&first, rest) = bytes.split_first()?;
-    let text = |len: usize, head: usize| {
-        Some((Item::Bytes(bytes.get(head..head.checked_add(len)?)?), head + len))
-    };
+    let text = |len: usize, head: usize| Some((Item::Bytes(bytes.get(head..head.checked_add(len)?)?), head + len));
     let number = |value: i64, width: usize| Some((Item::Int(value), 1 + width));
     match first {
         0x00..0x40 => text(usize::from(first), 1),

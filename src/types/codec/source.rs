@@ -97,7 +97,9 @@ pub trait Source {
         out.clear();
         match length_or_special(self)? {
             Length::Plain(length) => out.extend_from_slice(self.take(text_bytes(length)?)?),
-            Length::Special(special) => special_item(self, special, out)?.into_iter().for_each(|value| write_i64(out, value)),
+            Length::Special(special) => {
+                special_item(self, special, out)?.into_iter().for_each(|value| write_i64(out, value))
+            }
         }
         Ok(())
     }
@@ -160,7 +162,8 @@ fn special_item<S: Source + ?Sized>(source: &mut S, special: u8, out: &mut Vec<u
                 return Err(Malformed::new("a compressed text cannot be as long as it says"));
             }
             out.clear();
-            lzf::decompress(source.take(compressed)?, whole, out).ok_or(Malformed::new("a compressed text is broken"))?;
+            lzf::decompress(source.take(compressed)?, whole, out)
+                .ok_or(Malformed::new("a compressed text is broken"))?;
             return Ok(None);
         }
         _ => return Err(Malformed::new("a text has an unknown encoding")),
@@ -169,5 +172,8 @@ fn special_item<S: Source + ?Sized>(source: &mut S, special: u8, out: &mut Vec<u
 }
 
 fn text_bytes(length: u64) -> Result<usize, Malformed> {
-    usize::try_from(length).ok().filter(|&length| length <= BLOB_MAX).ok_or(Malformed::new("a text is longer than any can be"))
+    usize::try_from(length)
+        .ok()
+        .filter(|&length| length <= BLOB_MAX)
+        .ok_or(Malformed::new("a text is longer than any can be"))
 }

@@ -46,7 +46,9 @@ pub fn shown(record: &Record) -> String {
     } else if let Some(zset) = record.get::<zset::Zset>() {
         lines.extend(zset.iter().map(|entry| format!("{:?} {:?}", entry.member.to_vec(), entry.score)));
     } else if let Some(hash) = record.get::<hash::Hash>() {
-        let line = |entry: hash::Entry<'_>| format!("{:?} {:?} {:?}", entry.field.to_vec(), entry.value.to_vec(), entry.deadline);
+        let line = |entry: hash::Entry<'_>| {
+            format!("{:?} {:?} {:?}", entry.field.to_vec(), entry.value.to_vec(), entry.deadline)
+        };
         unordered.extend(hash.iter(0).map(line));
     } else if let Some(stream) = record.get::<StreamBox>() {
         show_stream(stream, &mut lines);
@@ -92,7 +94,8 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
 
 fn record() -> impl Strategy<Value = Held> {
     let texts = || prop_oneof![3 => prop::collection::vec(text(), 1..20), 1 => prop::collection::vec(text(), 100..400)];
-    let score = prop_oneof![any::<i32>().prop_map(f64::from), any::<f64>().prop_filter("a score", |score| !score.is_nan())];
+    let score =
+        prop_oneof![any::<i32>().prop_map(f64::from), any::<f64>().prop_filter("a score", |score| !score.is_nan())];
     let deadline = prop::option::of(0..1u64 << 45);
     let string = (text(), deadline).prop_map(|(text, deadline)| match crate::util::number::parse_i64(&text) {
         Some(value) => Held(Record::integer(b"key", value, deadline)),
@@ -101,7 +104,10 @@ fn record() -> impl Strategy<Value = Held> {
     let list = texts().prop_map(|texts| {
         Held(Record::word(b"key", list::List::from_elements(texts.iter().map(Vec::as_slice), &limits().list), None))
     });
-    let sets = prop_oneof![texts(), prop::collection::vec(any::<i64>().prop_map(|value| value.to_string().into_bytes()), 1..20)];
+    let sets = prop_oneof![
+        texts(),
+        prop::collection::vec(any::<i64>().prop_map(|value| value.to_string().into_bytes()), 1..20)
+    ];
     let set = sets.prop_map(|texts| {
         let mut set = set::Set::new();
         texts.iter().for_each(|text| _ = set.add(text, &limits().set));
@@ -112,8 +118,8 @@ fn record() -> impl Strategy<Value = Held> {
         entries.iter().for_each(|(member, score)| _ = zset.add(&limits().zset, member, *score, zset::Rule::default()));
         Held(Record::word(b"key", zset, None))
     });
-    let hash = (prop::collection::vec((text(), text(), prop::option::of(1..1u64 << 45)), 1..40), any::<bool>()).prop_map(
-        |(fields, timed)| {
+    let hash = (prop::collection::vec((text(), text(), prop::option::of(1..1u64 << 45)), 1..40), any::<bool>())
+        .prop_map(|(fields, timed)| {
             let mut hash = hash::Hash::new();
             for (field, value, deadline) in &fields {
                 hash.put(field, value, deadline.filter(|_| timed), 0, &limits().hash);
@@ -122,8 +128,7 @@ fn record() -> impl Strategy<Value = Held> {
             let mut record = Record::word(b"key", hash, Some(77));
             value::set_timed(&mut record, is_timed);
             Held(record)
-        },
-    );
+        });
     prop_oneof![2 => string, 2 => list, 2 => set, 2 => zset, 3 => hash, 2 => stream()]
 }
 
@@ -255,7 +260,9 @@ fn ziplist(texts: &[&[u8]]) -> Vec<u8> {
     for text in texts {
         last = 10 + body.len();
         let start = body.len();
-        if before < 254 { body.push(before as u8) } else {
+        if before < 254 {
+            body.push(before as u8)
+        } else {
             body.push(254);
             body.extend_from_slice(&(before as u32).to_le_bytes());
         }
@@ -337,7 +344,10 @@ fn nothing_and_too_much_are_told_apart() {
     assert!(decoded(Form::HASH, Dialect::Redis, b"\x00", None).unwrap().is_none());
     let reason = |form, bytes: &[u8]| decoded(form, Dialect::Redis, bytes, None).err().expect("refused").0.into_owned();
     assert_eq!(reason(Form::SET, b"\x02\x01a\x01a"), "a member of a set comes up twice");
-    assert_eq!(reason(Form::SET, b"\x81\xff\xff\xff\xff\xff\xff\xff\xff"), "more elements are announced than there are bytes for");
+    assert_eq!(
+        reason(Form::SET, b"\x81\xff\xff\xff\xff\xff\xff\xff\xff"),
+        "more elements are announced than there are bytes for"
+    );
     assert_eq!(reason(Form::STRING, b"\xc3\x01\x80\xff\xff\xff\xff\x00"), "a text is longer than any can be");
     let module = reason(Form::MODULE_2, b"\x81\x04\x14\x41\x04\x14\x41\x04\x14");
     assert!(module.starts_with("the value is one of the module type '"), "{module}");
