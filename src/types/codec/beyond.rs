@@ -12,7 +12,7 @@
 
 use super::{Chunk, Malformed, Slice, Source};
 use crate::types::stream::{Group, Pending, PendingQuery, ProducerLimits, Stream, StreamBox, StreamId};
-use crate::types::value::{Record, RecordRef};
+use crate::types::value::Record;
 
 /// The name of the AUX field.
 pub const BEYOND: &[u8] = b"runnel-stream";
@@ -53,7 +53,7 @@ impl Nacked<'_> {
 }
 
 /// What the value's own form leaves out, if anything.
-pub fn beyond(record: &RecordRef<'_>) -> Option<Vec<u8>> {
+pub fn beyond(record: &Record) -> Option<Vec<u8>> {
     let stream = record.get::<StreamBox>()?;
     let says_more = |group: &Group| {
         nacked(group).len > 0 || group.consumers().any(|(_, one)| one.active_ms() != Some(one.seen_ms()))

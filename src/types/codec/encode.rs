@@ -8,16 +8,17 @@ use super::{Chunk, Dialect, Form};
 use crate::ds::deque::Content;
 use crate::ds::item::ItemText;
 use crate::ds::listpack::Builder;
+use crate::ds::record::Payload;
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::stream::{Group, Stream, StreamBox, StreamId};
-use crate::types::value::{self, RecordRef, StringRef};
+use crate::types::value::{Collection, Record};
 use crate::types::zset::Zset;
 
 /// The form in which `encode_value` writes a value.
-pub fn form_of(record: &RecordRef<'_>, dialect: Dialect) -> Form {
-    if value::string(record).is_some() {
+pub fn form_of(record: &Record, dialect: Dialect) -> Form {
+    if !matches!(record.payload(), Payload::Word(_)) {
         return Form::STRING;
     }
     if record.get::<List>().is_some() {
@@ -47,7 +48,7 @@ fn hash_form(hash: &Hash, dialect: Dialect) -> Form {
 }
 
 /// Appends the whole value, without its form.
-pub fn encode_value(record: &RecordRef<'_>, dialect: Dialect, out: &mut Chunk) {
+pub fn encode_value(record: &Record, dialect: Dialect, out: &mut Chunk) {
     let mut encoding = Encoding::start(record, dialect, out);
     while !encoding.is_done() {
         encoding.go_on(record, usize::MAX, out);
@@ -93,13 +94,12 @@ const STEP: usize = 256;
 
 impl Encoding {
     /// Writes what is short, or the beginning of what is long.
-    pub fn start(record: &RecordRef<'_>, dialect: Dialect, out: &mut Chunk) -> Self {
-        let place = match value::string(record) {
-            Some(string) => {
-                write_string(string, out);
-                Place::Done
-            }
-            None => start_collection(record, dialect, out),
+    pub fn start(record: &Record, dialect: Dialect, out: &mut Chunk) -> Self {
+        let place = match record.payload() {
+            Payload::Inline(text) => done(out.text(text)),
+            Payload::Integer(value) => done(out.number(value)),
+            Payload::Blob(blob) => done(out.blob(blob.as_slice())),
+            Payload::Word(_) => start_collection(record, dialect, out),
         };
         Self { place, dialect }
     }
@@ -109,7 +109,7 @@ impl Encoding {
     }
 
     /// Writes about `budget` more bytes of the same value, which has not changed since.
-    pub fn go_on(&mut self, record: &RecordRef<'_>, budget: usize, out: &mut Chunk) {
+    pub fn go_on(&mut self, record: &Record, budget: usize, out: &mut Chunk) {
         let enough = out.len().saturating_add(budget);
         let place = std::mem::replace(&mut self.place, Place::Done);
         self.place = match place {
@@ -129,19 +129,15 @@ impl Encoding {
     }
 }
 
-fn with<C: value::Collection>(record: &RecordRef<'_>, write: impl FnOnce(&C) -> Place) -> Place {
+fn with<C: Collection>(record: &Record, write: impl FnOnce(&C) -> Place) -> Place {
     record.get::<C>().map_or(Place::Done, write)
 }
 
-fn write_string(string: StringRef<'_>, out: &mut Chunk) {
-    match string {
-        StringRef::Bytes(text) => out.text(text),
-        StringRef::Integer(value) => out.number(value),
-        StringRef::Blob(blob) => out.text(blob.as_slice()),
-    }
+fn done(_: ()) -> Place {
+    Place::Done
 }
 
-fn start_collection(record: &RecordRef<'_>, dialect: Dialect, out: &mut Chunk) -> Place {
+fn start_collection(record: &Record, dialect: Dialect, out: &mut Chunk) -> Place {
     if let Some(list) = record.get::<List>() {
         out.length(list.nodes_len() as u64);
         return Place::Nodes(0);

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ds::keytable::Seed;
+use crate::ds::record::Payload;
 use crate::types::stream::{NackMode, NodeLimits, ProducerLimits, Stream, StreamBox, StreamId};
-use crate::types::value::{self, Record, ValueRef};
+use crate::types::value::{self, Record};
 use crate::types::{hash, list, set, zset};
 use crate::util::lzf::Compressor;
 
@@ -31,13 +32,13 @@ impl std::fmt::Debug for Held {
 
 /// Everything about a value, as text.
 pub fn shown(record: &Record) -> String {
-    let mut lines: Vec<String> = match value::value(record) {
-        ValueRef::String(string) => vec![format!("{:?}", string.to_vec())],
-        ValueRef::Collection(collection) => {
-            collection.check();
-            vec![collection.encoding().replace("listpackex", "listpack")]
-        }
+    let mut lines: Vec<String> = match record.payload() {
+        Payload::Inline(text) => vec![format!("{text:?}")],
+        Payload::Integer(value) => vec![format!("{value}")],
+        Payload::Blob(blob) => vec![format!("{:?}", blob.as_slice())],
+        Payload::Word(_) => vec![value::encoding(record).replace("listpackex", "listpack")],
     };
+    check(record);
     let mut unordered = Vec::new();
     if let Some(list) = record.get::<list::List>() {
         lines.extend(list.iter().map(|item| format!("{:?}", item.to_vec())));
@@ -57,6 +58,14 @@ pub fn shown(record: &Record) -> String {
     lines.extend(unordered);
     lines.push(format!("{:?} {:?}", record.deadline(), value::is_timed(record)));
     lines.join("\n")
+}
+
+fn check(record: &Record) {
+    record.get::<list::List>().into_iter().for_each(list::List::check);
+    record.get::<set::Set>().into_iter().for_each(set::Set::check);
+    record.get::<zset::Zset>().into_iter().for_each(zset::Zset::check);
+    record.get::<hash::Hash>().into_iter().for_each(hash::Hash::check);
+    record.get::<StreamBox>().into_iter().for_each(StreamBox::check);
 }
 
 fn show_stream(stream: &Stream, lines: &mut Vec<String>) {
@@ -202,7 +211,8 @@ proptest! {
                 apply_beyond(&mut back, &beyond).expect("it is read, too");
             }
             prop_assert_eq!(shown(&back), shown(&record));
-            prop_assert!(form.version() <= if dialect == Dialect::Valkey { 80 } else { 12 });
+            let version_max = if dialect == Dialect::Valkey { 80 } else { 12 };
+            prop_assert!(form.version() <= version_max);
 
             let (_, parts) = encoded(&record, dialect, 100);
             let back = decoded(form, dialect, &parts, record.deadline()).expect("it is read").expect("something");
