@@ -93,6 +93,10 @@ impl Host for NetHost {
         self.saver.outcome()
     }
 
+    fn wait_for_save(&mut self) -> Option<Outcome> {
+        self.saver.wait()
+    }
+
     fn save_waiting_bytes(&self) -> usize {
         self.saver.waiting_bytes()
     }

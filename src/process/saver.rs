@@ -43,6 +43,11 @@ impl Saver {
         Some(outcome)
     }
 
+    /// The same, waiting for it.
+    pub fn wait(&mut self) -> Option<Outcome> {
+        self.job.take()?.wait()
+    }
+
     pub fn waiting_bytes(&self) -> usize {
         self.job.as_ref().map_or(0, Job::waiting_bytes)
     }

@@ -52,6 +52,11 @@ pub trait Host: Send {
         None
     }
 
+    /// Waits for the end of the save that is running.
+    fn wait_for_save(&mut self) -> Option<Outcome> {
+        None
+    }
+
     /// Bytes that wait to be written by the save that is running.
     fn save_waiting_bytes(&self) -> usize {
         0

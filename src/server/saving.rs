@@ -115,10 +115,15 @@ impl Server {
             return;
         }
         self.saving.waiting_bytes_peak = self.saving.waiting_bytes_peak.max(self.host.save_waiting_bytes());
-        match self.host.save_outcome() {
-            None => {}
-            Some(Outcome::Finished { bytes }) => self.note_saved(bytes),
-            Some(Outcome::Failed(failure)) => self.note_failed(failure),
+        if let Some(outcome) = self.host.save_outcome() {
+            self.end_of_save(outcome);
+        }
+    }
+
+    fn end_of_save(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Finished { bytes } => self.note_saved(bytes),
+            Outcome::Failed(failure) => self.note_failed(failure),
         }
     }
 
@@ -158,11 +163,40 @@ impl Server {
         self.end_save(self.now_ms());
     }
 
+    /// FLUSHALL: a save that is running would bring back what has gone, and so would the file that lies there, where saving is configured.
+    pub fn save_what_was_flushed(&mut self) {
+        self.give_up_save();
+        if !self.config.save.0.is_empty() && self.begin_save().is_ok() {
+            self.walk_snapshot(u64::MAX);
+            if let Some(outcome) = self.host.wait_for_save() {
+                self.end_of_save(outcome);
+            }
+            // All is on disk, with nothing left to save.
+            self.effects.clear_count();
+            self.stats.dirty = 0;
+        }
+    }
+
     /// Goes on with the snapshot that is on, whoever wants it, for about so long.
     pub fn walk_snapshot(&mut self, budget_us: u64) -> Walked {
         let (begin, budget) = (ticks(), us_to_ticks(budget_us));
         let mut may_go_on = || ticks().wrapping_sub(begin) < budget;
+        if self.config.rdb_key_save_delay > 0 && self.saving.is_running() {
+            return self.walk_slowly();
+        }
         self.keyspace.walk_snapshot(&mut may_go_on, &mut self.garbage)
+    }
+
+    /// `rdb-key-save-delay`: for tests that want a save to last. What is due is done at each tick.
+    fn walk_slowly(&mut self) -> Walked {
+        let elapsed_us = self.saving.began_ms.map_or(0, |began| self.now_ms().saturating_sub(began)) * 1000;
+        let due = elapsed_us / u64::from(self.config.rdb_key_save_delay.unsigned_abs());
+        let mut walked = Walked::Full;
+        while walked != Walked::Done && self.keyspace.has_walk() && self.save_progress().done < due {
+            let mut steps = 0..2;
+            walked = self.keyspace.walk_snapshot(&mut || steps.next().is_some(), &mut self.garbage);
+        }
+        if walked == Walked::More { Walked::Full } else { walked }
     }
 
     /// How many keys the save that is running has dealt with.

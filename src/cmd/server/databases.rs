@@ -75,6 +75,7 @@ fn flushall(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Repl
     for db in 0..server.keyspace.databases() {
         flush(server, db, freeing);
     }
+    server.save_what_was_flushed();
 
     reply.ok();
     Ok(())
