@@ -36,6 +36,7 @@ pub const GROUPS: &[&[Command]] = &[
     hash::exchange::COMMANDS,
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
+    keys::dump::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     stream::entries::COMMANDS,
@@ -50,7 +51,6 @@ pub const GROUPS: &[&[Command]] = &[
     zset::pop::COMMANDS,
     sort::COMMANDS,
     server::connection::COMMANDS,
-    server::bgsave::COMMANDS,
     server::databases::COMMANDS,
     server::client::COMMANDS,
     server::pubsub::COMMANDS,
@@ -63,4 +63,5 @@ pub const GROUPS: &[&[Command]] = &[
     server::memory::COMMANDS,
     server::instance::COMMANDS,
     server::debug::COMMANDS,
+    server::persistence::COMMANDS,
 ];

@@ -8,6 +8,7 @@ mod edit;
 pub mod effect;
 pub mod evict;
 pub mod expire;
+pub mod load;
 pub mod snapshot;
 mod view;
 

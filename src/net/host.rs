@@ -9,6 +9,7 @@ use super::listeners::Listeners;
 use crate::config::{Changed, Config, OomScoreAdjust, SetError};
 use crate::db::Keyspace;
 use crate::db::snapshot::Sink;
+use crate::persist::disk::Disk;
 use crate::persist::snapshot::Outcome;
 use crate::process::limits::{OomScore, TooFewFiles, make_room_for_clients};
 use crate::process::saver::Saver;
@@ -81,20 +82,26 @@ impl Host for NetHost {
         self.process.replace(path, text)
     }
 
+    fn disk(&self) -> Option<Arc<dyn Disk>> {
+        self.process.disk()
+    }
+
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
     }
 
-    fn begin_save(&mut self, config: &Config, keyspace: &Keyspace, now_ms: u64) -> Result<Box<dyn Sink>, String> {
-        self.saver.begin(config, keyspace, now_ms)
+    fn begin_save(
+        &mut self,
+        config: &Config,
+        keyspace: &Keyspace,
+        functions: Vec<Vec<u8>>,
+        now_ms: u64,
+    ) -> Result<Box<dyn Sink>, String> {
+        self.saver.begin(config, keyspace, functions, now_ms)
     }
 
     fn save_outcome(&mut self) -> Option<Outcome> {
         self.saver.outcome()
-    }
-
-    fn wait_for_save(&mut self) -> Option<Outcome> {
-        self.saver.wait()
     }
 
     fn save_waiting_bytes(&self) -> usize {

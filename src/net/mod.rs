@@ -82,9 +82,7 @@ pub struct Net {
 
 /// How to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shutdown {
-    save: bool,
-}
+struct Shutdown;
 
 /// Runs a server until it is told to stop, and says goodbye.
 pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<()> {
@@ -234,11 +232,14 @@ impl Net {
     fn shut_down_on(&mut self, asked: Asked) {
         tracing::warn!("Received {} scheduling shutdown...", asked.name());
         let config = &self.server.config;
-        let ShutdownOn { save, nosave, .. } = match asked {
+        let ShutdownOn { save, nosave, force, .. } = match asked {
             Asked::Terminate => config.shutdown_on_sigterm,
             Asked::Interrupt => config.shutdown_on_sigint,
         };
-        self.shutdown = Some(Shutdown { save: save || (!nosave && !config.save.0.is_empty()) });
+        let save = save || (!nosave && !config.save.0.is_empty());
+        if !save || self.server.save_before_the_end(force) {
+            self.shutdown = Some(Shutdown);
+        }
     }
 
     fn serve(&mut self, number: usize) {
@@ -467,7 +468,7 @@ impl Net {
 
     fn obey(&mut self, request: HostRequest) {
         match request {
-            HostRequest::Shutdown { save, .. } => self.shutdown = Some(Shutdown { save }),
+            HostRequest::Shutdown { .. } => self.shutdown = Some(Shutdown),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod check;
 pub mod daemon;
 mod facts;
 pub mod limits;
+pub mod load;
 pub mod log;
 pub mod saver;
 pub mod signals;

@@ -23,10 +23,16 @@ impl Saver {
         Self { disk, ring, job: None }
     }
 
-    pub fn begin(&mut self, config: &Config, keyspace: &Keyspace, now_ms: u64) -> Result<Box<dyn Sink>, String> {
+    pub fn begin(
+        &mut self,
+        config: &Config,
+        keyspace: &Keyspace,
+        functions: Vec<Vec<u8>>,
+        now_ms: u64,
+    ) -> Result<Box<dyn Sink>, String> {
         let target = PathBuf::from(config.dbfilename.display().into_owned());
         let temporary = PathBuf::from(format!("temp-{}.rdb", std::process::id()));
-        let plan = Plan { temporary, target: Some(target), is_aof_base: false, functions: Vec::new(), now_ms };
+        let plan = Plan { temporary, target: Some(target), is_aof_base: false, functions, now_ms };
         let processors = config.bio_cpulist.display().into_owned();
         let prepare = move || affinity::bind_to(&processors);
         let started: io::Result<_> =
@@ -41,11 +47,6 @@ impl Saver {
         let outcome = self.job.as_mut()?.poll()?;
         self.job = None;
         Some(outcome)
-    }
-
-    /// The same, waiting for it.
-    pub fn wait(&mut self) -> Option<Outcome> {
-        self.job.take()?.wait()
     }
 
     pub fn waiting_bytes(&self) -> usize {

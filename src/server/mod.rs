@@ -12,6 +12,7 @@ pub mod propagate;
 pub mod pubsub;
 pub mod saving;
 pub mod session;
+pub mod snapshots;
 pub mod stats;
 pub mod tracking;
 pub mod waiting;
@@ -52,6 +53,7 @@ pub struct Server {
     /// Follows changed directives outside; `Nowhere` until the process puts itself in.
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
+    pub snapshots: snapshots::Snapshots,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
@@ -136,6 +138,7 @@ impl Server {
             outbox: Outbox::default(),
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
+            snapshots: snapshots::Snapshots::default(),
             garbage: Vec::new(),
             depth: 0,
             call_began: 0,

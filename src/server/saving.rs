@@ -3,6 +3,8 @@
 //! The snapshot itself is `db::snapshot`, the file and its thread are behind `Host`. Here a save begins at the moment of its command, or by the
 //! `save` rules; its end comes back as an outcome, and one that failed makes writes be refused where that is configured.
 
+use std::fmt;
+
 use super::Server;
 use crate::db::snapshot::{Progress, Walked};
 use crate::persist::snapshot::{Failure, Outcome};
@@ -33,10 +35,20 @@ pub struct Saving {
 /// Why no save can begin.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotNow {
-    Saving,
-    /// Another snapshot is on: the append-only file is being rewritten.
-    OtherSnapshot,
-    Failed,
+    /// A snapshot is on: a save, or the append-only file is being rewritten.
+    Busy,
+    NoFiles,
+    Failed(String),
+}
+
+impl fmt::Display for NotNow {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NotNow::Busy => out.write_str("another snapshot is being taken"),
+            NotNow::NoFiles => out.write_str("there are no files here"),
+            NotNow::Failed(reason) => out.write_str(reason),
+        }
+    }
 }
 
 impl Saving {
@@ -58,26 +70,34 @@ impl Saving {
     pub fn is_running(&self) -> bool {
         self.began_ms.is_some()
     }
+
+    /// All data are on the disk.
+    pub fn note_saved(&mut self, now_s: u64) {
+        self.last_saved_s = now_s;
+        self.last_failure = None;
+        self.count += 1;
+    }
 }
 
 impl Server {
     /// Begins to save the data set as it is at this moment.
     pub fn begin_save(&mut self) -> Result<(), NotNow> {
-        if self.saving.is_running() {
-            return Err(NotNow::Saving);
+        if self.saving.is_running() || self.keyspace.has_snapshot() {
+            return Err(NotNow::Busy);
         }
-        if self.keyspace.has_snapshot() {
-            return Err(NotNow::OtherSnapshot);
+        if self.host.disk().is_none() {
+            return Err(NotNow::NoFiles);
         }
         let now_ms = self.now_ms();
         self.saving.is_scheduled = false;
         self.saving.last_tried_s = now_ms / 1000;
-        let sink = match self.host.begin_save(&self.config, &self.keyspace, now_ms) {
+        let libraries = self.snapshots.libraries.clone();
+        let sink = match self.host.begin_save(&self.config, &self.keyspace, libraries, now_ms) {
             Ok(sink) => sink,
             Err(text) => {
                 tracing::warn!("Can't save in background: {text}");
-                self.saving.last_failure = Some(Failure { text });
-                return Err(NotNow::Failed);
+                self.saving.last_failure = Some(Failure { text: text.clone() });
+                return Err(NotNow::Failed(text));
             }
         };
         self.keyspace.begin_snapshot(sink);
@@ -115,24 +135,17 @@ impl Server {
             return;
         }
         self.saving.waiting_bytes_peak = self.saving.waiting_bytes_peak.max(self.host.save_waiting_bytes());
-        if let Some(outcome) = self.host.save_outcome() {
-            self.end_of_save(outcome);
+        match self.host.save_outcome() {
+            None => {}
+            Some(Outcome::Finished { bytes }) => self.note_finished(bytes),
+            Some(Outcome::Failed(failure)) => self.note_failed(failure),
         }
     }
 
-    fn end_of_save(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Finished { bytes } => self.note_saved(bytes),
-            Outcome::Failed(failure) => self.note_failed(failure),
-        }
-    }
-
-    fn note_saved(&mut self, bytes: u64) {
+    fn note_finished(&mut self, bytes: u64) {
         let now_ms = self.now_ms();
         let took_ms = self.end_save(now_ms);
-        self.saving.last_saved_s = now_ms / 1000;
-        self.saving.last_failure = None;
-        self.saving.count += 1;
+        self.saving.note_saved(now_ms / 1000);
         self.stats.dirty -= self.saving.dirty_at_begin.min(self.stats.dirty);
         tracing::info!("DB saved on disk");
         tracing::info!("Background saving terminated with success ({bytes} bytes in {took_ms} ms)");
@@ -166,14 +179,9 @@ impl Server {
     /// FLUSHALL: a save that is running would bring back what has gone, and so would the file that lies there, where saving is configured.
     pub fn save_what_was_flushed(&mut self) {
         self.give_up_save();
-        if !self.config.save.0.is_empty() && self.begin_save().is_ok() {
-            self.walk_snapshot(u64::MAX);
-            if let Some(outcome) = self.host.wait_for_save() {
-                self.end_of_save(outcome);
-            }
-            // All is on disk, with nothing left to save.
+        if !self.config.save.0.is_empty() && self.host.disk().is_some() && self.save_now().is_ok() {
+            // With that nothing is left to be saved.
             self.effects.clear_count();
-            self.stats.dirty = 0;
         }
     }
 

@@ -350,7 +350,8 @@ fn snapshots(server: &Server, text: &mut Text) {
     text.put("rdb_current_bgsave_time_sec", seconds(saving.began_ms.map(|began| now_ms.saturating_sub(began) / 1000)));
     text.put("rdb_saves", saving.count);
     text.put("rdb_last_cow_size", if saving.is_running() { 0 } else { saving.waiting_bytes_peak });
-    text.zeroes(&["rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    text.put("rdb_last_load_keys_expired", server.snapshots.lapsed_keys);
+    text.put("rdb_last_load_keys_loaded", server.snapshots.loaded_keys);
 }
 
 fn threads(server: &Server, text: &mut Text) {

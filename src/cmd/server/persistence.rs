@@ -1,13 +1,14 @@
-//! Saving in the background: BGSAVE, LASTSAVE.
+//! Commands about the snapshot file: BGSAVE, LASTSAVE, SAVE.
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
-use crate::cmd::error::{Done, SYNTAX, error, error_with};
+use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with};
 use crate::resp::reply::Reply;
-use crate::server::saving::NotNow;
 use crate::server::{Server, SessionId};
 
-use Flag::{Admin, Fast, Loading, NoAsyncLoading, Noscript, Stale};
+use Flag::{Admin, Fast, Loading, NoAsyncLoading, NoMulti, Noscript, Stale};
+
+const IN_PROGRESS: Stop = error("ERR Background save already in progress");
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -17,18 +18,28 @@ pub const COMMANDS: &[Command] = &[
         flags: &[Admin, Noscript, NoAsyncLoading],
         group: Group::Server,
         usage: "[SCHEDULE]",
-        summary: "Saves the data set to disk as it is now, while the server goes on.",
+        summary: "Saves the data to the disk as they are now, while the server goes on.",
         ..COMMAND
     },
     Command {
         name: "LASTSAVE",
         arity: 1,
-        run: Run::Server(lastsave),
+        run: Run::Server(last_save),
         flags: &[Loading, Stale, Fast],
         group: Group::Server,
         categories: &[Category::Admin, Category::Dangerous],
-        summary: "Tells when the data set was last saved.",
+        summary: "Tells when the data were last saved to the disk, as Unix time.",
         tips: &["nondeterministic_output"],
+        ..COMMAND
+    },
+    Command {
+        name: "SAVE",
+        arity: 1,
+        run: Run::Server(save),
+        flags: &[Admin, Noscript, NoAsyncLoading, NoMulti],
+        group: Group::Server,
+        cost: "O(N) where N is the number of keys in all databases.",
+        summary: "Saves all data to the disk before anything else is done.",
         ..COMMAND
     },
 ];
@@ -36,12 +47,11 @@ pub const COMMANDS: &[Command] = &[
 fn bgsave(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let may_wait = args.option("SCHEDULE");
     args.end().map_err(|_| SYNTAX)?;
-
+    if server.saving.is_running() {
+        return Err(IN_PROGRESS);
+    }
     // Inside a transaction Redis saves after it.
     let is_inside = server.is_inside_a_command();
-    if server.saving.is_running() {
-        return Err(error("ERR Background save already in progress"));
-    }
     if is_inside || server.keyspace.has_snapshot() {
         if !is_inside && !may_wait {
             return Err(error(
@@ -54,18 +64,22 @@ fn bgsave(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply)
         return Ok(());
     }
 
-    match server.begin_save() {
-        Ok(()) => reply.simple("Background saving started"),
-        Err(NotNow::Failed) => {
-            let failure = server.saving.last_failure.as_ref().map_or("", |failure| &failure.text);
-            return Err(error_with(format!("ERR {failure}")));
-        }
-        Err(NotNow::Saving | NotNow::OtherSnapshot) => unreachable!("looked at above"),
-    }
+    server.begin_save().map_err(|reason| error_with(format!("ERR {reason}")))?;
+
+    reply.simple("Background saving started");
     Ok(())
 }
 
-fn lastsave(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+fn last_save(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     reply.int(server.saving.last_saved_s as i64);
+    Ok(())
+}
+
+fn save(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    if server.saving.is_running() {
+        return Err(IN_PROGRESS);
+    }
+    server.save_now().map_err(|_| error("ERR"))?;
+    reply.ok();
     Ok(())
 }
