@@ -61,11 +61,6 @@ impl<'a> View<'a> {
         found
     }
 
-    /// The same moment in another database.
-    pub fn in_db(&self, db: DbIndex) -> Self {
-        Self { db, ..*self }
-    }
-
     pub fn touching(&self, touch: Touch) -> Self {
         Self { touch, ..*self }
     }

@@ -164,10 +164,7 @@ impl Net {
     /// The last steps. Nothing is freed: the kernel takes the memory of a process back faster than the process could.
     fn end(mut self, _: Shutdown) {
         tracing::info!("User requested shutdown...");
-        if self.server.saving.is_running() {
-            tracing::warn!("A snapshot is being saved in the background: it ends here");
-            self.server.give_up_save();
-        }
+        self.server.give_up_save();
         process::clean_up(&self.server.config);
         self.listeners().close();
         tracing::warn!("runnel is now ready to exit, bye bye...");

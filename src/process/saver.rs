@@ -31,7 +31,7 @@ impl Saver {
         now_ms: u64,
     ) -> Result<Box<dyn Sink>, String> {
         let target = PathBuf::from(config.dbfilename.display().into_owned());
-        let temporary = PathBuf::from(format!("temp-{}.rdb", std::process::id()));
+        let temporary = PathBuf::from(format!("temp-{}-background.rdb", std::process::id()));
         let plan = Plan { temporary, target: Some(target), is_aof_base: false, functions, now_ms };
         let processors = config.bio_cpulist.display().into_owned();
         let prepare = move || affinity::bind_to(&processors);

@@ -171,6 +171,7 @@ impl Server {
         if !self.saving.is_running() {
             return;
         }
+        tracing::warn!("The snapshot that is being saved in the background ends here");
         self.keyspace.give_up_snapshot(&mut self.garbage);
         self.host.give_up_save();
         self.end_save(self.now_ms());

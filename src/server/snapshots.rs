@@ -79,6 +79,7 @@ impl Server {
 
     /// Saves before the process ends. False where it must not end, as nothing was saved and nobody insists.
     pub fn save_before_the_end(&mut self, force: bool) -> bool {
+        self.give_up_save();
         tracing::info!("Saving the final RDB snapshot before exiting.");
         match self.save_now() {
             Ok(()) => true,
