@@ -42,6 +42,7 @@ pub const GROUPS: &[&[Command]] = &[
     hash::exchange::COMMANDS,
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
+    keys::dump::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     stream::entries::COMMANDS,
@@ -68,4 +69,5 @@ pub const GROUPS: &[&[Command]] = &[
     server::memory::COMMANDS,
     server::instance::COMMANDS,
     server::debug::COMMANDS,
+    server::persistence::COMMANDS,
 ];

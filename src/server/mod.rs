@@ -10,7 +10,9 @@ pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
+pub mod saving;
 pub mod session;
+pub mod snapshots;
 pub mod stats;
 pub mod tracking;
 pub mod waiting;
@@ -35,6 +37,7 @@ pub struct Server {
     pub sessions: Sessions,
     pub effects: Effects,
     pub journal: Journal,
+    pub saving: saving::Saving,
     pub pubsub: pubsub::Pubsub,
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
@@ -50,6 +53,7 @@ pub struct Server {
     /// Follows changed directives outside; `Nowhere` until the process puts itself in.
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
+    pub snapshots: snapshots::Snapshots,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
@@ -119,6 +123,7 @@ impl Server {
             sessions: Sessions::default(),
             effects: Effects::default(),
             journal: Journal::default(),
+            saving: saving::Saving::new(clock.unix_ms() / 1000),
             pubsub: pubsub::Pubsub::default(),
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
@@ -133,6 +138,7 @@ impl Server {
             outbox: Outbox::default(),
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
+            snapshots: snapshots::Snapshots::default(),
             garbage: Vec::new(),
             depth: 0,
             call_began: 0,
