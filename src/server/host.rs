@@ -36,6 +36,11 @@ pub trait Host: Send {
     /// Puts `text` in the place of a file, all of it or nothing, and durable.
     fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()>;
 
+    /// Fills `bytes` with what nobody can guess; false where there is no source of it.
+    fn fill_random(&self, _bytes: &mut [u8]) -> bool {
+        false
+    }
+
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);
 
