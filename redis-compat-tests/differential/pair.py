@@ -90,6 +90,9 @@ class Pair:
             requests += [[b"CONFIG", b"RESETSTAT"]]
             if "function" in self.available:  # one by one: FUNCTION FLUSH kills Redis 8.2.3 now and then
                 requests += [[b"FUNCTION", b"DELETE", library] for library in (b"lib1", b"lib2", b"lib3")]
+            if "acl" in self.available:
+                strangers = [name for name in control.answer("ACL", "USERS") if name != b"default"]
+                requests += [[b"ACL", b"LOG", b"RESET"]] + [[b"ACL", b"DELUSER", name] for name in strangers]
             control.take()
             control.send(b"".join(map(encode, requests)))
             exchange([control], [replies_done(len(requests))], TIMEOUT_SECONDS)

@@ -15,6 +15,8 @@ pub mod log;
 mod password;
 pub mod permissions;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
