@@ -56,6 +56,7 @@ class Pair:
         self.servers = [Server("oracle", oracle_binary), Server("ours", ours_binary)]
         self.controls = [Connection(server) for server in self.servers]
         self.connections = {}
+        self.unmarked = set()  # connections that may not be allowed to PING
         self.lags = True
         versions = [self.version(control) for control in self.controls]
         self.versions = versions
@@ -148,6 +149,7 @@ class Pair:
             return Mismatch("dead", None, [], str(death), log)
 
     def batch(self, number, steps, first, last, in_transaction, replies):
+        in_transaction = in_transaction or number in self.unmarked
         pair = self.connect(number)
         commands = [steps[at][1] for at in range(first, last)]
         data = b"".join(map(encode, commands)) + (b"" if in_transaction else MARK_REQUEST)

@@ -143,7 +143,8 @@ fn keys_by_specs(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
 /// A number of keys, at least one.
 fn counted(request: Request, at: usize) -> Option<usize> {
     let count = (at < request.len()).then(|| parse_i64(request.arg(at)))??;
-    usize::try_from(count).ok().filter(|count| *count > 0)
+    // Redis counts with 32 bits from here on: what is too large for them names fewer keys, or none.
+    usize::try_from(count as i32).ok().filter(|keys| *keys > 0 && count > 0)
 }
 
 fn last_of_range(begin: usize, last: i32, limit: usize, arguments: usize) -> Option<usize> {

@@ -240,9 +240,9 @@ fn whoami(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -
 
 fn dryrun(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let name = args.next()?;
-    let user = server.acl.user(name).ok_or_else(|| error_showing("ERR User '", name, "' not found"))?;
+    let user = server.acl.user(name).ok_or_else(|| not_found("User", name))?;
     let request = args.request().skip(args.position());
-    let unknown = || error_showing("ERR Command '", request.arg(0), "' not found");
+    let unknown = || not_found("Command", request.arg(0));
     let named = server.names.find(request.arg(0)).ok_or_else(unknown)?;
     let entry = match table::is_parent(named, request.len()) && request.len() > 1 {
         true => named.subcommand(request.arg(1)).ok_or_else(unknown)?,
@@ -256,6 +256,10 @@ fn dryrun(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply)
         Err(denied) => reply.bulk(&denied.text(user, entry, request, true)),
     }
     Ok(())
+}
+
+fn not_found(what: &str, name: &[u8]) -> Stop {
+    Stop::Bytes([b"ERR ", what.as_bytes(), b" '", shown(name), b"' not found"].concat())
 }
 
 fn genpass(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {

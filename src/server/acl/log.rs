@@ -69,22 +69,15 @@ impl Log {
         if records_max == 0 {
             return self.records.clear();
         }
-        let record = match self.records.iter().take(LOOKED_AT).position(|record| record.is_same(&incident, now_ms)) {
-            Some(index) => self.records.remove(index).map(|record| Record {
-                count: record.count + 1,
-                updated_ms: now_ms,
-                incident,
-                ..record
-            }),
-            None => {
-                let id = self.next_id;
-                self.next_id += 1;
-                Some(Record { incident, count: 1, id, created_ms: now_ms, updated_ms: now_ms })
-            }
-        };
-        if let Some(record) = record {
-            self.records.push_front(record);
+        let same = self.records.iter().take(LOOKED_AT).position(|record| record.is_same(&incident, now_ms));
+        if let Some(record) = same.and_then(|index| self.records.remove(index)) {
+            let count = record.count + 1;
+            return self.records.push_front(Record { incident, count, updated_ms: now_ms, ..record });
         }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.records.push_front(Record { incident, count: 1, id, created_ms: now_ms, updated_ms: now_ms });
+        // Only a new entry makes the log shorter after its limit was lowered.
         self.records.truncate(records_max);
     }
 }

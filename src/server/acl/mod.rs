@@ -24,7 +24,7 @@ use std::sync::Arc;
 use super::dispatch::Caller;
 use super::pubsub::Topic;
 use super::{Closing, Server, SessionId};
-use crate::cmd::error::{Stop, shown};
+use crate::cmd::error::Stop;
 use crate::cmd::table::Entry;
 use crate::config::{AclPubsubDefault, Config, Text};
 use crate::resp::request::Request;
@@ -98,8 +98,8 @@ pub struct Denied {
 impl Denied {
     /// The error's text behind its code. `shows_names` tells which key or channel it was.
     pub fn text(self, user: &User, entry: &Entry, request: Request, shows_names: bool) -> Vec<u8> {
-        let user = shown(&user.name);
-        let object = shown(request.arg(self.position));
+        let user = &*user.name;
+        let object = request.arg(self.position);
         match self.reason {
             Reason::Command | Reason::Auth => {
                 [b"User ", user, b" has no permissions to run the '", entry.full_name.as_bytes(), b"' command"].concat()

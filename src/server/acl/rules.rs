@@ -71,7 +71,7 @@ pub fn join_selectors<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Result<V
             None => rules.push(word.into()),
             Some((_, selector)) => {
                 selector.push(b' ');
-                selector.extend_from_slice(word);
+                selector.extend_from_slice(shown(word));
                 if closes {
                     rules.push(open.take().map(|(_, selector)| selector).unwrap_or_default().into());
                 }
@@ -105,7 +105,7 @@ impl User {
 
     fn apply_word(&mut self, rule: &[u8], all_channels: bool) -> Result<(), RuleError> {
         match &shown(rule).to_ascii_lowercase()[..] {
-            b"" => {}
+            b"" if rule.is_empty() => {}
             b"on" => self.enabled = true,
             b"off" => self.enabled = false,
             b"nopass" => {
