@@ -63,6 +63,7 @@ pub const GROUPS: &[&[Command]] = &[
     server::transaction::COMMANDS,
     server::introspect::COMMANDS,
     server::config::COMMANDS,
+    server::acl::COMMANDS,
     server::info::COMMANDS,
     server::slowlog::COMMANDS,
     server::latency::COMMANDS,

@@ -1,5 +1,6 @@
 //! Commands that work on the server and on sessions rather than on values.
 
+pub mod acl;
 pub mod client;
 mod client_line;
 pub mod config;
