@@ -19,6 +19,7 @@ mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
+mod room;
 mod scan;
 mod server;
 mod set;
@@ -67,5 +68,7 @@ pub const GROUPS: &[&[Command]] = &[
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::instance::COMMANDS,
+    server::replication::COMMANDS,
+    server::module::COMMANDS,
     server::debug::COMMANDS,
 ];

@@ -11,6 +11,8 @@ pub mod instance;
 pub mod introspect;
 pub mod latency;
 pub mod memory;
+pub mod module;
 pub mod pubsub;
+pub mod replication;
 pub mod slowlog;
 pub mod transaction;
