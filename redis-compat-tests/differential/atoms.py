@@ -10,7 +10,7 @@ HOMES = {  # the keys a group's commands mostly use; a quarter of the time they 
     "string": [b"str:1", b"str:2", b"str:3"], "list": [b"list:1", b"list:2", b"list:3"], "hash": [b"hash:1", b"hash:2", b"hash:3"],
     "set": [b"set:1", b"set:2", b"set:3", b"set:4"], "zset": [b"zset:1", b"zset:2", b"zset:3"],
     "stream": [b"stream:1", b"stream:2"], "bitmap": [b"bit:1", b"bit:2", b"bit:3"], "hll": [b"hll:1", b"hll:2", b"hll:3"],
-    "geo": [b"geo:1", b"geo:2"], "sort": [b"list:1", b"set:1", b"zset:1", b"set:2"], "scripting": [b"str:1", b"list:1"],
+    "geo": [b"geo:1", b"geo:2"], "sort": [b"list:1", b"set:1", b"set:2"], "scripting": [b"str:1", b"list:1"],
 }
 
 SMALL = [b"0", b"1", b"2", b"3", b"4", b"5", b"7", b"10", b"-1", b"-2", b"-3", b"-5"]
@@ -153,6 +153,12 @@ def member(draw):
 
 def number_member(draw):
     return draw.of(INTEGERS_AS_MEMBERS if draw.random() < 0.93 else [b"40000", b"-40000", b"3000000000", b"9223372036854775807", b"x", b"007", b" 5"])
+
+
+def sortable_key(draw):
+    """A key that SORT finds, or is wrong about; of sorted sets only that which is there to be sorted."""
+    keys = [name for name in draw.all_keys if not name.startswith((b"zset:", b"geo:", b"lex:"))]
+    return draw.of([b"list:1", b"set:1", b"set:2", b"sorted"] if draw.random() < 0.78 else keys or [b"list:1"])
 
 
 def sortable(draw):

@@ -19,6 +19,7 @@ mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
+mod room;
 mod scan;
 mod server;
 mod set;
@@ -69,6 +70,8 @@ pub const GROUPS: &[&[Command]] = &[
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::instance::COMMANDS,
+    server::replication::COMMANDS,
+    server::module::COMMANDS,
     server::debug::COMMANDS,
     server::persistence::COMMANDS,
 ];

@@ -14,6 +14,8 @@ pub mod introspect;
 pub mod latency;
 pub mod memory;
 pub mod persistence;
+pub mod module;
 pub mod pubsub;
+pub mod replication;
 pub mod slowlog;
 pub mod transaction;
