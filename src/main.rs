@@ -31,7 +31,7 @@ fn run(mode: Mode) -> ExitCode {
             found => found,
         },
         Mode::CheckSystem => check::system(),
-        Mode::CheckRdb(file) => return fail(&cannot_check(&file)),
+        Mode::CheckRdb(file) => check::snapshot(&file),
         Mode::CheckAof(aof) => return fail(&cannot_check(&aof.file)),
     };
     let (text, code) = match found {
@@ -44,7 +44,7 @@ fn run(mode: Mode) -> ExitCode {
 }
 
 fn cannot_check(file: &Path) -> String {
-    format!("{} was not checked: this build does not read snapshots or append-only files.", file.display())
+    format!("{} was not checked: this build does not read append-only files.", file.display())
 }
 
 fn fail(text: &str) -> ExitCode {
@@ -104,6 +104,10 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
     let mut server = Server::new(config, process::random_seed(), clock);
     if let Err(error) = server.load_users(&process::Process) {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
+    if let Err(error) = process::load::snapshot(&mut server) {
         tracing::warn!("{error}");
         return ExitCode::FAILURE;
     }

@@ -10,7 +10,7 @@ HOMES = {  # the keys a group's commands mostly use; a quarter of the time they 
     "string": [b"str:1", b"str:2", b"str:3"], "list": [b"list:1", b"list:2", b"list:3"], "hash": [b"hash:1", b"hash:2", b"hash:3"],
     "set": [b"set:1", b"set:2", b"set:3", b"set:4"], "zset": [b"zset:1", b"zset:2", b"zset:3"],
     "stream": [b"stream:1", b"stream:2"], "bitmap": [b"bit:1", b"bit:2", b"bit:3"], "hll": [b"hll:1", b"hll:2", b"hll:3"],
-    "geo": [b"geo:1", b"geo:2"], "sort": [b"list:1", b"set:1", b"zset:1", b"set:2"], "scripting": [b"str:1", b"list:1"],
+    "geo": [b"geo:1", b"geo:2"], "sort": [b"list:1", b"set:1", b"set:2"], "scripting": [b"str:1", b"list:1"],
 }
 
 SMALL = [b"0", b"1", b"2", b"3", b"4", b"5", b"7", b"10", b"-1", b"-2", b"-3", b"-5"]
@@ -155,6 +155,12 @@ def number_member(draw):
     return draw.of(INTEGERS_AS_MEMBERS if draw.random() < 0.93 else [b"40000", b"-40000", b"3000000000", b"9223372036854775807", b"x", b"007", b" 5"])
 
 
+def sortable_key(draw):
+    """A key that SORT finds, or is wrong about; of sorted sets only that which is there to be sorted."""
+    keys = [name for name in draw.all_keys if not name.startswith((b"zset:", b"geo:", b"lex:"))]
+    return draw.of([b"list:1", b"set:1", b"set:2", b"sorted"] if draw.random() < 0.78 else keys or [b"list:1"])
+
+
 def sortable(draw):
     """Without a NUL, behind which SORT ALPHA sees nothing."""
     return draw.of(MEMBERS if draw.random() < 0.9 else WORDS)
@@ -271,6 +277,19 @@ def bit_offset(draw):
     if dice < 0.9:
         return b"%d" % int(draw.random() * 140)
     return draw.of([b"-1", b"4294967296", b"4294967295000", b"9223372036854775807", b"1000", b"8191"] + NOT_INTEGERS)
+
+
+def broken_hll(draw):
+    return draw.of([b"hll:broken:1", b"hll:broken:2"])
+
+
+def hll_offset(draw):
+    """Into the header of a HyperLogLog, or into its first registers."""
+    return draw.of([b"0", b"3", b"4", b"5", b"8", b"14", b"15", b"16", b"17", b"18", b"30"])
+
+
+def hll_byte(draw):
+    return draw.of([b"\x00", b"\x01", b"\x02", b"\x3f", b"\x40", b"\x7f", b"\x80", b"\x83", b"\xff", b"HYLL", b"\x7f\xff"])
 
 
 def bit(draw):

@@ -91,7 +91,9 @@ def sorted_by_nothing(args, one, other):
     """SORT BY a pattern without `*` leaves a set in its own order."""
     upper = [arg.upper() for arg in args]
     unsorted = b"BY" in upper[:-1] and b"*" not in args[upper.index(b"BY") + 1]
-    return unsorted and (shape(args, one, other) if b"LIMIT" in upper else any_order(args, one, other))
+    if unsorted and b"LIMIT" in upper:
+        return one[0] == other[0] and len(one[1]) == len(other[1])
+    return unsorted and any_order(args, one, other)
 
 
 def places(args, one, other):

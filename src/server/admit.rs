@@ -148,6 +148,17 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
     if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
     }
+    if server.saving.last_failure.is_some()
+        && writes_or_pings(server, id, entry)
+        && let Some(failure) = server.refusal_for_saving()
+    {
+        let mut text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+             modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting \
+             fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+            .to_owned();
+        text.push_str(&format!(" It is: {}", failure.text));
+        return Some(error_with(text));
+    }
     let session = server.sessions.get(id);
     let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
     if session.monitor && entry.flags & touches_keys != 0 {
@@ -161,6 +172,13 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         )));
     }
     None
+}
+
+/// What must not be done while nothing can be made durable. PING tells of that too, so that whoever watches a server by it learns of it.
+fn writes_or_pings(server: &Server, id: SessionId, entry: &Entry) -> bool {
+    let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
+    let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
+    flags & Flag::Write.mask() != 0 || entry.command.name == "PING"
 }
 
 fn refuses_for_memory(server: &Server, id: SessionId, entry: &Entry) -> bool {

@@ -394,6 +394,7 @@ impl Server {
                 _ => match wait.on_timeout {
                     TimeoutReply::Null => reply.null(),
                     TimeoutReply::NullArray => reply.null_array(),
+                    TimeoutReply::Zero => reply.int(0),
                 },
             },
         }

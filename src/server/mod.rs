@@ -11,7 +11,9 @@ pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
+pub mod saving;
 pub mod session;
+pub mod snapshots;
 pub mod stats;
 pub mod tracking;
 pub mod waiting;
@@ -37,6 +39,7 @@ pub struct Server {
     pub acl: acl::Acl,
     pub effects: Effects,
     pub journal: Journal,
+    pub saving: saving::Saving,
     pub pubsub: pubsub::Pubsub,
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
@@ -52,6 +55,7 @@ pub struct Server {
     /// Follows changed directives outside; `Nowhere` until the process puts itself in.
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
+    pub snapshots: snapshots::Snapshots,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
@@ -122,6 +126,7 @@ impl Server {
             acl: acl::Acl::new(&config),
             effects: Effects::default(),
             journal: Journal::default(),
+            saving: saving::Saving::new(clock.unix_ms() / 1000),
             pubsub: pubsub::Pubsub::default(),
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
@@ -136,6 +141,7 @@ impl Server {
             outbox: Outbox::default(),
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
+            snapshots: snapshots::Snapshots::default(),
             garbage: Vec::new(),
             depth: 0,
             call_began: 0,

@@ -335,6 +335,7 @@ impl Server {
             self.end_wait(id, |blocked, reply| match blocked.on_timeout {
                 TimeoutReply::Null => reply.null(),
                 TimeoutReply::NullArray => reply.null_array(),
+                TimeoutReply::Zero => reply.int(0),
             });
         }
         if self.waiting.has_ready() {

@@ -476,6 +476,7 @@ fn unblock(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply
         false => server.end_wait(found, |blocked, reply| match blocked.on_timeout {
             TimeoutReply::Null => reply.null(),
             TimeoutReply::NullArray => reply.null_array(),
+            TimeoutReply::Zero => reply.int(0),
         }),
     });
 
