@@ -80,7 +80,9 @@ class Units:
         if "keys" in groups:
             chances += [(0.001, self.expiry), (0.002, self.notified)]
         if "connection" in groups:
-            chances += [(0.006, self.other_protocol), (0.01, self.reset), (0.01, self.reply_off), (0.003, self.invalidation), (0.003, self.refused_login)]
+            chances += [(0.006, self.other_protocol), (0.01, self.reset), (0.01, self.reply_off), (0.003, self.refused_login)]
+            if "client|tracking" in self.available:
+                chances += [(0.003, self.invalidation)]
         if self.waits:
             chances += [(0.002, self.wait)]
         if self.randoms:

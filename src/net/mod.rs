@@ -358,6 +358,7 @@ impl Net {
                 self.run_on(id);
             }
         }
+        self.server.broadcast_invalid_keys();
         for id in std::mem::take(&mut self.server.outbox.flush) {
             self.server.sessions.get_mut(id).in_flush = false;
             self.write_later(self.by_session[id.index()]);

@@ -12,6 +12,7 @@ pub mod propagate;
 pub mod pubsub;
 pub mod session;
 pub mod stats;
+pub mod tracking;
 pub mod waiting;
 pub mod watch;
 
@@ -37,6 +38,7 @@ pub struct Server {
     pub pubsub: pubsub::Pubsub,
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
+    pub tracking: tracking::Tracking,
     pub monitors: Vec<SessionId>,
     pub stats: stats::Stats,
     pub cron: cron::Cron,
@@ -120,6 +122,7 @@ impl Server {
             pubsub: pubsub::Pubsub::default(),
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
+            tracking: tracking::Tracking::default(),
             monitors: Vec::new(),
             stats: stats::Stats::new(),
             cron: cron::Cron::default(),

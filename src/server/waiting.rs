@@ -250,10 +250,12 @@ impl Server {
         if waits_again {
             self.keep_place(id, *blocked);
             out.truncate(start);
+            self.append_messages(id, out);
             return;
         }
         self.waiting.pass_on(&blocked);
         self.ended_wait(id, start, out);
+        self.append_messages(id, out);
     }
 
     fn keep_place(&mut self, id: SessionId, mut before: Blocked) {

@@ -81,7 +81,7 @@ fn get(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) ->
 
     reply.map(found.len());
     for (name, value) in found {
-        reply.bulk(name.as_bytes());
+        reply.bulk(&name);
         reply.bulk(&value);
     }
     Ok(())

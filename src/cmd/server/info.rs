@@ -184,7 +184,7 @@ fn clients(server: &Server, text: &mut Text) {
     text.put("client_recent_max_input_buffer", sessions().map(|session| session.input_capacity).max().unwrap_or(0));
     text.put("client_recent_max_output_buffer", sessions().map(|session| session.output.memory()).max().unwrap_or(0));
     text.put("blocked_clients", server.waiting.clients());
-    text.put("tracking_clients", 0);
+    text.put("tracking_clients", server.tracking.clients());
     text.put("pubsub_clients", server.pubsub.clients);
     text.put("watching_clients", count(|session| !session.watched.is_empty()));
     text.put(
@@ -384,11 +384,11 @@ fn stats(server: &Server, text: &mut Text) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
-        "unexpected_error_replies",
     ]);
+    text.put("tracking_total_keys", server.tracking.keys());
+    text.put("tracking_total_items", server.tracking.items());
+    text.put("tracking_total_prefixes", server.tracking.prefixes());
+    text.zeroes(&["unexpected_error_replies"]);
     text.put("total_error_replies", stats.error_replies);
     text.put("dump_payload_sanitizations", 0);
     text.put("total_reads_processed", stats.reads);
