@@ -113,7 +113,7 @@ impl Config {
         let mut refused = None;
         for (name, _) in pairs {
             let Some((directive, known)) = find(name) else {
-                return Err(SetError::Unknown(lossy(name)));
+                return Err(SetError::Unknown(name.to_vec()));
             };
             let lower = name.to_ascii_lowercase();
             let reason = match directive.facts.apply {
@@ -144,8 +144,12 @@ pub struct Changed {
 /// Why CONFIG SET sets nothing. `Display` is Redis's text without the leading `ERR `.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SetError {
-    Unknown(String),
-    Refused { name: String, reason: String },
+    /// As the client wrote it.
+    Unknown(Vec<u8>),
+    Refused {
+        name: String,
+        reason: String,
+    },
 }
 
 impl SetError {
@@ -158,7 +162,9 @@ impl SetError {
 impl fmt::Display for SetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(name) => write!(f, "Unknown option or number of arguments for CONFIG SET - '{name}'"),
+            Self::Unknown(name) => {
+                write!(f, "Unknown option or number of arguments for CONFIG SET - '{}'", lossy(name))
+            }
             Self::Refused { name, reason } => {
                 write!(f, "CONFIG SET failed (possibly related to argument '{name}') - {reason}")
             }
