@@ -188,6 +188,10 @@ impl<'a> Clause<'a> {
     /// Reads one option; false where the next argument is none.
     fn read(&mut self, args: &mut Args<'a>, adds: bool) -> Result<bool, Stop> {
         let Some(word) = args.peek() else { return Ok(false) };
+        // An id, most of the time: no option begins like one.
+        if matches!(word.first(), Some(b'*' | b'0'..=b'9')) {
+            return Ok(false);
+        }
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         let behind = args.len() - 1;
         if (is("MAXLEN") || is("MINID")) && behind >= 1 {
