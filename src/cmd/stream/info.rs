@@ -85,7 +85,9 @@ fn stream(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     number(reply, "radix-tree-nodes", log.tree_nodes_len() as u64);
     id(reply, "last-generated-id", log.last_id());
     id(reply, "max-deleted-entry-id", log.max_deleted_id());
-    number(reply, "entries-added", log.entries_added());
+    reply.bulk(b"entries-added");
+    // As in Redis: beyond what a signed number can say it turns negative.
+    reply.int(log.entries_added() as i64);
     id(reply, "recorded-first-entry-id", log.first_id());
     if let Some(producers) = producers {
         reply_producers(reply, producers, view.now);
