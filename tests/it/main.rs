@@ -11,3 +11,4 @@ mod protocol;
 mod readme;
 mod restart;
 mod snapshots;
+mod streams;
