@@ -43,6 +43,7 @@ pub const GROUPS: &[&[Command]] = &[
     hash::exchange::COMMANDS,
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
+    keys::dump::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     stream::entries::COMMANDS,
@@ -63,6 +64,7 @@ pub const GROUPS: &[&[Command]] = &[
     server::transaction::COMMANDS,
     server::introspect::COMMANDS,
     server::config::COMMANDS,
+    server::acl::COMMANDS,
     server::info::COMMANDS,
     server::slowlog::COMMANDS,
     server::latency::COMMANDS,
@@ -71,4 +73,5 @@ pub const GROUPS: &[&[Command]] = &[
     server::replication::COMMANDS,
     server::module::COMMANDS,
     server::debug::COMMANDS,
+    server::persistence::COMMANDS,
 ];

@@ -9,3 +9,5 @@ mod load_driver;
 mod process;
 mod protocol;
 mod readme;
+mod restart;
+mod snapshots;
