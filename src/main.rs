@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use runnel::command_line::{self, Mode};
-use runnel::config::{self, Config, Loaded, Source};
+use runnel::config::{Config, Loaded, Source};
 use runnel::net;
 use runnel::process::supervisor::Supervisor;
 use runnel::process::{self, affinity, check, daemon, limits, log, signals, title::Title};
@@ -53,7 +53,7 @@ fn fail(text: &str) -> ExitCode {
 }
 
 fn serve(source: &Source) -> ExitCode {
-    let Loaded { config, notices } = match config::load(source, &config::Disk) {
+    let Loaded { config, notices, .. } = match check::load(source) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.to_string()),
     };
@@ -103,6 +103,10 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
     let mut server = Server::new(config, process::random_seed(), clock);
+    if let Err(error) = server.load_users(&process::Process) {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = process::load::snapshot(&mut server) {
         tracing::warn!("{error}");
         return ExitCode::FAILURE;

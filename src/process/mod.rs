@@ -10,6 +10,7 @@ mod facts;
 pub mod limits;
 pub mod load;
 pub mod log;
+pub mod saver;
 pub mod signals;
 pub mod supervisor;
 pub mod title;

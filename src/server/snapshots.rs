@@ -21,10 +21,6 @@ use crate::types::value::Record;
 /// What INFO tells of snapshots, and what came with one that nobody here runs.
 #[derive(Default)]
 pub struct Snapshots {
-    /// Unix time of the last save, or of the start.
-    pub last_save_s: u64,
-    pub saves: u64,
-    pub last_failed: bool,
     pub loaded_keys: u64,
     pub lapsed_keys: u64,
     /// Libraries of functions by their source text: saved again as they came.
@@ -67,13 +63,11 @@ impl Server {
             return Err(DiskError::new("open", &self.snapshot_path(), error));
         };
         let saved = self.write_snapshot(&*disk, &self.snapshot_path());
-        self.snapshots.last_failed = saved.is_err();
         match saved {
             Ok(_) => {
                 tracing::info!("DB saved on disk");
                 self.stats.dirty = 0;
-                self.snapshots.last_save_s = self.clock.unix_ms() / 1000;
-                self.snapshots.saves += 1;
+                self.saving.note_saved(self.clock.unix_ms() / 1000);
                 Ok(())
             }
             Err(error) => {
@@ -85,6 +79,7 @@ impl Server {
 
     /// Saves before the process ends. False where it must not end, as nothing was saved and nobody insists.
     pub fn save_before_the_end(&mut self, force: bool) -> bool {
+        self.give_up_save();
         tracing::info!("Saving the final RDB snapshot before exiting.");
         match self.save_now() {
             Ok(()) => true,

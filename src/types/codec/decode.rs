@@ -381,7 +381,7 @@ fn read_group<S: Source>(version: u8, stream: &mut Stream, source: &mut S) -> Re
     for _ in 0..source.count(10)? {
         read_consumer(version, group, &mut pending, source)?;
     }
-    // Without an owner there is no time of delivery but a turn: those that were released stand in their order.
+    // Without an owner there is no time of delivery, but a turn.
     pending.iter_mut().filter(|entry| entry.owner.is_none()).for_each(|entry| entry.delivered_ms = 0);
     if version >= 5 {
         for turn in 0..source.count(16)? {

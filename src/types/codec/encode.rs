@@ -96,9 +96,18 @@ impl Encoding {
     /// Writes what is short, or the beginning of what is long.
     pub fn start(record: &Record, dialect: Dialect, out: &mut Chunk) -> Self {
         let place = match record.payload() {
-            Payload::Inline(text) => done(out.text(text)),
-            Payload::Integer(value) => done(out.number(value)),
-            Payload::Blob(blob) => done(out.blob(blob.as_slice())),
+            Payload::Inline(text) => {
+                out.text(text);
+                done(())
+            }
+            Payload::Integer(value) => {
+                out.number(value);
+                done(())
+            }
+            Payload::Blob(blob) => {
+                out.blob(blob.as_slice());
+                done(())
+            }
             Payload::Word(_) => start_collection(record, dialect, out),
         };
         Self { place, dialect }
@@ -331,7 +340,7 @@ fn write_group(name: &[u8], group: &Group, part: GroupPart, enough: usize, out: 
                         return Some(GroupPart::Pending(entry.id));
                     }
                     out.raw(&entry.id.to_key());
-                    out.word(entry.delivered_ms);
+                    out.word(entry.owner.map_or(0, |_| entry.delivered_ms));
                     out.length(entry.deliveries);
                 }
                 out.length(group.consumers().len() as u64 + u64::from(nacked(group).needs_owner()));
