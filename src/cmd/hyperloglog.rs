@@ -222,11 +222,12 @@ fn pfdebug(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     if is("SIMD") {
         // Redis has a second way to count here. Ours is one for all processors: what is said is what was asked for.
-        return match () {
-            () if key.eq_ignore_ascii_case(b"ON") => Ok(reply.simple("enabled")),
-            () if key.eq_ignore_ascii_case(b"OFF") => Ok(reply.simple("disabled")),
-            () => Err(error("ERR Argument must be ON or OFF")),
-        };
+        match () {
+            () if key.eq_ignore_ascii_case(b"ON") => reply.simple("enabled"),
+            () if key.eq_ignore_ascii_case(b"OFF") => reply.simple("disabled"),
+            () => return Err(error("ERR Argument must be ON or OFF")),
+        }
+        return Ok(());
     }
     let Some(value) = edit.string(key)? else { return Err(error("ERR The specified key does not exist")) };
     let (bytes, encoding) = bytes_of(&value)?;

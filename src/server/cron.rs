@@ -42,6 +42,7 @@ impl Server {
             self.serve_waiting(None);
         }
         self.expire_lapsed();
+        self.tick_saving();
         self.close_idle_and_slow();
         if self.tracking.is_used() {
             self.bound_tracking_table();
