@@ -134,9 +134,9 @@ impl Job {
         self.outcome.try_recv().ok()
     }
 
-    /// Waits for the end. `None` where the snapshot was given up.
-    pub fn wait(self) -> Option<Outcome> {
-        self.outcome.recv().ok()
+    /// Waits until the thread has ended and removed what it has written, but not for a disk that hangs.
+    pub fn wait_for_removal(self) {
+        let _ = self.outcome.recv_timeout(PATIENCE);
     }
 
     /// Bytes that wait to be written.

@@ -110,7 +110,7 @@ pub const COMMANDS: &[Command] = &[
         group: Group::Stream,
         since: "5.0.0",
         cost: "O(N) with N the number of nodes and single entries that go",
-        usage: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]",
+        usage: "key <<MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]>",
         summary: "Deletes entries from the beginning of a stream.",
         tips: &["nondeterministic_output"],
         ..COMMAND
