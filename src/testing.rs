@@ -409,7 +409,7 @@ fn parse_all(input: &[u8], limits: &Limits, step: usize) -> Vec<Vec<u8>> {
             Parsed::Incomplete if end < input.len() => end = (end + step).min(input.len()),
             Parsed::Incomplete => return found,
             Parsed::Error(text) => {
-                found.push(text.into_bytes());
+                found.push(text);
                 return found;
             }
         }

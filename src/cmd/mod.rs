@@ -13,7 +13,10 @@ pub mod keyspec;
 pub mod table;
 pub mod usage;
 
+mod bitmap;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod keys;
 mod list;
 mod scan;
@@ -30,6 +33,9 @@ use command::Command;
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
     string::set::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
+    geo::COMMANDS,
     keys::COMMANDS,
     hash::COMMANDS,
     hash::expire::COMMANDS,

@@ -37,6 +37,8 @@ pub struct Edit<'a> {
 
 /// Freeing a collection of more elements than this is work for a thread.
 const FREE_AT_ONCE_MAX: usize = 64;
+/// A string that is made at least this long by one command goes into a blob without a copy between.
+const BLOB_AT_ONCE_MIN: usize = 4096;
 /// A string that is changed in place and has this many bytes is one that is being built.
 const BUILT_MIN: usize = 65;
 
@@ -436,6 +438,73 @@ impl Edit<'_> {
         Ok(result)
     }
 
+    /// The bytes of the string under `key`, at least `len` of them, for changing in place: it is made, or continued with zero bytes,
+    /// where it is shorter, and is raw from now on. `change` is told too how many there were. Whether anything changed is for the
+    /// caller to see and to say.
+    #[inline]
+    pub fn change_bytes<R>(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        change: impl FnOnce(&mut [u8], usize) -> R,
+    ) -> Result<R, WrongType> {
+        let hash = self.settle(key);
+        if let Some(mut record) = self.keyspace.dbs[self.db].table.get_mut(hash, key)
+            && record.bytes_mut().is_some_and(|bytes| bytes.len() >= len)
+        {
+            if self.touch == Touch::Yes {
+                view::refresh(&record, self.config, self.now, self.random);
+            }
+            record.set_grown(true);
+            return Ok(record.bytes_mut().map(|bytes| change(bytes, bytes.len())).expect("there were bytes just now"));
+        }
+        let moves = self.keyspace.moves;
+        let result = self.lengthen(key, len, change);
+        self.keyspace.moves = moves;
+        result
+    }
+
+    /// The part of `change_bytes` that cannot be done in place.
+    fn lengthen<R>(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        change: impl FnOnce(&mut [u8], usize) -> R,
+    ) -> Result<R, WrongType> {
+        let before = match self.lookup(key) {
+            // By one large step, or large from the start: a blob at once, so that the zeros are not copied.
+            Some(record) if len >= BLOB_AT_ONCE_MIN => match record.payload() {
+                Payload::Blob(_) => None,
+                _ => Some(value::string(&record).ok_or(WrongType)?.to_vec()),
+            },
+            None if len >= BLOB_AT_ONCE_MIN => Some(Vec::new()),
+            _ => None,
+        };
+        let Some(before) = before else {
+            return self.change_string(key, |bytes| {
+                let was = bytes.len();
+                bytes.pad_to(len);
+                change(bytes.as_mut_slice(), was)
+            });
+        };
+        let mut blob = Blob::with_capacity(len);
+        blob.append(&before);
+        blob.resize(len);
+        let result = change(blob.as_mut_slice(), before.len());
+        self.store(key, Deadline::Keep, Old::Changed, |_| false, |deadline| Record::blob(key, blob, deadline));
+        Ok(result)
+    }
+
+    /// Stores a string that has come out of bits rather than from a client: it is raw, even where it reads as a number.
+    pub fn set_raw_string(&mut self, key: &[u8], bytes: &[u8]) {
+        let make = |deadline| {
+            let mut record = Record::bytes(key, bytes, deadline);
+            record.set_grown(true);
+            record
+        };
+        self.store(key, Deadline::None, Old::Overwritten, |_| false, make);
+    }
+
     /// Puts a value under `key` with one look-up: `in_place` where there is a record that can take it, else a new one. `make` is told
     /// the deadline.
     #[inline]
@@ -630,6 +699,20 @@ impl StringBytes<'_> {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            StringBytes::Small(bytes) => bytes,
+            StringBytes::Large(blob) => blob.as_slice(),
+        }
+    }
+
+    pub fn replace(&mut self, with: Vec<u8>) {
+        match self {
+            StringBytes::Small(bytes) => *bytes = with,
+            StringBytes::Large(blob) => blob.set(&with),
+        }
     }
 
     pub fn append(&mut self, more: &[u8]) {

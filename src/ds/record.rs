@@ -202,6 +202,12 @@ impl<F: Family> Record<F> {
         Some(unsafe { std::slice::from_raw_parts_mut(self.start.add(at).as_ptr(), len) })
     }
 
+    /// The bytes of a string that is held as bytes.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        if self.tag() == TAG_BLOB { self.blob_mut().map(Blob::as_mut_slice) } else { self.inline_mut() }
+    }
+
     /// Stores an integer in place; false where the record holds something else.
     pub fn set_integer(&mut self, value: i64) -> bool {
         let is_integer = self.tag() == TAG_INTEGER;

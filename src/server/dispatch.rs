@@ -83,7 +83,7 @@ enum Behind {
         line: std::ops::Range<usize>,
         end: usize,
     },
-    Error(String),
+    Error(Vec<u8>),
 }
 
 impl Server {
@@ -211,7 +211,7 @@ impl Server {
 
     fn run_inline(&mut self, id: SessionId, line: &[u8], out: &mut Output) {
         let Some(words) = split_args(line) else {
-            return self.protocol_error(id, "unbalanced quotes in request", out);
+            return self.protocol_error(id, b"unbalanced quotes in request", out);
         };
         if words.is_empty() {
             return;
@@ -222,9 +222,11 @@ impl Server {
         self.run(id, entry, request.borrow(), out);
     }
 
-    fn protocol_error(&mut self, id: SessionId, text: &str, out: &mut Output) {
-        let protocol = self.sessions.get(id).protocol;
-        Reply::new(out, protocol).error(format!("ERR Protocol error: {text}"));
+    fn protocol_error(&mut self, id: SessionId, text: &[u8], out: &mut Output) {
+        let session = self.sessions.get(id);
+        if session.reply_mode == ReplyMode::On {
+            Reply::new(out, session.protocol).error([b"ERR Protocol error: ", text].concat());
+        }
         self.stats.protocol_errors += 1;
         self.stats.count_error("ERR");
         self.close(id, Closing::AfterOutput);
@@ -244,6 +246,7 @@ impl Server {
             }
             Admission::Refuse(stop, entry) => self.refuse(id, entry, stop, &mut reply),
             Admission::Hold => return,
+            Admission::CutOff => return out.clear(),
         }
         self.after_command(id, start, out);
     }

@@ -129,7 +129,8 @@ impl Server {
 
     /// Publishes a keyspace notification where its class is asked for.
     fn notify(&mut self, class: Class, event: &str, key: &[u8], db: DbIndex) {
-        if !self.notifies() || !self.config.notify_keyspace_events.has(flag_of(class)) {
+        let Some(flag) = flag_of(class) else { return };
+        if !self.notifies() || !self.config.notify_keyspace_events.has(flag) {
             return;
         }
         if self.config.notify_keyspace_events.has(NotifyFlags::KEYSPACE) {
@@ -159,8 +160,8 @@ impl Server {
     }
 }
 
-fn flag_of(class: Class) -> NotifyFlags {
-    match class {
+fn flag_of(class: Class) -> Option<NotifyFlags> {
+    Some(match class {
         Class::Generic => NotifyFlags::GENERIC,
         Class::String => NotifyFlags::STRING,
         Class::List => NotifyFlags::LIST,
@@ -174,5 +175,6 @@ fn flag_of(class: Class) -> NotifyFlags {
         Class::Miss => NotifyFlags::KEY_MISS,
         Class::Overwritten => NotifyFlags::OVERWRITTEN,
         Class::TypeChanged => NotifyFlags::TYPE_CHANGED,
-    }
+        Class::Unannounced => return None,
+    })
 }
