@@ -417,6 +417,7 @@ impl Net {
             }
         }
         self.server.broadcast_invalid_keys();
+        self.server.bound_clients_memory();
         for id in std::mem::take(&mut self.server.outbox.flush) {
             self.server.sessions.get_mut(id).in_flush = false;
             self.write_later(self.by_session[id.index()]);
@@ -450,11 +451,17 @@ impl Net {
         let Some(connection) = self.connections.get_mut(number) else { return };
         connection.in_write_list = false;
         let session = self.server.sessions.get_mut(connection.session);
+        if session.closing == Some(Closing::AtOnce) {
+            // It has had its last reply: whoever overcame a limit gets nothing of what was too much.
+            return;
+        }
         match connection.write(&mut session.output) {
             Ok(written) => {
                 session.output_bytes += written as u64;
                 self.server.stats.output_bytes += written as u64;
                 self.server.stats.writes += 1;
+                self.server.weigh(connection.session);
+                let session = self.server.sessions.get(connection.session);
                 let done = session.output.is_empty() && !connection.has_unsent();
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
@@ -518,7 +525,12 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
         connection.may_go_on = consumed.turn_over;
         connection.input.extend_from_slice(&buffer[consumed.bytes..count]);
     } else {
-        run_kept(connection, server);
+        server.sessions.get_mut(id).input_capacity = connection.input.capacity();
+        server.weigh(id);
+        server.bound_clients_memory();
+        if server.sessions.get(id).closing.is_none() {
+            run_kept(connection, server);
+        }
     }
     let session = server.sessions.get_mut(id);
     session.input_capacity = connection.input.capacity();
