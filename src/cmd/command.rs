@@ -20,6 +20,7 @@ pub struct Command {
     pub run: Run,
     pub flags: &'static [Flag],
     pub keys: &'static [KeySpec],
+    pub channels: Channels,
     pub group: Group,
     pub since: &'static str,
     /// Time complexity, in words.
@@ -54,6 +55,7 @@ pub const COMMAND: Command = Command {
     run: Run::Parent(&[]),
     flags: &[],
     keys: &[],
+    channels: Channels::None,
     group: Group::Generic,
     since: "1.0.0",
     cost: "O(1)",
@@ -257,6 +259,18 @@ impl Category {
             Category::Scripting => "scripting",
         }
     }
+}
+
+/// Which arguments are channels that ACL rules must allow. Who stops listening is not asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channels {
+    None,
+    /// The first.
+    First,
+    /// All.
+    All,
+    /// All are patterns of channels.
+    Patterns,
 }
 
 /// Where some of a command's keys are, and what is done with them.

@@ -54,6 +54,8 @@ pub struct Reading {
 pub enum TimeoutReply {
     Null,
     NullArray,
+    /// So many have acknowledged: none.
+    Zero,
 }
 
 pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";

@@ -19,6 +19,7 @@ mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
+mod room;
 mod scan;
 mod server;
 mod set;
@@ -42,6 +43,7 @@ pub const GROUPS: &[&[Command]] = &[
     hash::exchange::COMMANDS,
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
+    keys::dump::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     stream::entries::COMMANDS,
@@ -62,10 +64,14 @@ pub const GROUPS: &[&[Command]] = &[
     server::transaction::COMMANDS,
     server::introspect::COMMANDS,
     server::config::COMMANDS,
+    server::acl::COMMANDS,
     server::info::COMMANDS,
     server::slowlog::COMMANDS,
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::instance::COMMANDS,
+    server::replication::COMMANDS,
+    server::module::COMMANDS,
     server::debug::COMMANDS,
+    server::persistence::COMMANDS,
 ];

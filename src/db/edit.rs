@@ -8,6 +8,7 @@ mod fields;
 use std::cell::RefCell;
 
 use super::effect::{Class, Effects, Stir};
+use super::snapshot::before_change;
 use super::view::{self, Touch, View};
 use super::{Db, DbIndex, Garbage, Keyspace, WrongType};
 use crate::config::Config;
@@ -31,6 +32,8 @@ pub struct Edit<'a> {
     pub random: &'a RefCell<Random>,
     /// EXEC, scripts and replay answer at once where a client of its own would wait.
     pub may_wait: bool,
+    /// Whoever asks may read any key, also one that its command does not name.
+    pub may_read_all_keys: bool,
     /// Records that are dear to free; the server hands them to a thread.
     pub garbage: &'a mut Vec<Garbage>,
 }
@@ -55,13 +58,15 @@ impl<'a> Edit<'a> {
         may_wait: bool,
         garbage: &'a mut Vec<Garbage>,
     ) -> Self {
-        Self { keyspace, effects, db, now, config, touch, random, may_wait, garbage }
+        Self { keyspace, effects, db, now, config, touch, random, may_wait, may_read_all_keys: true, garbage }
     }
 
     /// The same moment, for reading.
     #[inline]
     pub fn view(&self) -> View<'_> {
-        View::new(self.keyspace, self.db, self.now, self.config, self.touch, self.random, self.may_wait)
+        let mut view = View::new(self.keyspace, self.db, self.now, self.config, self.touch, self.random, self.may_wait);
+        view.may_read_all_keys = self.may_read_all_keys;
+        view
     }
 
     pub fn databases(&self) -> usize {
@@ -178,7 +183,9 @@ impl Edit<'_> {
         let touches = self.touch == Touch::Yes;
         let keyspace = &mut *self.keyspace;
         // Hits and misses are counted for reads alone.
-        let Some(record) = keyspace.dbs[self.db].table.get_mut(hash, key) else { return Ok(None) };
+        let db = &mut keyspace.dbs[self.db];
+        let Some(record) = db.table.get_mut(hash, key) else { return Ok(None) };
+        before_change(&mut keyspace.snapshot, db.home, &record);
         if touches {
             view::refresh(&record, config, now, random);
         }
@@ -203,9 +210,11 @@ impl Edit<'_> {
         let touches = self.touch == Touch::Yes;
         let (db, effects) = (self.db, &mut *self.effects);
         let keyspace = &mut *self.keyspace;
+        let home = keyspace.dbs[db].home;
         let record = match keyspace.dbs[db].table.entry(hash, key) {
             Entry::Occupied(occupied) => {
                 let record = occupied.into_mut();
+                before_change(&mut keyspace.snapshot, home, &record);
                 if touches {
                     view::refresh(&record, config, now, random);
                 }
@@ -216,6 +225,7 @@ impl Edit<'_> {
                 effects.notice(db, key, Class::New, "new");
                 let record = Record::word(key, make(), None);
                 record.set_clock(super::evict::first_clock(config, now));
+                record.set_stamp(keyspace.stamps.current);
                 vacant.insert(record)
             }
         };
@@ -355,9 +365,12 @@ impl Edit<'_> {
     ) -> Result<i64, E> {
         let hash = self.hash(key);
         let now = self.now;
-        let found = self.keyspace.dbs[self.db].table.get_mut(hash, key);
+        let keyspace = &mut *self.keyspace;
+        let db = &mut keyspace.dbs[self.db];
+        let found = db.table.get_mut(hash, key);
         let value = match found.filter(|record| !view::has_lapsed(record, now)) {
             Some(mut record) => {
+                before_change(&mut keyspace.snapshot, db.home, &record);
                 if self.touch == Touch::Yes {
                     view::refresh(&record, self.config, now, self.random);
                 }
@@ -405,7 +418,10 @@ impl Edit<'_> {
     pub fn change_string<R>(&mut self, key: &[u8], change: impl FnOnce(&mut StringBytes) -> R) -> Result<R, WrongType> {
         let hash = self.settle(key);
         let mut bytes = Vec::new();
-        if let Some(mut record) = self.keyspace.dbs[self.db].table.get_mut(hash, key) {
+        let keyspace = &mut *self.keyspace;
+        let db = &mut keyspace.dbs[self.db];
+        if let Some(mut record) = db.table.get_mut(hash, key) {
+            before_change(&mut keyspace.snapshot, db.home, &record);
             if self.touch == Touch::Yes {
                 view::refresh(&record, self.config, self.now, self.random);
             }
@@ -518,7 +534,9 @@ impl Edit<'_> {
     ) {
         let hash = self.hash(key);
         let (config, now, random, touch) = (self.config, self.now, self.random, self.touch);
-        let db = &mut self.keyspace.dbs[self.db];
+        let keyspace = &mut *self.keyspace;
+        let (home, stamp) = (keyspace.dbs[self.db].home, keyspace.stamps.current);
+        let db = &mut keyspace.dbs[self.db];
         let mut occupied = match db.table.entry(hash, key) {
             Entry::Occupied(occupied) if view::has_lapsed(&occupied.get(), now) => {
                 self.expire(key);
@@ -529,17 +547,19 @@ impl Edit<'_> {
                 let deadline = deadline.after(None);
                 let record = make(deadline);
                 record.set_clock(super::evict::first_clock(config, now));
+                record.set_stamp(keyspace.stamps.current);
                 vacant.insert(record);
                 if let Some(deadline) = deadline {
                     db.volatile += 1;
                     db.table.mark_deadline(hash, deadline);
                 }
-                self.keyspace.moves += 1;
+                keyspace.moves += 1;
                 self.effects.notice(self.db, key, Class::New, "new");
                 return;
             }
         };
-        self.keyspace.moves += 1;
+        keyspace.moves += 1;
+        before_change(&mut keyspace.snapshot, home, &occupied.get());
         let had = occupied.get().deadline();
         let deadline = deadline.after(had);
         let listening = old == Old::Overwritten && self.effects.is_listening();
@@ -553,6 +573,7 @@ impl Edit<'_> {
         } else {
             let record = make(deadline);
             record.set_clock(occupied.get().clock());
+            record.set_stamp(stamp);
             Some(occupied.replace(record))
         };
         if touch == Touch::Yes {
@@ -580,9 +601,11 @@ impl Edit<'_> {
     /// Takes a record out. Says nothing yet: call `changed`.
     pub fn take_record(&mut self, key: &[u8]) -> Option<Record> {
         let hash = self.hash(key);
-        self.keyspace.moves += 1;
-        let db = &mut self.keyspace.dbs[self.db];
+        let keyspace = &mut *self.keyspace;
+        keyspace.moves += 1;
+        let db = &mut keyspace.dbs[self.db];
         let record = db.table.remove(hash, key)?;
+        before_change(&mut keyspace.snapshot, db.home, &record);
         db.volatile -= usize::from(record.deadline().is_some());
         db.timed_hashes -= usize::from(value::is_timed(&record));
         Some(record)
@@ -629,9 +652,12 @@ impl Edit<'_> {
     /// Gives a key another deadline, or none. Says nothing yet: call `changed_value`.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         let hash = self.settle(key);
-        let db = &mut self.keyspace.dbs[self.db];
+        let keyspace = &mut *self.keyspace;
+        let home = keyspace.dbs[self.db].home;
+        let db = &mut keyspace.dbs[self.db];
         let Entry::Occupied(mut occupied) = db.table.entry(hash, key) else { return };
-        self.keyspace.moves += 1;
+        keyspace.moves += 1;
+        before_change(&mut keyspace.snapshot, home, &occupied.get());
         let had_deadline = occupied.get().deadline().is_some();
         match deadline {
             Some(deadline) if had_deadline => {

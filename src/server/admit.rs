@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::dispatch::Caller;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::Flag;
@@ -57,6 +58,9 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     }
     if session.transaction.is_some() && entry.has(Flag::NoMulti) {
         return Admission::Refuse(error("ERR Command not allowed inside a transaction"), Some(entry));
+    }
+    if let Some(stop) = server.acl_refusal(Caller::Client, id, entry, request) {
+        return Admission::Refuse(stop, Some(entry));
     }
     if let Some(stop) = refusal(server, id, entry) {
         return Admission::Refuse(stop, Some(entry));
@@ -144,6 +148,17 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
     if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
     }
+    if server.saving.last_failure.is_some()
+        && writes_or_pings(server, id, entry)
+        && let Some(failure) = server.refusal_for_saving()
+    {
+        let mut text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+             modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting \
+             fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+            .to_owned();
+        text.push_str(&format!(" It is: {}", failure.text));
+        return Some(error_with(text));
+    }
     let session = server.sessions.get(id);
     let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
     if session.monitor && entry.flags & touches_keys != 0 {
@@ -157,6 +172,13 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         )));
     }
     None
+}
+
+/// What must not be done while nothing can be made durable. PING tells of that too, so that whoever watches a server by it learns of it.
+fn writes_or_pings(server: &Server, id: SessionId, entry: &Entry) -> bool {
+    let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
+    let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
+    flags & Flag::Write.mask() != 0 || entry.command.name == "PING"
 }
 
 fn refuses_for_memory(server: &Server, id: SessionId, entry: &Entry) -> bool {
@@ -218,7 +240,7 @@ impl Server {
     /// True where a client must authenticate before it may do anything.
     #[inline]
     pub fn needs_password(&self) -> bool {
-        !self.config.requirepass.is_empty()
+        self.acl.default_user().asks_for_password()
     }
 
     /// CLIENT PAUSE. Of two pauses the later end counts, and that of all commands.

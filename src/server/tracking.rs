@@ -292,8 +292,7 @@ impl Server {
         }
         let session = self.sessions.get_mut(id);
         // It reaches over a whole transaction, and over further subcommands of CLIENT.
-        let goes_on =
-            session.transaction.is_some() || session.last_command.is_some_and(is_of_client);
+        let goes_on = session.transaction.is_some() || session.last_command.is_some_and(is_of_client);
         if let Some(mode) = session.tracking.as_mut().filter(|_| !goes_on) {
             mode.caching = false;
         }

@@ -411,8 +411,9 @@ impl List {
             return;
         }
         let (bytes, count, plain) = (deque.front().bytes(), deque.len(), deque.front().is_plain());
-        let small = !plain && !limits.half().exceeded(bytes, count);
-        deque.mark = deque.mark && !small && count > 0;
+        // One that has become empty goes away, or gets back the one element it had (LMOVE of a list to itself).
+        let small = count > 0 && !plain && !limits.half().exceeded(bytes, count);
+        deque.mark = deque.mark && !small;
         if !deque.mark && bytes <= DEQUE_MIN {
             self.pack();
         }

@@ -144,7 +144,8 @@ fn read_group(stream: &mut Stream, name: &[u8], source: &mut Slice<'_>) -> Resul
         }
         let Some(group) = &mut group else { continue };
         if let Some(entry) = group.pending(id) {
-            group.put_pending(&[Pending { owner: None, delivered_ms: 0, ..entry }]);
+            // What stood in the place of its delivery is its turn.
+            group.put_pending(&[Pending { owner: None, ..entry }]);
         }
     }
     if let Some(group) = group

@@ -99,15 +99,15 @@ impl Encoding {
             Payload::Inline(text) => {
                 out.text(text);
                 done(())
-            },
+            }
             Payload::Integer(value) => {
                 out.number(value);
                 done(())
-            },
+            }
             Payload::Blob(blob) => {
                 out.blob(blob.as_slice());
                 done(())
-            },
+            }
             Payload::Word(_) => start_collection(record, dialect, out),
         };
         Self { place, dialect }
