@@ -31,7 +31,8 @@ impl Listeners {
         let (tcp, tls) = (Vec::new(), Vec::new());
         let mut listeners = Self { tcp, tls, unix: None, port: config.port, rules: None, bell };
         if config.tls_port != 0 {
-            let rules = tls_rules(config).map_err(|text| io::Error::other(format!("Failed to configure TLS: {text}")))?;
+            let rules =
+                tls_rules(config).map_err(|text| io::Error::other(format!("Failed to configure TLS: {text}")))?;
             listeners.rules = Some(rules);
             listeners.open_tls(config).map_err(|Failed| {
                 io::Error::other(format!("Failed listening on port {} (tls), aborting.", config.tls_port))

@@ -515,7 +515,8 @@ impl Net {
         if !is_open {
             return;
         }
-        let unsent = self.connections.get(self.by_session[id.index()]).is_some_and(|connection| connection.has_unsent());
+        let unsent =
+            self.connections.get(self.by_session[id.index()]).is_some_and(|connection| connection.has_unsent());
         let waits = how == Closing::AfterOutput && (unsent || !self.server.sessions.get(id).output.is_empty());
         if !waits {
             self.remove(id);

@@ -29,7 +29,8 @@ pub fn tls_rules(config: &Config) -> Result<Arc<ServerConfig>, String> {
     let builder = match config.tls_auth_clients {
         TlsAuthClients::No => builder.with_no_client_auth(),
         who => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(authorities(config)?.into(), Arc::clone(&provider));
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(authorities(config)?.into(), Arc::clone(&provider));
             let verifier = if who == TlsAuthClients::Optional { verifier.allow_unauthenticated() } else { verifier };
             builder.with_client_cert_verifier(verifier.build().map_err(|error| format!("Failed to load CA: {error}"))?)
         }
@@ -96,7 +97,9 @@ fn authorities(config: &Config) -> Result<RootCertStore, String> {
     let mut store = RootCertStore::empty();
     let (file, folder) = (config.tls_ca_cert_file.path_if_set(), config.tls_ca_cert_dir.path_if_set());
     if file.is_none() && folder.is_none() {
-        return Err("Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-auth-clients is enabled!".into());
+        return Err(
+            "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-auth-clients is enabled!".into()
+        );
     }
     if let Some(file) = file {
         let found = certificates(file).map_err(|error| format!("Failed to load CA certificates: {error}"))?;
@@ -152,13 +155,16 @@ fn provider(config: &Config) -> Result<CryptoProvider, String> {
     });
     match chosen {
         None => provider.cipher_suites.extend(newer),
-        Some(chosen) if chosen.is_empty() => return Err("Failed to configure ciphersuites: none of them is known".into()),
+        Some(chosen) if chosen.is_empty() => {
+            return Err("Failed to configure ciphersuites: none of them is known".into());
+        }
         Some(chosen) => provider.cipher_suites.extend(chosen),
     }
     let chosen = choose(&config.tls_ciphers.display(), |word| match word {
         "DEFAULT" | "ALL" | "HIGH" | "SECURE" => older.clone(),
         _ => {
-            let standard = OPENSSL_NAMES.iter().find(|(openssl, _)| *openssl == word).map_or(word, |(_, standard)| standard);
+            let standard =
+                OPENSSL_NAMES.iter().find(|(openssl, _)| *openssl == word).map_or(word, |(_, standard)| standard);
             older.iter().filter(|suite| name_of(suite) == standard).copied().collect()
         }
     });
@@ -166,7 +172,10 @@ fn provider(config: &Config) -> Result<CryptoProvider, String> {
         None => provider.cipher_suites.extend(older),
         Some(chosen) if chosen.is_empty() => {
             let known: Vec<_> = OPENSSL_NAMES.iter().map(|(openssl, _)| *openssl).collect();
-            return Err(format!("Failed to configure ciphers: none of them is known here. There are {}", known.join(":")));
+            return Err(format!(
+                "Failed to configure ciphers: none of them is known here. There are {}",
+                known.join(":")
+            ));
         }
         Some(chosen) => provider.cipher_suites.extend(chosen),
     }
@@ -201,8 +210,9 @@ mod tests {
             config
                 .set(&[(b"tls-ciphers", ciphers.as_bytes()), (b"tls-ciphersuites", suites.as_bytes())], true)
                 .expect("two texts");
-            provider(&config)
-                .map(|chosen| chosen.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect::<Vec<_>>())
+            provider(&config).map(|chosen| {
+                chosen.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect::<Vec<_>>()
+            })
         };
         assert_eq!(names("", "").expect("all").len(), 9);
         assert_eq!(

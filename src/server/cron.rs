@@ -185,8 +185,12 @@ impl Server {
             return;
         }
         let may_go = |session: &Session| !session.no_evict && !session.internal && session.closing.is_none();
-        let mut heaviest: Vec<_> =
-            self.sessions.iter().filter(|(_, session)| may_go(session)).map(|(id, session)| (session.weighed, id)).collect();
+        let mut heaviest: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| may_go(session))
+            .map(|(id, session)| (session.weighed, id))
+            .collect();
         heaviest.sort_unstable();
         while self.cron.clients_memory > limit {
             let Some((_, id)) = heaviest.pop() else { return };

@@ -23,7 +23,8 @@ impl Certificates {
         let folder = Folder::new();
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+        let authority =
+            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
         write(&folder, "ca.crt", &authority.pem());
         for name in ["server", "client", "other"] {
             let key = KeyPair::generate().expect("a key");
@@ -61,7 +62,8 @@ impl Certificates {
         let rules = match own {
             None => builder.with_no_client_auth(),
             Some(name) => {
-                let chain = CertificateDer::from_pem_file(self.folder.path(&format!("{name}.crt"))).expect("a certificate");
+                let chain =
+                    CertificateDer::from_pem_file(self.folder.path(&format!("{name}.crt"))).expect("a certificate");
                 let key = PrivateKeyDer::from_pem_file(self.folder.path(&format!("{name}.key"))).expect("a key");
                 builder.with_client_auth_cert(vec![chain], key).expect("a pair")
             }
@@ -158,7 +160,10 @@ fn certificates_are_read_again_and_bad_ones_change_nothing() {
     let mut before = certificates.connect(None).expect("the server lets it in");
     let (crt, key) = (certificates.folder.text("other.crt"), certificates.folder.text("other.key"));
     let refused = admin.command(&["CONFIG", "SET", "tls-cert-file", &crt]);
-    assert!(refused.ends_with("'tls-cert-file') - Unable to update TLS configuration. Check server logs."), "{refused}");
+    assert!(
+        refused.ends_with("'tls-cert-file') - Unable to update TLS configuration. Check server logs."),
+        "{refused}"
+    );
     assert!(server.log().contains("tls-key-file does not belong to tls-cert-file"));
     assert_eq!(admin.command(&["CONFIG", "SET", "tls-cert-file", &crt, "tls-key-file", &key]), "OK");
     assert!(certificates.connect(None).is_ok());
@@ -180,8 +185,11 @@ fn a_server_without_what_tls_needs_says_so_and_ends() {
         assert!(!output.status.success());
         text(&output.stdout)
     };
-    let (crt, key, ca) =
-        (certificates.folder.text("server.crt"), certificates.folder.text("server.key"), certificates.folder.text("ca.crt"));
+    let (crt, key, ca) = (
+        certificates.folder.text("server.crt"),
+        certificates.folder.text("server.key"),
+        certificates.folder.text("ca.crt"),
+    );
     assert!(ended(&[]).contains("must be specified when tls-auth-clients is enabled"));
     assert!(ended(&["--tls-auth-clients", "no"]).contains("No tls-cert-file configured!"));
     assert!(ended(&["--tls-ca-cert-file", &ca, "--tls-cert-file", &crt]).contains("No tls-key-file configured!"));
@@ -189,7 +197,11 @@ fn a_server_without_what_tls_needs_says_so_and_ends() {
         ended(&["--tls-ca-cert-file", &key, "--tls-cert-file", &crt, "--tls-key-file", &key])
             .contains("no PEM certificate in it")
     );
-    write(&certificates.folder, "locked.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
+    write(
+        &certificates.folder,
+        "locked.key",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
     let locked = certificates.folder.text("locked.key");
     let log = ended(&["--tls-auth-clients", "no", "--tls-cert-file", &crt, "--tls-key-file", &locked]);
     assert!(log.contains("tls-key-file-pass) are not supported"), "{log}");

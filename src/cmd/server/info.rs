@@ -382,11 +382,7 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("expire_cycle_cpu_milliseconds", stats.expiry_us / 1000);
     text.put("evicted_keys", keys.evicted);
     text.put("evicted_clients", stats.evicted_clients);
-    text.zeroes(&[
-        "evicted_scripts",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    text.zeroes(&["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     text.put("keyspace_hits", keys.hits.get());
     text.put("keyspace_misses", keys.misses.get());
     text.put("pubsub_channels", server.pubsub.channels());
