@@ -80,7 +80,7 @@ pub fn save(
 
 fn write_beside(
     disk: &dyn Disk,
-    path: &PathBuf,
+    path: &Path,
     options: Options,
     fill: impl FnOnce(&mut Sink) -> Result<(), Stopped>,
 ) -> Result<u64, DiskError> {
