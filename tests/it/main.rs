@@ -12,3 +12,4 @@ mod readme;
 mod restart;
 mod snapshots;
 mod streams;
+mod tls;
