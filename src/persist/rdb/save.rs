@@ -3,7 +3,7 @@
 //! Whoever saves fills chunks; a thread packs and writes them meanwhile. A save that fails leaves the old file as it was.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
