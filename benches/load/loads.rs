@@ -316,6 +316,9 @@ fn streams(loads: &mut Vec<Load>) {
     ] {
         loads.push(simple(name, line, 1, connections).data(&claimable));
     }
+    let holed = [entries(5 * MILLION), group, fill("XDEL stream", "1{n+2000000}-1", 100_000, 100)];
+    let about = "XINFO GROUPS with a lag, of five million entries of which a hundred thousand were deleted";
+    loads.push(simple("xinfo-groups-5m", "XINFO GROUPS stream", 1, 50).data(&holed).about(about));
     let end_to_end = vec![
         party(1, 16, Role::Producer { outstanding_max: 4000 }),
         party(4, 1, Role::Consumer { count: 100, block: true }),

@@ -268,8 +268,8 @@ class Units:
 
 
 def tells_counts(unit):
-    """Whether a unit tells the server how many entries there were or were read: Redis then computes lags from that."""
-    return has_word(unit, b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID")
+    """Whether a unit tells the server how many entries there were or were read, or where they end: Redis then computes lags from that."""
+    return has_word(unit, b"XSETID", b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID")
 
 
 def has_word(unit, *words):

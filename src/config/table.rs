@@ -147,7 +147,7 @@ directives! {
     /// Cipher suites of TLS 1.3.
     tls_ciphersuites: Text = "", live();
     /// Choose the cipher by the server's order.
-    tls_prefer_server_ciphers: bool = "no", live().ignored(RUSTLS);
+    tls_prefer_server_ciphers: bool = "no", live();
     /// Let clients resume sessions.
     tls_session_caching: bool = "yes", live();
     /// Sessions remembered; 0 is without limit.

@@ -22,15 +22,17 @@ pub fn say_hello(config: &Config) {
 }
 
 /// Once clients can come in: the three lines that everybody sees.
-pub fn say_ready(config: &Config, addresses: &[SocketAddr]) {
+pub fn say_ready(config: &Config, addresses: &[SocketAddr], tls_addresses: &[SocketAddr]) {
     // Redis's own test suite waits for these two words.
     tracing::debug!("Server initialized");
     tracing::info!("Persistence: none in this build, the data is in memory only and ends with the process");
     tracing::info!("Working folder: {}", config.dir.display());
     let mut ways = Vec::new();
-    if !addresses.is_empty() {
-        let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-        ways.push(format!("tcp on {}", addresses.join(", ")));
+    for (way, addresses) in [("tcp", addresses), ("tls", tls_addresses)] {
+        if !addresses.is_empty() {
+            let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+            ways.push(format!("{way} on {}", addresses.join(", ")));
+        }
     }
     if let Some(path) = config.unixsocket.path_if_set() {
         ways.push(format!("unix on {}", path.display()));

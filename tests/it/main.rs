@@ -11,3 +11,5 @@ mod protocol;
 mod readme;
 mod restart;
 mod snapshots;
+mod streams;
+mod tls;
