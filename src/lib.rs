@@ -13,6 +13,7 @@ pub mod journal;
 pub mod net;
 pub mod process;
 pub mod resp;
+pub mod script;
 pub mod server;
 /// Dialogues in process, for tests.
 pub mod testing;

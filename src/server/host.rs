@@ -5,6 +5,7 @@
 use std::io;
 use std::path::Path;
 
+use super::Server;
 use crate::config::{Changed, Config, SetError};
 
 /// The process, as INFO shows it.
@@ -38,6 +39,9 @@ pub trait Host: Send {
 
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);
+
+    /// Reads what clients send while a script keeps everything waiting, has it run, and writes what there is to say.
+    fn attend(&mut self, _server: &mut Server) {}
 
     /// Acts on a change of the configuration that may fail, such as another port, before it is put in place. May write into `config` what a
     /// value came out as: a relative folder as an absolute one.

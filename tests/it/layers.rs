@@ -12,8 +12,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("resp", &["ds"]),
     ("db", &["config", "ds", "resp", "types"]),
     ("journal", &["db", "resp"]),
-    ("cmd", &["config", "db", "ds", "resp", "server", "types"]),
-    ("server", &["cmd", "config", "db", "ds", "journal", "resp", "types"]),
+    ("cmd", &["config", "db", "ds", "resp", "script", "server", "types"]),
+    ("script", &["cmd", "config", "resp", "server"]),
+    ("server", &["cmd", "config", "db", "ds", "journal", "resp", "script", "types"]),
 ];
 
 /// What the lower layers must not know.

@@ -68,7 +68,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn time(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    let now_us = server.clock.unix_us;
+    let now_us = server.unix_us_now();
     reply.array(2);
     reply.bulk_int((now_us / 1_000_000) as i64);
     reply.bulk_int((now_us % 1_000_000) as i64);

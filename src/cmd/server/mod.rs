@@ -12,5 +12,6 @@ pub mod introspect;
 pub mod latency;
 pub mod memory;
 pub mod pubsub;
+pub mod scripting;
 pub mod slowlog;
 pub mod transaction;
