@@ -83,6 +83,11 @@ impl Journal {
         }
     }
 
+    /// What was recorded of the transaction stays without its end, so that nobody replays it.
+    pub fn abandon_transaction(&mut self) {
+        self.transaction = Transaction::None;
+    }
+
     pub fn append(&mut self, db: DbIndex, request: Request) {
         if !self.is_open() {
             return;

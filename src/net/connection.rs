@@ -1,10 +1,11 @@
 //! One client's socket: reads into the shared buffer, keeps what could not be run yet, writes what the session has to say.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -28,6 +29,17 @@ pub struct Connection {
     /// The input that is kept may be run on without waiting for more: only the turn was over.
     pub may_go_on: bool,
     pub in_write_list: bool,
+    /// Read and write without waiting for the loop to tell what is ready: a script keeps the loop.
+    pub at_once: bool,
+}
+
+impl Stream {
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Unix(stream) => SockRef::from(stream),
+        }
+    }
 }
 
 /// What a read found.
@@ -53,11 +65,20 @@ impl Connection {
             ended: false,
             may_go_on: false,
             in_write_list: false,
+            at_once: false,
         }
     }
 
     /// Reads into `buffer` what is there, up to its length. A short read means that there is no more for now.
     pub fn read(&mut self, buffer: &mut [u8]) -> Read {
+        if self.at_once {
+            return match (&*self.stream.socket()).read(buffer) {
+                Ok(0) => Read::Ended,
+                Ok(count) => Read::Bytes(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Pending,
+                Err(_) => Read::Ended,
+            };
+        }
         let mut context = Context::from_waker(&self.waker);
         let mut buffer = ReadBuf::new(buffer);
         let polled = match &mut self.stream {
@@ -116,6 +137,9 @@ impl Connection {
     }
 
     fn poll_write(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.at_once {
+            return at_once((&*self.stream.socket()).write(bytes));
+        }
         let mut context = Context::from_waker(&self.waker);
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(&mut context, bytes),
@@ -125,10 +149,20 @@ impl Connection {
 
     fn poll_write_pieces(&mut self, output: &Output) -> Poll<io::Result<usize>> {
         let pieces: Vec<IoSlice> = output.pieces(PIECES_MAX).into_iter().map(IoSlice::new).collect();
+        if self.at_once {
+            return at_once((&*self.stream.socket()).write_vectored(&pieces));
+        }
         let mut context = Context::from_waker(&self.waker);
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(&mut context, &pieces),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(&mut context, &pieces),
         }
+    }
+}
+
+fn at_once(written: io::Result<usize>) -> Poll<io::Result<usize>> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        written => Poll::Ready(written),
     }
 }

@@ -5,16 +5,19 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::hall::{Lent, lent};
 use super::listeners::Listeners;
 use crate::config::{Changed, Config, OomScoreAdjust, SetError};
 use crate::process::limits::{OomScore, TooFewFiles, make_room_for_clients};
 use crate::process::title::Title;
 use crate::process::{Process, log, log_text};
+use crate::server::Server;
 use crate::server::host::{Facts, Host};
 
 pub struct NetHost {
     process: Process,
     listeners: Arc<Mutex<Listeners>>,
+    hall: Lent,
     oom_score: OomScore,
     title: Option<Title>,
     /// What was acted on last.
@@ -22,10 +25,11 @@ pub struct NetHost {
 }
 
 impl NetHost {
-    pub fn new(listeners: &Arc<Mutex<Listeners>>, title: Option<Title>, config: &Config) -> Self {
+    pub fn new(listeners: &Arc<Mutex<Listeners>>, hall: &Lent, title: Option<Title>, config: &Config) -> Self {
         let mut host = Self {
             process: Process,
             listeners: Arc::clone(listeners),
+            hall: Arc::clone(hall),
             oom_score: OomScore::read(),
             title,
             config: config.clone(),
@@ -77,6 +81,20 @@ impl Host for NetHost {
 
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
+    }
+
+    fn attend(&mut self, server: &mut Server) {
+        let Some(mut hall) = lent(&self.hall).take() else { return };
+        let keepalive_s = u64::try_from(server.config.tcp_keepalive).unwrap_or(0);
+        for _ in 0..server.config.max_new_connections_per_cycle {
+            let accepted = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).accept_at_once(keepalive_s);
+            // What goes wrong here will go wrong once more in the loop, which says so.
+            let Ok(Some(accepted)) = accepted else { break };
+            let number = hall.welcome(server, accepted);
+            hall.write_later(server, number);
+        }
+        hall.attend(server);
+        *lent(&self.hall) = Some(hall);
     }
 
     fn reconfigure(&mut self, new: &mut Config, _: &[Changed]) -> Result<(), SetError> {

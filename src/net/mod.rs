@@ -4,6 +4,7 @@
 //! knows a socket. While requests keep coming the task looks again at once instead of sleeping (`SPIN_US`).
 
 mod connection;
+mod hall;
 mod host;
 mod listener;
 mod listeners;
@@ -18,7 +19,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crossbeam::channel::{Sender, unbounded};
-use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::{Config, ShutdownOn};
@@ -29,6 +29,7 @@ use crate::process::{self, affinity};
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
 use crate::util::clock::{monotonic_us, unix_us};
 use connection::{Connection, Read, WRITE_TURN_MAX};
+use hall::{Hall, Lent, lent};
 use listener::Accepted;
 use listeners::Listeners;
 use signals::{Asked, Signals};
@@ -53,13 +54,11 @@ pub struct Net {
     listeners_bell: Arc<Bell>,
     /// The last client could not be let in: look again at the next tick.
     accept_later: bool,
-    connections: Slab<Box<Connection>>,
-    /// Session index to connection number.
-    by_session: Vec<usize>,
+    hall: Hall,
+    /// Where the hall lies while a command runs.
+    lent: Lent,
     ready_list: Arc<ReadyList>,
     ready: Vec<Arc<Bell>>,
-    /// Connections whose session has something to say.
-    to_write: Vec<usize>,
     read_buffer: Box<[u8]>,
     timer: Pin<Box<Sleep>>,
     timer_at_us: u64,
@@ -110,20 +109,20 @@ fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
 impl Net {
     fn open(mut server: Server, title: Option<Title>) -> io::Result<Self> {
         let ready_list = Arc::default();
+        let lent = Lent::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
         let listeners = Arc::new(Mutex::new(listeners));
-        server.host = Box::new(host::NetHost::new(&listeners, title, &server.config));
+        server.host = Box::new(host::NetHost::new(&listeners, &lent, title, &server.config));
         listeners_bell.ring();
         Ok(Self {
             listeners,
             listeners_bell,
             accept_later: false,
-            connections: Slab::new(),
-            by_session: Vec::new(),
+            hall: Hall::new(&ready_list),
+            lent,
             ready_list,
             ready: Vec::new(),
-            to_write: Vec::new(),
             read_buffer: vec![0; READ_BYTES].into(),
             timer: Box::pin(sleep(Duration::ZERO)),
             timer_at_us: 0,
@@ -236,47 +235,30 @@ impl Net {
     }
 
     fn welcome(&mut self, accepted: Accepted) {
-        let Accepted { stream, peer, is_local } = accepted;
-        tracing::debug!("Accepted {}", peer.address);
-        let refusal = self.refusal(is_local);
-        let session = self.server.connect(peer);
-        let entry = self.connections.vacant_entry();
-        let number = entry.key();
-        let bell = Bell::new(number, &self.ready_list);
-        entry.insert(Box::new(Connection::new(stream, session, bell)));
-        if self.by_session.len() <= session.index() {
-            self.by_session.resize(session.index() + 1, usize::MAX);
-        }
-        self.by_session[session.index()] = number;
-        if let Some(text) = refusal {
-            self.server.stats.rejected_connections += 1;
-            self.server.sessions.get_mut(session).output.push(text.as_bytes());
-            self.server.close(session, Closing::AfterOutput);
-            self.write_later(number);
-            return;
-        }
+        let number = self.hall.welcome(&mut self.server, accepted);
+        self.write_later(number);
         self.serve_connection(number);
     }
 
-    /// Why a client that has just come in must go again.
-    fn refusal(&self, is_local: bool) -> Option<&'static str> {
-        let config = &self.server.config;
-        if self.server.sessions.len() >= config.maxclients as usize {
-            return Some("-ERR max number of clients reached\r\n");
+    /// Runs commands of one connection, with the others within reach of a script that takes long.
+    fn with_connection(&mut self, number: usize, work: impl FnOnce(&mut Self, &mut Connection)) {
+        let Some(mut connection) = self.hall.take(number) else { return };
+        let hall = std::mem::replace(&mut self.hall, Hall::new(&self.ready_list));
+        *lent(&self.lent) = Some(hall);
+        work(self, &mut connection);
+        if let Some(hall) = lent(&self.lent).take() {
+            self.hall = hall;
         }
-        if config.protected_mode && !self.server.needs_password() && !is_local {
-            return Some(
-                "-DENIED Protected mode is on and no password is set, so only clients on this machine are let in. To serve others, \
-                 set a password (requirepass), or turn protected mode off (CONFIG SET protected-mode no, from this machine) if the \
-                 network keeps strangers out.\r\n",
-            );
-        }
-        None
+        self.hall.put_back(number, connection);
     }
 
     /// Reads what is there and runs it.
     fn serve_connection(&mut self, number: usize) {
-        let Some(connection) = self.connections.get_mut(number) else { return };
+        self.with_connection(number, |net, connection| net.read_connection(number, connection));
+        self.after_running(number);
+    }
+
+    fn read_connection(&mut self, number: usize, connection: &mut Connection) {
         let id = connection.session;
         if std::mem::take(&mut connection.may_go_on) {
             run_kept(connection, &mut self.server);
@@ -294,12 +276,11 @@ impl Net {
                 break;
             }
         }
-        self.after_running(number);
     }
 
     /// Looks at what a session left to do after some of its input was run.
     fn after_running(&mut self, number: usize) {
-        let Some(connection) = self.connections.get_mut(number) else { return };
+        let Some(connection) = self.hall.get_mut(number) else { return };
         let id = connection.session;
         if connection.may_go_on {
             self.ring(number);
@@ -313,11 +294,7 @@ impl Net {
     }
 
     fn write_later(&mut self, number: usize) {
-        let Some(connection) = self.connections.get_mut(number) else { return };
-        let has_output = !self.server.sessions.get(connection.session).output.is_empty();
-        if has_output && !std::mem::replace(&mut connection.in_write_list, true) {
-            self.to_write.push(number);
-        }
+        self.hall.write_later(&self.server, number);
     }
 
     fn tick_if_due(&mut self, clock: Clock, context: &mut Context) {
@@ -360,9 +337,9 @@ impl Net {
         }
         for id in std::mem::take(&mut self.server.outbox.flush) {
             self.server.sessions.get_mut(id).in_flush = false;
-            self.write_later(self.by_session[id.index()]);
+            self.write_later(self.hall.number_of(id));
         }
-        for number in std::mem::take(&mut self.to_write) {
+        for number in std::mem::take(&mut self.hall.to_write) {
             self.write(number);
         }
         for (id, how) in std::mem::take(&mut self.server.outbox.close) {
@@ -380,15 +357,16 @@ impl Net {
 
     /// Goes on with the input of a session that was held.
     fn run_on(&mut self, id: SessionId) {
-        let number = self.by_session[id.index()];
-        let Some(connection) = self.connections.get_mut(number) else { return };
-        connection.may_go_on = false;
-        run_kept(connection, &mut self.server);
+        let number = self.hall.number_of(id);
+        self.with_connection(number, |net, connection| {
+            connection.may_go_on = false;
+            run_kept(connection, &mut net.server);
+        });
         self.after_running(number);
     }
 
     fn write(&mut self, number: usize) {
-        let Some(connection) = self.connections.get_mut(number) else { return };
+        let Some(connection) = self.hall.get_mut(number) else { return };
         connection.in_write_list = false;
         let session = self.server.sessions.get_mut(connection.session);
         match connection.write(&mut session.output) {
@@ -425,10 +403,9 @@ impl Net {
     }
 
     fn remove(&mut self, id: SessionId) {
-        let number = std::mem::replace(&mut self.by_session[id.index()], usize::MAX);
         tracing::debug!("Client closed connection addr={}", self.server.sessions.get(id).peer.address);
         self.server.remove_session(id);
-        self.connections.try_remove(number);
+        self.hall.remove(id);
     }
 
     fn obey(&mut self, request: HostRequest) {

@@ -40,7 +40,7 @@ const TARGETS: [(&str, f64); 5] =
 /// Pushes the library as scripts and functions find it while they run.
 pub fn push_library(call: &mut Call, for_functions: bool) {
     call.push_table(0, 32);
-    let only: &[(&str, Function)] = if for_functions { &[("register_function", register_late)] } else { &OF_EVAL };
+    let only: &[(&str, Function)] = if for_functions { &[] } else { &OF_EVAL };
     for (name, function) in FUNCTIONS.iter().chain(only) {
         call.push_function(*function);
         call.set_field(-2, name);
@@ -75,10 +75,6 @@ fn set_version(call: &mut Call) {
     call.set_field(-2, "REDIS_VERSION_NUM");
 }
 
-fn register_late(call: &mut Call) -> Result<usize, Raised> {
-    Err(fail(call, "redis.register_function can only be called on FUNCTION LOAD command"))
-}
-
 /// Raises an error as commands give them: a table.
 pub fn fail(call: &mut Call, text: &str) -> Raised {
     push_error(call, format!("ERR {text}").as_bytes());
@@ -97,7 +93,10 @@ fn redis_call(call: &mut Call, raises: bool) -> Result<usize, Raised> {
             let Some(run) = call.run() else { return Err(fail(call, "redis.call can only be called from a script")) };
             run.command().err()
         }
-        Err(text) => Some(text.to_vec()),
+        Err(text) => {
+            push_error(call, text);
+            return if raises { Err(Raised) } else { Ok(1) };
+        }
     };
     match refusal {
         Some(text) => {

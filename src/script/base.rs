@@ -5,8 +5,8 @@ use std::ffi::CString;
 
 use super::lua::{Call, Function, Kind, Raised};
 
-pub const FUNCTIONS: [(&str, Function); 4] =
-    [("pcall", pcall), ("load", load), ("loadstring", loadstring), ("collectgarbage", collectgarbage)];
+pub const FUNCTIONS: [(&str, Function); 5] =
+    [("pcall", pcall), ("xpcall", xpcall), ("load", load), ("loadstring", loadstring), ("collectgarbage", collectgarbage)];
 
 pub const MATH: [(&str, Function); 2] = [("random", random), ("randomseed", randomseed)];
 
@@ -30,6 +30,30 @@ fn pcall(call: &mut Call) -> Result<usize, Raised> {
     call.push_bool(true);
     call.insert(1);
     Ok(call.top())
+}
+
+/// As Lua's, but the handler runs when the stack is unwound: in Lua's own the clock does not stop a handler that was called because the clock
+/// ended the function.
+fn xpcall(call: &mut Call) -> Result<usize, Raised> {
+    if call.kind(2) == Kind::None {
+        return Err(call.bad_argument(2, "value expected"));
+    }
+    call.set_top(2);
+    call.push_value(1);
+    if call.call(0, None).is_ok() {
+        call.push_bool(true);
+        call.insert(3);
+        return Ok(call.top() - 2);
+    }
+    call.push_value(2);
+    call.insert(-2);
+    if call.call(1, Some(1)).is_err() {
+        call.pop(1);
+        call.push_bytes("error in error handling");
+    }
+    call.push_bool(false);
+    call.insert(-2);
+    Ok(2)
 }
 
 fn loadstring(call: &mut Call) -> Result<usize, Raised> {

@@ -8,6 +8,8 @@ const FUNCTIONS: [(&str, Function); 4] =
 
 /// Tables in tables, when packing; what lies deeper becomes nil.
 const NESTING_MAX: usize = 16;
+/// The same when unpacking: so deep that only an attack goes deeper.
+const UNPACK_NESTING_MAX: usize = 1000;
 
 pub fn push_library(call: &mut Call) {
     call.push_table(0, 8);
@@ -173,7 +175,7 @@ fn unpack(call: &mut Call, limit: i64, offset: i64) -> Result<usize, Raised> {
     let place = call.top();
     let mut count = 0;
     while !rest.is_empty() && (all || count < limit) {
-        rest = unpack_value(call, rest).map_err(|bad| bad.raise(call))?;
+        rest = unpack_value(call, rest, 0).map_err(|bad| bad.raise(call))?;
         count += 1;
     }
     if all {
@@ -215,16 +217,16 @@ fn take_number(bytes: &[u8], width: usize) -> Result<(u64, &[u8]), Bad> {
     Ok((number.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)), rest))
 }
 
-fn unpack_value<'a>(call: &mut Call, bytes: &'a [u8]) -> Result<&'a [u8], Bad> {
-    if !call.reserve(4) {
+fn unpack_value<'a>(call: &mut Call, bytes: &'a [u8], depth: usize) -> Result<&'a [u8], Bad> {
+    if !call.reserve(4) || depth > UNPACK_NESTING_MAX {
         return Err(Bad::Deep);
     }
     let (&kind, rest) = bytes.split_first().ok_or(Bad::Missing)?;
     let signed = |value: u64, width: u32| ((value << (64 - 8 * width)) as i64 >> (64 - 8 * width)) as f64;
     match kind {
         0..=0x7f => call.push_number(f64::from(kind)),
-        0x80..=0x8f => return unpack_map(call, usize::from(kind & 15), rest),
-        0x90..=0x9f => return unpack_array(call, usize::from(kind & 15), rest),
+        0x80..=0x8f => return unpack_map(call, depth + 1, usize::from(kind & 15), rest),
+        0x90..=0x9f => return unpack_array(call, depth + 1, usize::from(kind & 15), rest),
         0xa0..=0xbf => return unpack_string(call, usize::from(kind & 31), rest),
         0xc0 => call.push_nil(),
         0xc2 | 0xc3 => call.push_bool(kind == 0xc3),
@@ -256,11 +258,11 @@ fn unpack_value<'a>(call: &mut Call, bytes: &'a [u8]) -> Result<&'a [u8], Bad> {
         }
         0xdc | 0xdd => {
             let (len, rest) = take_number(rest, 2 << (kind - 0xdc))?;
-            return unpack_array(call, len as usize, rest);
+            return unpack_array(call, depth + 1, len as usize, rest);
         }
         0xde | 0xdf => {
             let (len, rest) = take_number(rest, 2 << (kind - 0xde))?;
-            return unpack_map(call, len as usize, rest);
+            return unpack_map(call, depth + 1, len as usize, rest);
         }
         0xe0..=0xff => call.push_number(f64::from(kind as i8)),
         _ => return Err(Bad::Format),
@@ -274,21 +276,21 @@ fn unpack_string<'a>(call: &mut Call, len: usize, bytes: &'a [u8]) -> Result<&'a
     Ok(rest)
 }
 
-fn unpack_array<'a>(call: &mut Call, len: usize, mut rest: &'a [u8]) -> Result<&'a [u8], Bad> {
+fn unpack_array<'a>(call: &mut Call, depth: usize, len: usize, mut rest: &'a [u8]) -> Result<&'a [u8], Bad> {
     // No more elements than bytes are left, whatever is announced.
     call.push_table(len.min(rest.len()).min(1024), 0);
     for element in 1..=len {
-        rest = unpack_value(call, rest)?;
+        rest = unpack_value(call, rest, depth)?;
         call.raw_set_at(-2, element);
     }
     Ok(rest)
 }
 
-fn unpack_map<'a>(call: &mut Call, len: usize, mut rest: &'a [u8]) -> Result<&'a [u8], Bad> {
+fn unpack_map<'a>(call: &mut Call, depth: usize, len: usize, mut rest: &'a [u8]) -> Result<&'a [u8], Bad> {
     call.push_table(0, len.min(rest.len()).min(1024));
     for _ in 0..len {
-        rest = unpack_value(call, rest)?;
-        rest = unpack_value(call, rest)?;
+        rest = unpack_value(call, rest, depth)?;
+        rest = unpack_value(call, rest, depth)?;
         match call.kind(-2) {
             Kind::Nil => return Err(Bad::Key("table index is nil")),
             Kind::Number if call.number(-2).is_some_and(f64::is_nan) => return Err(Bad::Key("table index is NaN")),

@@ -25,6 +25,7 @@ use crate::util::lzf;
 pub struct Functions {
     pub(super) interpreter: Option<(Vm, Globals)>,
     libraries: BTreeMap<Vec<u8>, Library>,
+    /// Names in small letters.
     by_name: HashMap<Vec<u8>, Function>,
 }
 
@@ -65,8 +66,9 @@ impl Functions {
         self.libraries.iter().map(|(name, library)| (name.as_slice(), library))
     }
 
+    /// A function, whose name is read without regard to case.
     pub fn get(&self, name: &[u8]) -> Option<&Function> {
-        self.by_name.get(name)
+        self.by_name.get(&name.to_ascii_lowercase())
     }
 
     pub fn libraries_len(&self) -> usize {
@@ -95,7 +97,7 @@ impl Functions {
     pub fn delete(&mut self, name: &[u8]) -> bool {
         let Some(library) = self.libraries.remove(name) else { return false };
         for name in library.functions {
-            if let Some(function) = self.by_name.remove(&name)
+            if let Some(function) = self.by_name.remove(&name.to_ascii_lowercase())
                 && let Some((vm, _)) = &mut self.interpreter
             {
                 vm.forget(function.callback);
@@ -161,7 +163,8 @@ impl Server {
         }
         functions.delete(&name);
         let names = loading.registered.iter().map(|(name, _)| name.clone()).collect();
-        functions.by_name.extend(loading.registered);
+        let small = |(name, function): (Vec<u8>, Function)| (name.to_ascii_lowercase(), function);
+        functions.by_name.extend(loading.registered.into_iter().map(small));
         functions.libraries.insert(name.clone(), Library { code: code.to_vec(), functions: names });
         Ok(name)
     }
@@ -253,7 +256,8 @@ impl Functions {
     /// What stands against adding these functions as library `name`.
     fn conflict(&self, name: &[u8], registered: &[(Vec<u8>, Function)]) -> Option<Vec<u8>> {
         let own = self.libraries.get(name).map_or(&[][..], |library| &library.functions);
-        let taken = |function: &Vec<u8>| self.by_name.contains_key(function) && !own.contains(function);
+        let is_own = |function: &Vec<u8>| own.iter().any(|other| other.eq_ignore_ascii_case(function));
+        let taken = |function: &Vec<u8>| self.get(function).is_some() && !is_own(function);
         let (function, _) = registered.iter().find(|(function, _)| taken(function))?;
         Some([b"ERR Function ", &function[..], b" already exists"].concat())
     }
@@ -311,7 +315,7 @@ pub(super) fn register(call: &mut Call) -> Result<usize, Raised> {
     };
     let refusal = if !is_name(&name) {
         Some(BAD_NAME)
-    } else if loading.registered.iter().any(|(known, _)| *known == name) {
+    } else if loading.registered.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
         Some("Function already exists in the library")
     } else {
         None

@@ -76,6 +76,8 @@ pub struct Vm {
 // SAFETY: the interpreter and its account belong to this value alone; no thread-local state is involved.
 unsafe impl Send for Vm {}
 
+/// A run that leaves more than this behind has its garbage collected at once.
+const COLLECT_ABOVE: usize = 64 << 20;
 /// How many instructions run between two looks at the clock.
 const INSTRUCTIONS_BETWEEN_LOOKS: c_int = 10_000;
 
@@ -162,22 +164,16 @@ impl Vm {
             ffi::LUA_ERRMEM => Ended::OutOfMemory,
             _ => Ended::Raised,
         };
+        let is_full = ended == Ended::OutOfMemory || call.memory_used() > COLLECT_ABOVE;
         let result = finish(&mut call, ended, run);
         call.set_top(top);
+        if is_full {
+            // What one script leaves behind is not to be the next one's trouble.
+            call.collect();
+        }
         result
     }
 
-    /// Collects garbage: a little, or all of it.
-    pub fn collect(&mut self, all: bool) {
-        // SAFETY: no script is running, and there are no finalizers that could raise.
-        unsafe {
-            if all {
-                ffi::lua_gc(self.state.as_ptr(), ffi::LUA_GCCOLLECT, 0);
-            } else {
-                ffi::lua_gc(self.state.as_ptr(), ffi::LUA_GCSTEP, 1);
-            }
-        }
-    }
 }
 
 impl Drop for Vm {
@@ -326,11 +322,6 @@ impl<'a> Call<'a> {
     /// False for nil and false.
     pub fn truth(&self, index: i32) -> bool {
         unsafe { ffi::lua_toboolean(self.state, self.acceptable(index)) != 0 }
-    }
-
-    /// Length of a string, or border of a table.
-    pub fn length(&self, index: i32) -> usize {
-        unsafe { ffi::lua_objlen(self.state, self.acceptable(index)) }
     }
 
     /// The address of a table, function or thread, to tell one from another.
@@ -693,10 +684,6 @@ impl<'a> Call<'a> {
             let index = self.acceptable(index);
             (ffi::lua_isnumber(self.state, index) != 0).then(|| ffi::lua_tonumber(self.state, index))
         }
-    }
-
-    pub fn table_argument(&mut self, number: usize) -> Result<(), Raised> {
-        if self.kind(number as i32) == Kind::Table { Ok(()) } else { Err(self.wrong_type(number, "table")) }
     }
 
     pub fn is_absent(&self, number: usize) -> bool {

@@ -266,10 +266,12 @@ impl Server {
         let (random, buffers) = (run.random, std::mem::take(&mut run.buffers));
         (self.scripts.random, self.scripts.buffers) = (random, buffers);
         self.scripts.buffers.output.clear();
-        self.scripts.running = None;
+        let abandoned = self.scripts.running.take().is_some_and(|running| running.is_abandoned);
         self.journal.mute(false);
         self.sessions.get_mut(id).db = db;
-        if outermost {
+        if abandoned {
+            self.journal.abandon_transaction();
+        } else if outermost {
             self.journal.end_transaction();
         }
         result.map_err(|failure| self.failed(failure, &name, reply))

@@ -56,6 +56,8 @@ pub struct Running {
     pub began: u64,
     pub wrote: bool,
     pub killed: bool,
+    /// The server ends: what the run has done is not written down.
+    pub is_abandoned: bool,
     /// The threshold is over: others hear BUSY.
     pub is_slow: bool,
     /// When the process around may look at its sockets again, in ticks.
@@ -72,6 +74,7 @@ impl Running {
             began: ticks(),
             wrote: false,
             killed: false,
+            is_abandoned: false,
             is_slow: false,
             attend_at: 0,
         }

@@ -22,8 +22,8 @@ pub struct Globals {
     loading: Kept,
 }
 
-const BASE: [&str; 16] = [
-    "_VERSION", "assert", "error", "gcinfo", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "unpack", "xpcall", "coroutine",
+const BASE: [&str; 15] = [
+    "_VERSION", "assert", "error", "gcinfo", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "unpack", "coroutine",
     "math", "table", "os",
 ];
 const OS: [&str; 1] = ["clock"];

@@ -6,6 +6,7 @@ use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
 use crate::cmd::error::{Done, SYNTAX, error};
 use crate::resp::reply::Reply;
+use crate::script;
 use crate::server::{Closing, HostRequest, Server, SessionId};
 use crate::util::random::Random;
 
@@ -122,6 +123,14 @@ fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) 
         return Err(error("ERR No shutdown in progress."));
     }
 
+    if let Some(running) = &mut server.scripts.running {
+        // A script is in the middle of something: it ends here, and what it did is not written down.
+        if !nosave {
+            return Err(script::busy(running));
+        }
+        running.killed = true;
+        running.is_abandoned = true;
+    }
     let save = save || !nosave && !server.config.save.0.is_empty();
     tracing::warn!("User requested shutdown...");
     server.outbox.requests.push(HostRequest::Shutdown { save, now, force });
