@@ -11,6 +11,7 @@ pub mod db;
 pub mod ds;
 pub mod journal;
 pub mod net;
+pub mod persist;
 pub mod process;
 pub mod resp;
 pub mod script;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use runnel::command_line::{self, Mode};
-use runnel::config::{self, Config, Loaded, Source};
+use runnel::config::{Config, Loaded, Source};
 use runnel::net;
 use runnel::process::supervisor::Supervisor;
 use runnel::process::{self, affinity, check, daemon, limits, log, signals, title::Title};
@@ -31,7 +31,7 @@ fn run(mode: Mode) -> ExitCode {
             found => found,
         },
         Mode::CheckSystem => check::system(),
-        Mode::CheckRdb(file) => return fail(&cannot_check(&file)),
+        Mode::CheckRdb(file) => check::snapshot(&file),
         Mode::CheckAof(aof) => return fail(&cannot_check(&aof.file)),
     };
     let (text, code) = match found {
@@ -44,7 +44,7 @@ fn run(mode: Mode) -> ExitCode {
 }
 
 fn cannot_check(file: &Path) -> String {
-    format!("{} was not checked: this build does not read snapshots or append-only files.", file.display())
+    format!("{} was not checked: this build does not read append-only files.", file.display())
 }
 
 fn fail(text: &str) -> ExitCode {
@@ -53,7 +53,7 @@ fn fail(text: &str) -> ExitCode {
 }
 
 fn serve(source: &Source) -> ExitCode {
-    let Loaded { config, notices } = match config::load(source, &config::Disk) {
+    let Loaded { config, notices, .. } = match check::load(source) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.to_string()),
     };
@@ -102,7 +102,15 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
         daemon::write_pid_file(path);
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
-    let server = Server::new(config, process::random_seed(), clock);
+    let mut server = Server::new(config, process::random_seed(), clock);
+    if let Err(error) = server.load_users(&process::Process) {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
+    if let Err(error) = process::load::snapshot(&mut server) {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
     match net::run(server, title, supervisor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

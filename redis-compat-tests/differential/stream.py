@@ -12,7 +12,7 @@ import traceback
 from grammar import Grammar
 from pair import Diverged, OracleDied, Pair
 from shrink import shrunk, transcript
-from units import Units
+from units import RIVAL, Units, believable
 
 UNITS_PER_DATASET = 1000
 SHRINKS_PER_SIGNATURE = 1
@@ -31,8 +31,10 @@ def stream_of(groups, seed, pair):
     rng = random.Random(f"{seed}")
     grammar = Grammar(groups, pair.available, rng, damage=rng.choice([0.0, 0.03, 0.06, 0.15]))
     units = Units(grammar, groups, pair.available, pair.defaults, pair.resp)
-    first = [units.threshold() for _ in range(rng.randrange(5))]
-    return first + [units.next() for _ in range(UNITS_PER_DATASET)], grammar
+    stream = [units.threshold() for _ in range(rng.randrange(5))] + [units.next() for _ in range(UNITS_PER_DATASET)]
+    if "stream" in groups:
+        stream = believable(stream, rng.random() < 0.5)
+    return stream, grammar
 
 
 def work(job, results):
@@ -40,6 +42,7 @@ def work(job, results):
     pair = None
     try:
         pair = Pair(job.oracle, job.ours, job.resp)
+        pair.unmarked = {RIVAL} if "acl" in job.groups else set()
         commands, datasets, oracle_deaths, signatures, missing, seed = 0, 0, 0, {}, set(), job.seed
         while commands < job.count and len(signatures) < job.failures_max:
             units, grammar = stream_of(job.groups, seed, pair)

@@ -20,6 +20,7 @@ pub struct Command {
     pub run: Run,
     pub flags: &'static [Flag],
     pub keys: &'static [KeySpec],
+    pub channels: Channels,
     pub group: Group,
     pub since: &'static str,
     /// Time complexity, in words.
@@ -36,6 +37,8 @@ pub struct Command {
     /// Says of an argument's index whether it is a secret, which MONITOR and SLOWLOG must not show.
     pub secret: Option<fn(Request, usize) -> bool>,
     pub deprecated: Option<Deprecated>,
+    /// Not meant for applications.
+    pub is_internal: bool,
 }
 
 /// Since when a command is not to be used any more, and what is to be used instead.
@@ -52,6 +55,7 @@ pub const COMMAND: Command = Command {
     run: Run::Parent(&[]),
     flags: &[],
     keys: &[],
+    channels: Channels::None,
     group: Group::Generic,
     since: "1.0.0",
     cost: "O(1)",
@@ -62,6 +66,7 @@ pub const COMMAND: Command = Command {
     find_keys: None,
     secret: None,
     deprecated: None,
+    is_internal: false,
 };
 
 /// The handler; its type says what it may touch.
@@ -102,7 +107,8 @@ pub enum Flag {
     AllowBusy,
     /// Says WRITE of a `Server` command that changes the keyspace (FLUSHALL and the like).
     Write,
-    /// Says READONLY of a `Server` command that reads the keyspace.
+    /// Says READONLY of a `Server` command that reads the keyspace, and of a `Write` one that changes nothing but what it has worked out
+    /// and kept (PFCOUNT).
     Readonly,
 }
 
@@ -255,6 +261,18 @@ impl Category {
     }
 }
 
+/// Which arguments are channels that ACL rules must allow. Who stops listening is not asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channels {
+    None,
+    /// The first.
+    First,
+    /// All.
+    All,
+    /// All are patterns of channels.
+    Patterns,
+}
+
 /// Where some of a command's keys are, and what is done with them.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySpec {
@@ -363,7 +381,7 @@ impl Command {
     }
 
     pub fn is_write(&self) -> bool {
-        matches!(self.run, Run::Write(_)) || self.has(Flag::Write)
+        (matches!(self.run, Run::Write(_)) && !self.has(Flag::Readonly)) || self.has(Flag::Write)
     }
 
     pub fn is_read(&self) -> bool {

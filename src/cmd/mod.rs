@@ -13,9 +13,13 @@ pub mod keyspec;
 pub mod table;
 pub mod usage;
 
+mod bitmap;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod keys;
 mod list;
+mod room;
 mod scan;
 mod server;
 mod set;
@@ -30,12 +34,16 @@ use command::Command;
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
     string::set::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
+    geo::COMMANDS,
     keys::COMMANDS,
     hash::COMMANDS,
     hash::expire::COMMANDS,
     hash::exchange::COMMANDS,
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
+    keys::dump::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     stream::entries::COMMANDS,
@@ -57,10 +65,14 @@ pub const GROUPS: &[&[Command]] = &[
     server::scripting::COMMANDS,
     server::introspect::COMMANDS,
     server::config::COMMANDS,
+    server::acl::COMMANDS,
     server::info::COMMANDS,
     server::slowlog::COMMANDS,
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::instance::COMMANDS,
+    server::replication::COMMANDS,
+    server::module::COMMANDS,
     server::debug::COMMANDS,
+    server::persistence::COMMANDS,
 ];

@@ -32,6 +32,8 @@ pub struct View<'a> {
     pub random: &'a RefCell<Random>,
     /// EXEC, scripts and replay answer at once where a client of its own would wait.
     pub may_wait: bool,
+    /// Whoever asks may read any key, also one that its command does not name.
+    pub may_read_all_keys: bool,
 }
 
 impl<'a> View<'a> {
@@ -44,7 +46,7 @@ impl<'a> View<'a> {
         random: &'a RefCell<Random>,
         may_wait: bool,
     ) -> Self {
-        Self { keyspace, db, now, config, touch, random, may_wait }
+        Self { keyspace, db, now, config, touch, random, may_wait, may_read_all_keys: true }
     }
 
     pub fn keyspace(&self) -> &'a Keyspace {
@@ -63,6 +65,11 @@ impl<'a> View<'a> {
 
     pub fn touching(&self, touch: Touch) -> Self {
         Self { touch, ..*self }
+    }
+
+    /// The same moment in another database.
+    pub fn in_db(&self, db: DbIndex) -> Self {
+        Self { db, ..*self }
     }
 
     /// The record under `key`, counted but not touched: for commands that ask about a key rather than for its value.

@@ -8,7 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::hall::{Lent, lent};
 use super::listeners::Listeners;
 use crate::config::{Changed, Config, OomScoreAdjust, SetError};
+use crate::db::Keyspace;
+use crate::db::snapshot::Sink;
+use crate::persist::disk::Disk;
+use crate::persist::snapshot::Outcome;
 use crate::process::limits::{OomScore, TooFewFiles, make_room_for_clients};
+use crate::process::saver::Saver;
 use crate::process::title::Title;
 use crate::process::{Process, log, log_text};
 use crate::server::Server;
@@ -20,18 +25,26 @@ pub struct NetHost {
     hall: Lent,
     oom_score: OomScore,
     title: Option<Title>,
+    saver: Saver,
     /// What was acted on last.
     config: Config,
 }
 
 impl NetHost {
-    pub fn new(listeners: &Arc<Mutex<Listeners>>, hall: &Lent, title: Option<Title>, config: &Config) -> Self {
+    pub fn new(
+        listeners: &Arc<Mutex<Listeners>>,
+        hall: &Lent,
+        title: Option<Title>,
+        saver: Saver,
+        config: &Config,
+    ) -> Self {
         let mut host = Self {
             process: Process,
             listeners: Arc::clone(listeners),
             hall: Arc::clone(hall),
             oom_score: OomScore::read(),
             title,
+            saver,
             config: config.clone(),
         };
         // The log says what went wrong; a server whose score stays as it was still serves.
@@ -79,6 +92,14 @@ impl Host for NetHost {
         self.process.replace(path, text)
     }
 
+    fn disk(&self) -> Option<Arc<dyn Disk>> {
+        self.process.disk()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> bool {
+        self.process.fill_random(bytes)
+    }
+
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
     }
@@ -95,6 +116,28 @@ impl Host for NetHost {
         }
         hall.attend(server);
         *lent(&self.hall) = Some(hall);
+    }
+
+    fn begin_save(
+        &mut self,
+        config: &Config,
+        keyspace: &Keyspace,
+        functions: Vec<Vec<u8>>,
+        now_ms: u64,
+    ) -> Result<Box<dyn Sink>, String> {
+        self.saver.begin(config, keyspace, functions, now_ms)
+    }
+
+    fn save_outcome(&mut self) -> Option<Outcome> {
+        self.saver.outcome()
+    }
+
+    fn save_waiting_bytes(&self) -> usize {
+        self.saver.waiting_bytes()
+    }
+
+    fn give_up_save(&mut self) {
+        self.saver.give_up();
     }
 
     fn reconfigure(&mut self, new: &mut Config, _: &[Changed]) -> Result<(), SetError> {
@@ -146,6 +189,7 @@ fn change_folder(old: &Config, new: &mut Config) -> Result<(), SetError> {
 mod tests {
     use super::super::wake::{Bell, ReadyList};
     use super::*;
+    use crate::persist::disk::RealDisk;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     /// A host that listens on a port of the system's choice, and its configuration.
@@ -155,7 +199,8 @@ mod tests {
         config.port_file = "unused".into();
         let listeners = Listeners::open(&config, Bell::new(0, &Arc::<ReadyList>::default())).expect("a free port");
         let port = listeners.port();
-        (NetHost::new(&Arc::new(Mutex::new(listeners)), None, &config), config, port)
+        let saver = Saver::new(Arc::new(RealDisk), Arc::new(|| ()));
+        (NetHost::new(&Arc::new(Mutex::new(listeners)), None, saver, &config), config, port)
     }
 
     fn set(config: &mut Config, pairs: &[(&str, &str)]) {

@@ -23,6 +23,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::{Config, ShutdownOn};
 use crate::db::Garbage;
+use crate::db::snapshot::Walked;
+use crate::persist::disk::RealDisk;
+use crate::process::saver::Saver;
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
 use crate::process::{self, affinity};
@@ -46,6 +49,13 @@ const READ_TURN_MAX: usize = 4 * READ_BYTES;
 const QUIET_TICK_US: u64 = 1_000_000;
 /// The number under which the listeners, all together, ring.
 const LISTENERS: usize = usize::MAX;
+/// The number under which the snapshot's thread rings: that turn looks at the snapshot, as every turn does.
+const SNAPSHOT: usize = usize::MAX - 1;
+/// So long a turn goes on with a snapshot where nobody wants anything, and at least and at most where there was work: a fourth of what that
+/// took.
+const WALK_IDLE_US: u64 = 250;
+const WALK_BUSY_MIN_US: u64 = 40;
+const WALK_BUSY_MAX_US: u64 = 500;
 
 pub struct Net {
     server: Server,
@@ -71,9 +81,7 @@ pub struct Net {
 
 /// How to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shutdown {
-    save: bool,
-}
+struct Shutdown;
 
 /// Runs a server until it is told to stop, and says goodbye.
 pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<()> {
@@ -113,7 +121,9 @@ impl Net {
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
         let listeners = Arc::new(Mutex::new(listeners));
-        server.host = Box::new(host::NetHost::new(&listeners, &lent, title, &server.config));
+        let snapshot_bell = Bell::new(SNAPSHOT, &ready_list);
+        let saver = Saver::new(Arc::new(RealDisk), Arc::new(move || snapshot_bell.ring()));
+        server.host = Box::new(host::NetHost::new(&listeners, &lent, title, saver, &server.config));
         listeners_bell.ring();
         Ok(Self {
             listeners,
@@ -151,8 +161,9 @@ impl Net {
     }
 
     /// The last steps. Nothing is freed: the kernel takes the memory of a process back faster than the process could.
-    fn end(self, _: Shutdown) {
+    fn end(mut self, _: Shutdown) {
         tracing::info!("User requested shutdown...");
+        self.server.give_up_save();
         process::clean_up(&self.server.config);
         self.listeners().close();
         tracing::warn!("runnel is now ready to exit, bye bye...");
@@ -183,6 +194,7 @@ impl Net {
             self.shut_down_on(asked);
         }
         self.tick_if_due(clock, context);
+        self.go_on_with_snapshot(busy, clock, context);
         self.follow_up();
         if let Some(shutdown) = self.shutdown.take() {
             return Poll::Ready(shutdown);
@@ -198,19 +210,38 @@ impl Net {
         Poll::Pending
     }
 
+    /// Takes the snapshot that is on some steps further.
+    #[inline]
+    fn go_on_with_snapshot(&mut self, busy: bool, clock: Clock, context: &Context) {
+        if self.server.keyspace.has_walk() {
+            let budget_us = match busy {
+                true => ((monotonic_us() - clock.monotonic_us) / 4).clamp(WALK_BUSY_MIN_US, WALK_BUSY_MAX_US),
+                false => WALK_IDLE_US,
+            };
+            if self.server.walk_snapshot(budget_us) == Walked::More {
+                context.waker().wake_by_ref();
+            }
+        }
+        self.server.hear_of_save();
+    }
+
     fn shut_down_on(&mut self, asked: Asked) {
         tracing::warn!("Received {} scheduling shutdown...", asked.name());
         let config = &self.server.config;
-        let ShutdownOn { save, nosave, .. } = match asked {
+        let ShutdownOn { save, nosave, force, .. } = match asked {
             Asked::Terminate => config.shutdown_on_sigterm,
             Asked::Interrupt => config.shutdown_on_sigint,
         };
-        self.shutdown = Some(Shutdown { save: save || (!nosave && !config.save.0.is_empty()) });
+        let save = save || (!nosave && !config.save.0.is_empty());
+        if !save || self.server.save_before_the_end(force) {
+            self.shutdown = Some(Shutdown);
+        }
     }
 
     fn serve(&mut self, number: usize) {
         match number {
             LISTENERS => self.accept(),
+            SNAPSHOT => {}
             _ => self.serve_connection(number),
         }
     }
@@ -335,6 +366,7 @@ impl Net {
                 self.run_on(id);
             }
         }
+        self.server.broadcast_invalid_keys();
         for id in std::mem::take(&mut self.server.outbox.flush) {
             self.server.sessions.get_mut(id).in_flush = false;
             self.write_later(self.hall.number_of(id));
@@ -410,7 +442,7 @@ impl Net {
 
     fn obey(&mut self, request: HostRequest) {
         match request {
-            HostRequest::Shutdown { save, .. } => self.shutdown = Some(Shutdown { save }),
+            HostRequest::Shutdown { .. } => self.shutdown = Some(Shutdown),
         }
     }
 }

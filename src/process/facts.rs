@@ -4,8 +4,10 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::persist::disk::{Disk, RealDisk};
 use crate::server::host::{Cpu, Facts, Host};
 
 /// The real process, for the heart to ask.
@@ -38,6 +40,19 @@ impl Host for Process {
             let _ = std::fs::remove_file(temporary);
         }
         written
+    }
+
+    fn disk(&self) -> Option<Arc<dyn Disk>> {
+        Some(Arc::new(RealDisk))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> bool {
+        // So few bytes come at once or not at all.
+        bytes.chunks_mut(256).all(|part| {
+            // SAFETY: the pointer and the length are those of a slice that is ours to write.
+            let got = unsafe { libc::getrandom(part.as_mut_ptr().cast(), part.len(), 0) };
+            usize::try_from(got) == Ok(part.len())
+        })
     }
 
     fn sleep(&self, time_us: u64) {

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::dispatch::Caller;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::Flag;
@@ -19,6 +20,8 @@ pub enum Admission {
     Refuse(Stop, Option<&'static Entry>),
     /// The command stays where it is until the server lets it go on.
     Hold,
+    /// The session was closed without an answer.
+    CutOff,
 }
 
 /// CLIENT PAUSE.
@@ -39,7 +42,13 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     server.sessions.get_mut(id).last_command = entry.as_ref().ok().copied();
     let entry = match entry {
         Ok(entry) => entry,
-        Err(stop) => return Admission::Refuse(stop, found),
+        Err(stop) => {
+            if found.is_none() && is_http(request) {
+                cut_off(server, id);
+                return Admission::CutOff;
+            }
+            return Admission::Refuse(stop, found);
+        }
     };
     if !entry.command.takes(request.len()) {
         return Admission::Refuse(wrong_arity(entry), Some(entry));
@@ -50,6 +59,9 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     }
     if session.transaction.is_some() && entry.has(Flag::NoMulti) {
         return Admission::Refuse(error("ERR Command not allowed inside a transaction"), Some(entry));
+    }
+    if let Some(stop) = server.acl_refusal(Caller::Client, id, entry, request) {
+        return Admission::Refuse(stop, Some(entry));
     }
     if let Some(stop) = refusal(server, id, entry) {
         return Admission::Refuse(stop, Some(entry));
@@ -101,6 +113,27 @@ pub fn unknown_command(request: Request) -> Stop {
     Stop::Bytes(text)
 }
 
+/// A browser was talked into sending requests here: its lines look like commands.
+fn is_http(request: Request) -> bool {
+    let name = request.arg(0);
+    name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
+}
+
+#[cold]
+fn cut_off(server: &mut Server, id: SessionId) {
+    const SILENCE_MS: u64 = 60_000;
+    let now = server.clock.unix_ms();
+    if now.saturating_sub(server.stats.cut_off_logged_ms) >= SILENCE_MS {
+        server.stats.cut_off_logged_ms = now;
+        let address = &server.sessions.get(id).peer.address;
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected: {address} sends HTTP (POST or Host:), as a web page would that was made to reach this server. \
+             The connection is closed."
+        );
+    }
+    server.close(id, Closing::AtOnce);
+}
+
 pub fn wrong_arity(entry: &Entry) -> Stop {
     error_with(format!("ERR wrong number of arguments for '{}' command", entry.full_name))
 }
@@ -115,6 +148,17 @@ fn is_run_inside_multi(entry: &Entry) -> bool {
 fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<Stop> {
     if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
+    }
+    if server.saving.last_failure.is_some()
+        && writes_or_pings(server, id, entry)
+        && let Some(failure) = server.refusal_for_saving()
+    {
+        let mut text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+             modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting \
+             fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+            .to_owned();
+        text.push_str(&format!(" It is: {}", failure.text));
+        return Some(error_with(text));
     }
     let session = server.sessions.get(id);
     let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
@@ -135,6 +179,13 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         return Some(script::busy(running));
     }
     None
+}
+
+/// What must not be done while nothing can be made durable. PING tells of that too, so that whoever watches a server by it learns of it.
+fn writes_or_pings(server: &Server, id: SessionId, entry: &Entry) -> bool {
+    let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
+    let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
+    flags & Flag::Write.mask() != 0 || entry.command.name == "PING"
 }
 
 fn refuses_for_memory(server: &Server, id: SessionId, entry: &Entry) -> bool {
@@ -196,7 +247,7 @@ impl Server {
     /// True where a client must authenticate before it may do anything.
     #[inline]
     pub fn needs_password(&self) -> bool {
-        !self.config.requirepass.is_empty()
+        self.acl.default_user().asks_for_password()
     }
 
     /// CLIENT PAUSE. Of two pauses the later end counts, and that of all commands.

@@ -4,7 +4,7 @@
 //! and replay call `call` with another `Caller`; there is no second path.
 
 use super::admit::{self, Admission};
-use super::session::{ReplyMode, SessionId};
+use super::session::{ReplyMode, Session, SessionId};
 use super::{Closing, Server};
 use crate::cmd::args::Args;
 use crate::cmd::command::{Flag, Run};
@@ -83,7 +83,7 @@ enum Behind {
         line: std::ops::Range<usize>,
         end: usize,
     },
-    Error(String),
+    Error(Vec<u8>),
 }
 
 impl Server {
@@ -211,7 +211,7 @@ impl Server {
 
     fn run_inline(&mut self, id: SessionId, line: &[u8], out: &mut Output) {
         let Some(words) = split_args(line) else {
-            return self.protocol_error(id, "unbalanced quotes in request", out);
+            return self.protocol_error(id, b"unbalanced quotes in request", out);
         };
         if words.is_empty() {
             return;
@@ -222,9 +222,11 @@ impl Server {
         self.run(id, entry, request.borrow(), out);
     }
 
-    fn protocol_error(&mut self, id: SessionId, text: &str, out: &mut Output) {
-        let protocol = self.sessions.get(id).protocol;
-        Reply::new(out, protocol).error(format!("ERR Protocol error: {text}"));
+    fn protocol_error(&mut self, id: SessionId, text: &[u8], out: &mut Output) {
+        let session = self.sessions.get(id);
+        if session.reply_mode == ReplyMode::On {
+            Reply::new(out, session.protocol).error([b"ERR Protocol error: ", text].concat());
+        }
         self.stats.protocol_errors += 1;
         self.stats.count_error("ERR");
         self.close(id, Closing::AfterOutput);
@@ -244,6 +246,7 @@ impl Server {
             }
             Admission::Refuse(stop, entry) => self.refuse(id, entry, stop, &mut reply),
             Admission::Hold => return,
+            Admission::CutOff => return out.clear(),
         }
         self.after_command(id, start, out);
     }
@@ -261,12 +264,21 @@ impl Server {
                 _ => out.truncate(start),
             }
         }
-        if !session.output.is_empty() {
-            // Messages that the session sent to itself go behind its reply.
-            out.append(std::mem::take(&mut session.output));
-        }
+        self.append_messages(id, out);
         if self.waiting.has_ready() {
             self.serve_waiting(Some((id, out)));
+        }
+    }
+
+    /// Messages that the session sent to itself go behind its reply.
+    #[inline]
+    pub(super) fn append_messages(&mut self, id: SessionId, out: &mut Output) {
+        if self.tracking.is_used() {
+            self.tracked_command_ended(id);
+        }
+        let session = self.sessions.get_mut(id);
+        if !session.output.is_empty() {
+            out.append(std::mem::take(&mut session.output));
         }
     }
 
@@ -280,8 +292,8 @@ impl Server {
         self.effects.begin(self.is_anybody_listening(), self.journal.is_open() && caller != Caller::Replay);
         let moves = self.keyspace.moves();
         let result = match entry.command.run {
-            Run::Read(handler) => handler(&self.session_view(id, caller), &mut args, reply),
-            Run::Write(handler) => handler(&mut self.session_edit(id, caller), &mut args, reply),
+            Run::Read(handler) => handler(&self.session_view(id, caller, entry, request), &mut args, reply),
+            Run::Write(handler) => handler(&mut self.session_edit(id, caller, entry, request), &mut args, reply),
             Run::Server(handler) | Run::ParentAndServer(_, handler) => handler(self, id, &mut args, reply),
             Run::Parent(_) => unreachable!("admission resolves subcommands"),
         };
@@ -294,7 +306,10 @@ impl Server {
             ),
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
-        self.propagate(db, request, caller);
+        self.propagate(id, db, request);
+        if self.sessions.get(id).tracking.is_some() {
+            self.remember_reads(id, entry, request);
+        }
         if !self.monitors.is_empty() {
             self.feed_monitors(caller, id, entry, request, reply);
         }
@@ -318,10 +333,10 @@ impl Server {
     }
 
     #[inline]
-    fn session_view(&self, id: SessionId, caller: Caller) -> View<'_> {
+    fn session_view(&self, id: SessionId, caller: Caller, entry: &Entry, request: Request) -> View<'_> {
         let session = self.sessions.get(id);
         let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
-        View::new(
+        let mut view = View::new(
             &self.keyspace,
             session.db,
             self.clock.unix_ms(),
@@ -329,15 +344,18 @@ impl Server {
             session.touch(),
             &self.random,
             may_wait,
-        )
+        );
+        view.may_read_all_keys = may_read_all_keys(session, entry, request);
+        view
     }
 
     #[inline]
-    fn session_edit(&mut self, id: SessionId, caller: Caller) -> Edit<'_> {
+    fn session_edit(&mut self, id: SessionId, caller: Caller, entry: &Entry, request: Request) -> Edit<'_> {
         let session = self.sessions.get(id);
         let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
         let (db, touch) = (session.db, session.touch());
-        Edit::new(
+        let may_read_all_keys = may_read_all_keys(session, entry, request);
+        let mut edit = Edit::new(
             &mut self.keyspace,
             &mut self.effects,
             db,
@@ -347,7 +365,9 @@ impl Server {
             &self.random,
             may_wait,
             &mut self.garbage,
-        )
+        );
+        edit.may_read_all_keys = may_read_all_keys;
+        edit
     }
 
     fn stop(
@@ -374,12 +394,13 @@ impl Server {
                 _ => match wait.on_timeout {
                     TimeoutReply::Null => reply.null(),
                     TimeoutReply::NullArray => reply.null_array(),
+                    TimeoutReply::Zero => reply.int(0),
                 },
             },
         }
     }
 
-    fn refuse(&mut self, id: SessionId, entry: Option<&'static Entry>, stop: Stop, reply: &mut Reply) {
+    pub(super) fn refuse(&mut self, id: SessionId, entry: Option<&'static Entry>, stop: Stop, reply: &mut Reply) {
         if let Some(entry) = entry {
             self.stats.count_rejected(entry.id);
         }
@@ -394,15 +415,14 @@ impl Server {
         if let Some(transaction) = &mut self.sessions.get_mut(id).transaction {
             transaction.aborted = true;
         }
-        if let Some(entry) = entry {
-            self.stop(Caller::Client, id, entry, Request::new(&[], &[]), stop, reply);
-        } else if let Stop::Error(text) = stop {
-            self.stats.count_error_text(text.as_bytes());
-            reply.error(text.as_bytes());
-        } else if let Stop::Bytes(text) = stop {
-            self.stats.count_error_text(&text);
-            reply.error(&text);
-        }
+        self.show_refusal(stop, reply);
+    }
+
+    /// The error of a command that is not run.
+    pub fn show_refusal(&mut self, stop: Stop, reply: &mut Reply) {
+        let text = admit::text_of(&stop);
+        self.stats.count_error_text(&text);
+        reply.error(&text);
     }
 
     /// Runs commands inside a command: EXEC, scripts. Effects of the outer command so far are made known first.
@@ -427,7 +447,7 @@ impl Server {
     /// Who would hear of an effect. Asked before every command.
     #[inline]
     fn is_anybody_listening(&self) -> bool {
-        !self.watches.is_empty() || !self.waiting.is_empty() || self.notifies()
+        !self.watches.is_empty() || !self.waiting.is_empty() || self.tracking.is_used() || self.notifies()
     }
 
     /// What a client's command took, for SLOWLOG and the latency events.
@@ -458,4 +478,10 @@ impl Server {
     pub fn database(&self, index: i64) -> Option<DbIndex> {
         usize::try_from(index).ok().filter(|&index| index < self.keyspace.databases())
     }
+}
+
+/// Whether a command whose arguments have patterns of keys may read what they lead to.
+#[inline]
+fn may_read_all_keys(session: &Session, entry: &Entry, request: Request) -> bool {
+    !session.restricted || !entry.reads_unnamed_keys || session.user.may_read_all_keys(entry, request)
 }

@@ -3,6 +3,7 @@
 //! `Server` is a list of parts. Bytes come in through `consume`, replies wait in each session's output, and what the process around
 //! must do (flush, close, shut down) is left in `Outbox`. `dispatch` is the heart of the heart; read it first.
 
+pub mod acl;
 pub mod admit;
 pub mod cron;
 pub mod dispatch;
@@ -10,8 +11,11 @@ pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
+pub mod saving;
 pub mod session;
+pub mod snapshots;
 pub mod stats;
+pub mod tracking;
 pub mod waiting;
 pub mod watch;
 
@@ -34,11 +38,14 @@ pub struct Server {
     pub config: Config,
     pub keyspace: Keyspace,
     pub sessions: Sessions,
+    pub acl: acl::Acl,
     pub effects: Effects,
     pub journal: Journal,
+    pub saving: saving::Saving,
     pub pubsub: pubsub::Pubsub,
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
+    pub tracking: tracking::Tracking,
     pub monitors: Vec<SessionId>,
     pub stats: stats::Stats,
     pub cron: cron::Cron,
@@ -51,6 +58,7 @@ pub struct Server {
     /// Follows changed directives outside; `Nowhere` until the process puts itself in.
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
+    pub snapshots: snapshots::Snapshots,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
@@ -118,11 +126,14 @@ impl Server {
         Self {
             keyspace: Keyspace::new(databases, hash_seed),
             sessions: Sessions::default(),
+            acl: acl::Acl::new(&config),
             effects: Effects::default(),
             journal: Journal::default(),
+            saving: saving::Saving::new(clock.unix_ms() / 1000),
             pubsub: pubsub::Pubsub::default(),
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
+            tracking: tracking::Tracking::default(),
             monitors: Vec::new(),
             stats: stats::Stats::new(),
             cron: cron::Cron::default(),
@@ -134,6 +145,7 @@ impl Server {
             outbox: Outbox::default(),
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
+            snapshots: snapshots::Snapshots::default(),
             garbage: Vec::new(),
             depth: 0,
             call_began: 0,
@@ -154,9 +166,8 @@ impl Server {
     /// A client has come in. It may do anything at once where no password is asked for.
     pub fn connect(&mut self, peer: session::Peer) -> SessionId {
         self.stats.connections += 1;
-        let id = self.sessions.open(peer, self.clock);
-        let needs_password = self.needs_password();
-        self.sessions.get_mut(id).authenticated = !needs_password;
+        let id = self.sessions.open(peer, self.acl.default_user(), self.clock);
+        self.log_out(id);
         id
     }
 

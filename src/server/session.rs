@@ -3,10 +3,14 @@
 //! A session has no socket: bytes are given to it and taken from it. It is referred to by `SessionId`, its place in the table; clients
 //! see its `client_id`, which is never used twice.
 
+use std::sync::Arc;
+
 use indexmap::IndexSet;
 use slab::Slab;
 
+use super::acl::User;
 use super::pubsub::Topic;
+use super::tracking::Mode;
 use super::waiting::Blocked;
 use super::watch::Watched;
 use super::{Clock, Closing};
@@ -91,7 +95,9 @@ pub struct Session {
     pub protocol: Protocol,
     pub db: DbIndex,
     pub authenticated: bool,
-    pub user: String,
+    pub user: Arc<User>,
+    /// The user may not do everything: commands are checked.
+    pub restricted: bool,
     pub name: Vec<u8>,
     pub library_name: Vec<u8>,
     pub library_version: Vec<u8>,
@@ -106,6 +112,8 @@ pub struct Session {
     /// CLIENT PAUSE holds this session's next command back.
     pub paused: bool,
     pub monitor: bool,
+    /// CLIENT TRACKING is on.
+    pub tracking: Option<Box<Mode>>,
     pub reply_mode: ReplyMode,
     pub no_evict: bool,
     pub no_touch: bool,
@@ -130,9 +138,9 @@ pub struct Session {
 }
 
 impl Sessions {
-    pub fn open(&mut self, peer: Peer, clock: Clock) -> SessionId {
+    pub fn open(&mut self, peer: Peer, user: &Arc<User>, clock: Clock) -> SessionId {
         self.last_client_id += 1;
-        let session = Session::new(self.last_client_id, peer, clock);
+        let session = Session::new(self.last_client_id, peer, user, clock);
         SessionId(self.slots.insert(session) as u32)
     }
 
@@ -184,7 +192,7 @@ impl Sessions {
 }
 
 impl Session {
-    fn new(client_id: u64, peer: Peer, clock: Clock) -> Self {
+    fn new(client_id: u64, peer: Peer, user: &Arc<User>, clock: Clock) -> Self {
         Self {
             client_id,
             peer,
@@ -193,7 +201,8 @@ impl Session {
             protocol: Protocol::Resp2,
             db: 0,
             authenticated: false,
-            user: "default".into(),
+            user: Arc::clone(user),
+            restricted: !user.is_unlimited(),
             name: Vec::new(),
             library_name: Vec::new(),
             library_version: Vec::new(),
@@ -206,6 +215,7 @@ impl Session {
             blocked: None,
             paused: false,
             monitor: false,
+            tracking: None,
             reply_mode: ReplyMode::On,
             no_evict: false,
             no_touch: false,
@@ -224,6 +234,11 @@ impl Session {
             in_flush: false,
             internal: false,
         }
+    }
+
+    pub fn set_user(&mut self, user: &Arc<User>) {
+        self.user = Arc::clone(user);
+        self.restricted = !user.is_unlimited();
     }
 
     pub fn touch(&self) -> Touch {

@@ -243,6 +243,11 @@ impl Server {
         let start = out.mark();
         // While it runs it is not waiting; if it has to wait again it keeps its place.
         self.waiting.remove(id, &blocked);
+        if let Some(refusal) = self.acl_refusal(Caller::Resumed, id, blocked.entry, blocked.request.borrow()) {
+            self.waiting.pass_on(&blocked);
+            self.refuse(id, Some(blocked.entry), refusal, &mut Reply::new(out, protocol));
+            return self.ended_wait(id, start, out);
+        }
         let clients_before = self.waiting.clients();
         self.call(Caller::Resumed, id, blocked.entry, blocked.request.borrow(), &mut Reply::new(out, protocol));
         let waits_again = self.sessions.get(id).blocked.is_some();
@@ -250,10 +255,12 @@ impl Server {
         if waits_again {
             self.keep_place(id, *blocked);
             out.truncate(start);
+            self.append_messages(id, out);
             return;
         }
         self.waiting.pass_on(&blocked);
         self.ended_wait(id, start, out);
+        self.append_messages(id, out);
     }
 
     fn keep_place(&mut self, id: SessionId, mut before: Blocked) {
@@ -328,6 +335,7 @@ impl Server {
             self.end_wait(id, |blocked, reply| match blocked.on_timeout {
                 TimeoutReply::Null => reply.null(),
                 TimeoutReply::NullArray => reply.null_array(),
+                TimeoutReply::Zero => reply.int(0),
             });
         }
         if self.waiting.has_ready() {

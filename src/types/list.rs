@@ -314,10 +314,16 @@ impl List {
     /// A list of nodes as a snapshot holds them (`Content::Packed` has been validated). Becomes one listpack where the
     /// rules say so.
     pub fn from_nodes<'a>(nodes: impl IntoIterator<Item = Content<'a>>, limits: &Limits) -> Self {
-        let mut deque = Deque::from_nodes(nodes.into_iter().map(|content| match content {
+        let nodes = nodes.into_iter().map(|content| match content {
             Content::Packed(packed) => Node::packed(packed),
             Content::Plain(text) => Node::plain(text),
-        }));
+        });
+        Self::of_nodes(nodes, limits)
+    }
+
+    /// Likewise of nodes that are made one by one.
+    pub fn of_nodes(nodes: impl IntoIterator<Item = Node>, limits: &Limits) -> Self {
+        let mut deque = Deque::from_nodes(nodes);
         let Fill { bytes_max, count_max } = limits.whole();
         let front = deque.front();
         deque.mark =
@@ -405,8 +411,9 @@ impl List {
             return;
         }
         let (bytes, count, plain) = (deque.front().bytes(), deque.len(), deque.front().is_plain());
-        let small = !plain && !limits.half().exceeded(bytes, count);
-        deque.mark = deque.mark && !small && count > 0;
+        // One that has become empty goes away, or gets back the one element it had (LMOVE of a list to itself).
+        let small = count > 0 && !plain && !limits.half().exceeded(bytes, count);
+        deque.mark = deque.mark && !small;
         if !deque.mark && bytes <= DEQUE_MIN {
             self.pack();
         }

@@ -12,9 +12,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("resp", &["ds"]),
     ("db", &["config", "ds", "resp", "types"]),
     ("journal", &["db", "resp"]),
-    ("cmd", &["config", "db", "ds", "resp", "script", "server", "types"]),
+    ("persist", &["config", "db", "ds", "journal", "types"]),
+    ("cmd", &["config", "db", "ds", "persist", "resp", "script", "server", "types"]),
     ("script", &["cmd", "config", "resp", "server"]),
-    ("server", &["cmd", "config", "db", "ds", "journal", "resp", "script", "types"]),
+    ("server", &["cmd", "config", "db", "ds", "journal", "persist", "resp", "script", "types"]),
 ];
 
 /// What the lower layers must not know.

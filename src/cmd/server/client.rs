@@ -34,6 +34,15 @@ const ON_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all
 
 const SUBCOMMANDS: &[Command] = &[
     Command {
+        name: "CACHING",
+        arity: 3,
+        run: Run::Server(tracking::caching),
+        since: "6.0.0",
+        usage: "<YES | NO>",
+        summary: "Says whether the keys that the next command reads are remembered.",
+        ..OWN
+    },
+    Command {
         name: "GETNAME",
         arity: 2,
         run: Run::Server(getname),
@@ -44,7 +53,7 @@ const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "GETREDIR",
         arity: 2,
-        run: Run::Server(getredir),
+        run: Run::Server(tracking::getredir),
         since: "6.0.0",
         summary: "Returns the id of the client that gets the connection's invalidation messages.",
         ..OWN
@@ -148,9 +157,19 @@ const SUBCOMMANDS: &[Command] = &[
         ..OWN
     },
     Command {
+        name: "TRACKING",
+        arity: -3,
+        run: Run::Server(tracking::tracking),
+        since: "6.0.0",
+        cost: "O(1). Some options may introduce additional complexity.",
+        usage: "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        summary: "Has the connection told when keys change that it has read, so that it can cache them.",
+        ..OWN
+    },
+    Command {
         name: "TRACKINGINFO",
         arity: 2,
-        run: Run::Server(trackinginfo),
+        run: Run::Server(tracking::info),
         since: "6.2.0",
         summary: "Tells how the connection's keys are tracked.",
         ..OWN
@@ -221,24 +240,6 @@ fn setinfo(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Repl
     *slot = value.to_vec();
 
     reply.ok();
-    Ok(())
-}
-
-/// Nobody's messages are redirected: keys are not tracked.
-fn getredir(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    reply.int(-1);
-    Ok(())
-}
-
-fn trackinginfo(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.int(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
     Ok(())
 }
 
@@ -360,13 +361,13 @@ fn kill(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) 
         reply.ok();
         return Ok(());
     }
-    let filter = Filter::read(args)?;
+    let filter = Filter::read(server, args)?;
     reply.count(kill_all(server, id, &filter));
     Ok(())
 }
 
 impl<'a> Filter<'a> {
-    fn read(args: &mut Args<'a>) -> Result<Self, Stop> {
+    fn read(server: &Server, args: &mut Args<'a>) -> Result<Self, Stop> {
         let mut filter = Filter::default();
         while !args.is_empty() {
             if args.option_with_value("id") {
@@ -383,7 +384,7 @@ impl<'a> Filter<'a> {
             } else if args.option_with_value("laddr") {
                 filter.local_address = Some(args.next()?);
             } else if args.option_with_value("user") {
-                filter.user = Some(user(args.next()?)?);
+                filter.user = Some(user(server, args.next()?)?);
             } else if args.option_with_value("skipme") {
                 filter.takes_itself = takes_itself(args)?;
             } else {
@@ -397,17 +398,17 @@ impl<'a> Filter<'a> {
         let age_s = now_ms.saturating_sub(session.created_ms) / 1000;
         self.id.is_none_or(|id| id == session.client_id)
             && self.kind.is_none_or(|kind| kind.is_of(session))
-            && self.user.is_none_or(|user| session.authenticated && user == session.user.as_bytes())
+            && self.user.is_none_or(|user| session.authenticated && user == session.user.name())
             && self.address.is_none_or(|address| address == session.peer.address.as_bytes())
             && self.local_address.is_none_or(|address| address == session.peer.local_address.as_bytes())
             && self.age_min_s.is_none_or(|age| age_s >= age)
     }
 }
 
-fn user(name: &[u8]) -> Result<&[u8], Stop> {
-    match name {
-        b"default" => Ok(name),
-        _ => Err(error_showing("ERR No such user '", name, "'")),
+fn user<'a>(server: &Server, name: &'a [u8]) -> Result<&'a [u8], Stop> {
+    match server.acl.user(name) {
+        Some(_) => Ok(name),
+        None => Err(error_showing("ERR No such user '", name, "'")),
     }
 }
 
@@ -475,12 +476,15 @@ fn unblock(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply
         false => server.end_wait(found, |blocked, reply| match blocked.on_timeout {
             TimeoutReply::Null => reply.null(),
             TimeoutReply::NullArray => reply.null_array(),
+            TimeoutReply::Zero => reply.int(0),
         }),
     });
 
     reply.int(i64::from(ended));
     Ok(())
 }
+
+mod tracking;
 
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
 use crate::cmd::container::HELP;
-use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with};
+use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with, shown};
 use crate::config::{self, Changed, SetError};
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
@@ -81,7 +81,7 @@ fn get(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) ->
 
     reply.map(found.len());
     for (name, value) in found {
-        reply.bulk(name.as_bytes());
+        reply.bulk(&name);
         reply.bulk(&value);
     }
     Ok(())
@@ -105,7 +105,12 @@ fn set(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -
 }
 
 fn refused(error: SetError) -> Stop {
-    error_with(format!("ERR {error}"))
+    match &error {
+        SetError::Unknown(name) => {
+            Stop::Bytes([b"ERR Unknown option or number of arguments for CONFIG SET - '", shown(name), b"'"].concat())
+        }
+        _ => error_with(format!("ERR {error}")),
+    }
 }
 
 /// The value behind the name of a secret directive.
@@ -123,6 +128,9 @@ impl Server {
                 "maxmemory is now below the memory in use, and the policy {} frees too little",
                 self.config.maxmemory_policy.word()
             );
+        }
+        if is_changed("requirepass") {
+            self.follow_requirepass();
         }
         if is_changed("slowlog-max-len") {
             self.stats.slowlog.entries.truncate(usize::try_from(self.config.slowlog_max_len).unwrap_or(0));
@@ -144,18 +152,19 @@ fn rewrite(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         old => old.map_err(|error| not_written(&error))?,
     };
-    let text = server.config.rewrite(&old, &user_lines(&server.config));
+    let text = server.config.rewrite(&old, &user_lines(server));
     server.host.replace(file, &text).map_err(|error| not_written(&error))?;
     tracing::info!("CONFIG REWRITE executed with success.");
     reply.ok();
     Ok(())
 }
 
-fn user_lines(config: &config::Config) -> Vec<Vec<u8>> {
-    let line = |words: &Vec<config::Text>| {
-        std::iter::once(&b"user"[..]).chain(words.iter().map(|word| &word[..])).collect::<Vec<_>>().join(&b' ')
-    };
-    config.users.iter().map(line).collect()
+/// The users belong into the ACL file where there is one.
+fn user_lines(server: &Server) -> Vec<Vec<u8>> {
+    match server.config.aclfile.path_if_set() {
+        Some(_) => Vec::new(),
+        None => server.acl.users().map(|user| user.line()).collect(),
+    }
 }
 
 fn not_written(error: &std::io::Error) -> Stop {

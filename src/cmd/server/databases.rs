@@ -75,6 +75,7 @@ fn flushall(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Repl
     for db in 0..server.keyspace.databases() {
         flush(server, db, freeing);
     }
+    server.save_what_was_flushed();
 
     reply.ok();
     Ok(())
@@ -92,12 +93,11 @@ fn flushdb(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Repl
 
 /// An empty database is flushed all the same: the journal carries the command.
 fn flush(server: &mut Server, db: DbIndex, freeing: Freeing) {
-    let old = server.keyspace.take_db(db);
-    server.effects.flushed(db, old.len() as u64);
+    let (records, old) = server.keyspace.take_db(db);
+    server.effects.flushed(db, records as u64);
     match freeing {
         Freeing::Now => drop(old),
-        Freeing::Later if old.is_empty() => {}
-        Freeing::Later => server.garbage.push(Garbage::Db(old)),
+        Freeing::Later => server.garbage.extend(old.map(Garbage::Db)),
     }
 }
 
@@ -128,8 +128,13 @@ fn swapdb(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply)
     let database = |index: i32| server.database(i64::from(index)).ok_or(error("ERR DB index is out of range"));
     let (one, other) = (database(one)?, database(other)?);
 
-    server.keyspace.swap(one, other);
-    server.effects.swapped(one, other);
+    // A database swapped with itself is not touched, but the journal has it, as in Redis.
+    if one == other {
+        server.effects.journal_verbatim();
+    } else {
+        server.keyspace.swap(one, other);
+        server.effects.swapped(one, other);
+    }
 
     reply.ok();
     Ok(())

@@ -9,8 +9,9 @@ use crate::cmd::container::unknown_or_wrong_number;
 use crate::cmd::error::{Done, NO_SUCH_KEY, NOT_AN_INTEGER, Stop, error};
 use crate::db::evict;
 use crate::resp::reply::Reply;
+use crate::server::snapshots::{Keeping, load_file};
 use crate::server::{Server, SessionId};
-use crate::types::value::{self, RecordRef, ValueRef};
+use crate::types::value::{self, RecordRef, StringRef, ValueRef};
 use crate::util::number::parse_i64;
 
 use Flag::{Admin, Loading, Noscript, Stale};
@@ -44,9 +45,12 @@ const fn row(name: &'static str, least: usize, most: usize, run: Handler) -> Sub
 const SUBCOMMANDS: &[Subcommand] = &[
     row("CHANGE-REPL-ID", 0, 0, change_replication_id),
     row("DICT-RESIZING", 1, 1, nothing_to_switch),
+    row("DIGEST", 0, 0, digest_all),
+    row("DIGEST-VALUE", 1, usize::MAX, digest_values),
     row("ERROR", 1, 1, reply_error),
     row("HELP", 0, 0, help_text),
     row("HTSTATS", 1, 2, table_figures),
+    row("HTSTATS-KEY", 1, 2, collection_figures),
     row("LISTPACK", 1, 1, listpack),
     row("LOG", 1, 1, log),
     row("OBJECT", 1, 2, object),
@@ -54,7 +58,9 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("POPULATE", 1, 3, populate),
     row("PROTOCOL", 1, 1, protocol),
     row("QUICKLIST-PACKED-THRESHOLD", 1, 1, packed_threshold),
+    row("RELOAD", 0, usize::MAX, reload),
     row("REPLYBUFFER", 2, 2, reply_buffer),
+    row("SDSLEN", 1, 1, string_sizes),
     row("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
     row("SLEEP", 1, 1, sleep),
     row("STRINGMATCH-TEST", 0, 0, match_test),
@@ -97,9 +103,12 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
         &[
             ("CHANGE-REPL-ID", &["Give the history of changes another id."]),
             ("DICT-RESIZING <0|1>", &["Accepted; tables here always grow and shrink in small steps."]),
+            ("DIGEST", &["Show forty digits that any difference in the data changes."]),
+            ("DIGEST-VALUE <key> [<key> ...]", &["Show the digits of each value; zeroes where there is none."]),
             ("ERROR <string>", &["Reply with <string> as an error."]),
             ("HELP", &["Print this help."]),
             ("HTSTATS <dbid> [full]", &["Show figures of a database's key table."]),
+            ("HTSTATS-KEY <key> [full]", &["Show figures of the hash table at <key>."]),
             ("LISTPACK <key>", &["Write to the log what the flat buffer at <key> holds."]),
             ("LOG <message>", &["Write <message> to the log."]),
             ("OBJECT <key>", &["Show how <key>'s value is kept."]),
@@ -120,15 +129,66 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
                 &["Accepted; large elements of lists here are never copied together."],
             ),
             (
+                "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+                &[
+                    "Save the snapshot and load it again. NOSAVE: load the one there is. NOFLUSH: keep what there is, and",
+                    "fail where a key is in both. MERGE: likewise, but the snapshot's keys win.",
+                ],
+            ),
+            (
                 "REPLYBUFFER <PEAK-RESET-TIME <NEVER|RESET|time>|RESIZING <0|1>>",
                 &["Accepted; reply buffers here have no such rule."],
             ),
+            ("SDSLEN <key>", &["Show how long the key and its string are, and what memory they take."]),
             ("SET-ACTIVE-EXPIRE <0|1>", &["Switch the search for lapsed keys off or on."]),
             ("SLEEP <seconds>", &["Stop everything for so long."]),
             ("STRINGMATCH-TEST", &["Try random patterns on random texts."]),
             ("STRUCTSIZE", &["Show the sizes of the main structures."]),
         ],
     )
+}
+
+fn digest_all(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    reply.simple(&super::digest::all(&server.view(id), server.keyspace.databases()));
+    Ok(())
+}
+
+fn digest_values(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let view = server.view(id);
+    reply.array(args.len());
+    for key in args.rest() {
+        reply.simple(&super::digest::value(view.peek(key).as_deref()));
+    }
+    Ok(())
+}
+
+fn reload(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let (mut save, mut flush, mut replace) = (true, true, false);
+    while !args.is_empty() {
+        match () {
+            () if args.option("NOSAVE") => save = false,
+            () if args.option("NOFLUSH") => flush = false,
+            () if args.option("MERGE") => (flush, replace) = (false, true),
+            () => return Err(error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")),
+        }
+    }
+    const FAILED: Stop = error("ERR Error trying to load the RDB dump, check server logs.");
+    let Some(disk) = server.host.disk() else { return Err(FAILED) };
+    if save && server.save_now().is_err() {
+        return Err(error("ERR"));
+    }
+
+    if flush {
+        server.forget_all();
+    }
+    let path = server.snapshot_path();
+    if let Err(error) = load_file(server, &disk, &path, Keeping { lapsed: false, replace }) {
+        tracing::warn!("DEBUG RELOAD failed: {error}");
+        return Err(FAILED);
+    }
+    tracing::warn!("DB reloaded by DEBUG RELOAD");
+    reply.ok();
+    Ok(())
 }
 
 /// A number as C's `atoi` reads it: what is none is 0.
@@ -249,6 +309,35 @@ fn table_figures(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut
         db.volatile()
     );
     reply.verbatim("txt", text.as_bytes());
+    Ok(())
+}
+
+fn collection_figures(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let record = record(server, id, args.next()?)?;
+    let figures = match value::value(record) {
+        ValueRef::Collection(collection) if matches!(collection.encoding(), "hashtable" | "skiplist") => {
+            format!(" number of elements: {}\n bytes of the table: {}\n", collection.len(), collection.memory())
+        }
+        _ => return Err(error("ERR The value stored at the specified key is not represented using an hash table")),
+    };
+    reply.verbatim("txt", figures.as_bytes());
+    Ok(())
+}
+
+/// Key and short value share one block, in which no byte is spare.
+fn string_sizes(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let record = record(server, id, args.next()?)?;
+    let (len, spare) = match value::string(&record) {
+        Some(StringRef::Bytes(bytes)) => (bytes.len(), 0),
+        Some(StringRef::Blob(blob)) => (blob.len(), blob.capacity() - blob.len()),
+        Some(StringRef::Integer(_)) | None => return Err(error("ERR Not an sds encoded string.")),
+    };
+    reply.simple(&format!(
+        "key_sds_len:{}, key_sds_avail:0, key_zmalloc: {}, val_sds_len:{len}, val_sds_avail:{spare}, val_zmalloc: {}",
+        record.key().len(),
+        record.memory() - record.blob_memory(),
+        record.blob_memory()
+    ));
     Ok(())
 }
 
@@ -418,6 +507,14 @@ mod tests {
             OK
             > DEBUG LISTPACK s
             (error) ERR Not a listpack encoded object.
+            > DEBUG SDSLEN l
+            (error) ERR Not an sds encoded string.
+            > DEBUG SDSLEN s
+            key_sds_len:1, key_sds_avail:0, key_zmalloc: 16, val_sds_len:1, val_sds_avail:0, val_zmalloc: 0
+            > DEBUG HTSTATS-KEY l
+            (error) ERR The value stored at the specified key is not represented using an hash table
+            > DEBUG HTSTATS-KEY nosuch
+            (error) ERR no such key
             > DEBUG HTSTATS 99
             (error) ERR Out of range database
             > DEBUG POPULATE 2 foo 3

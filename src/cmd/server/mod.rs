@@ -1,17 +1,22 @@
 //! Commands that work on the server and on sessions rather than on values.
 
+pub mod acl;
 pub mod client;
 mod client_line;
 pub mod config;
 pub mod connection;
 pub mod databases;
 pub mod debug;
+mod digest;
 pub mod info;
 pub mod instance;
 pub mod introspect;
 pub mod latency;
 pub mod memory;
+pub mod persistence;
+pub mod module;
 pub mod pubsub;
 pub mod scripting;
+pub mod replication;
 pub mod slowlog;
 pub mod transaction;
