@@ -283,7 +283,7 @@ fn acl_check_cmd(call: &mut Call) -> Result<usize, Raised> {
     let Some(run) = call.run() else { return Ok(0) };
     let buffers = std::mem::take(&mut run.buffers);
     let request = Request::new(&buffers.bytes, &buffers.spans);
-    let is_free = |entry| run.id.is_none_or(|id| run.server.script_permission(id, entry, request).is_none());
+    let is_free = |entry| run.id.is_none_or(|id| run.server.acl_denial(id, entry, request).is_none());
     let allowed = run.find(request).ok().map(is_free);
     run.buffers = buffers;
     match allowed {

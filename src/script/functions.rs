@@ -66,6 +66,11 @@ impl Functions {
         self.libraries.iter().map(|(name, library)| (name.as_slice(), library))
     }
 
+    /// The code of all libraries, for a snapshot.
+    pub fn sources(&self) -> Vec<Vec<u8>> {
+        self.libraries.values().map(|library| library.code.clone()).collect()
+    }
+
     /// A function, whose name is read without regard to case.
     pub fn get(&self, name: &[u8]) -> Option<&Function> {
         self.by_name.get(&name.to_ascii_lowercase())

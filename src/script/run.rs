@@ -6,6 +6,7 @@ use crate::cmd::command::Flag;
 use crate::cmd::table::{self, Entry};
 use crate::resp::reply::{Output, Protocol, Reply};
 use crate::resp::request::{OwnedRequest, Request, Span};
+use crate::server::admit::text_of;
 use crate::server::dispatch::Caller;
 use crate::server::{Server, SessionId};
 use crate::util::clock::{ticks, ticks_to_us};
@@ -183,8 +184,8 @@ impl Run<'_> {
         if entry.has(Flag::Noscript) {
             return Err(b"ERR This Redis command is not allowed from script".to_vec());
         }
-        if let Some(text) = self.server.script_permission(id, entry, request) {
-            return Err(text);
+        if let Some(stop) = self.server.acl_refusal(Caller::Script, id, entry, request) {
+            return Err(text_of(&stop).into_owned());
         }
         let writes = entry.flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0;
         if writes && self.read_only {

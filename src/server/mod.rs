@@ -21,13 +21,12 @@ pub mod watch;
 
 use std::cell::RefCell;
 
-use crate::cmd::table::{Entry, Names};
+use crate::cmd::table::Names;
 use crate::config::Config;
 use crate::db::effect::Effects;
 use crate::db::{self, Keyspace};
 use crate::ds::keytable::Seed;
 use crate::journal::Journal;
-use crate::resp::request::Request;
 use crate::script::Scripts;
 use crate::util::random::Random;
 
@@ -193,11 +192,6 @@ impl Server {
     pub fn unix_us_now(&self) -> u64 {
         let running = self.scripts.running.as_ref();
         self.clock.unix_us + running.map_or(0, |running| running.elapsed_us())
-    }
-
-    /// Why the user of a session may not run a command from a script; `None` where it may.
-    pub fn script_permission(&self, _: SessionId, _: &'static Entry, _: Request) -> Option<Vec<u8>> {
-        None
     }
 
     /// A view of a database as a session sees it.
