@@ -121,7 +121,11 @@ impl Hall {
 fn serve_at_once(connection: &mut Connection, server: &mut Server, buffer: &mut [u8]) {
     let id = connection.session;
     let mut read_in_turn = 0;
-    while !connection.ended && !connection.may_go_on && !server.sessions.get(id).is_held() && read_in_turn < READ_TURN_MAX {
+    while !connection.ended
+        && !connection.may_go_on
+        && !server.sessions.get(id).is_held()
+        && read_in_turn < READ_TURN_MAX
+    {
         match read_and_run(connection, server, buffer) {
             Read::Bytes(count) => read_in_turn += count,
             Read::Pending => break,

@@ -200,7 +200,7 @@ mod tests {
         let listeners = Listeners::open(&config, Bell::new(0, &Arc::<ReadyList>::default())).expect("a free port");
         let port = listeners.port();
         let saver = Saver::new(Arc::new(RealDisk), Arc::new(|| ()));
-        (NetHost::new(&Arc::new(Mutex::new(listeners)), None, saver, &config), config, port)
+        (NetHost::new(&Arc::new(Mutex::new(listeners)), &Lent::default(), None, saver, &config), config, port)
     }
 
     fn set(config: &mut Config, pairs: &[(&str, &str)]) {

@@ -137,12 +137,8 @@ fn accepted_tcp(stream: TcpStream, address: SocketAddr, keepalive_s: u64) -> io:
 
 fn accepted_unix(stream: UnixStream, path: &Path) -> Accepted {
     let address = format!("{}:0", path.display());
-    let peer = Peer {
-        address: address.clone(),
-        local_address: address,
-        descriptor: stream.as_raw_fd(),
-        unix_socket: true,
-    };
+    let peer =
+        Peer { address: address.clone(), local_address: address, descriptor: stream.as_raw_fd(), unix_socket: true };
     Accepted { stream: Stream::Unix(stream), peer, is_local: true }
 }
 

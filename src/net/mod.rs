@@ -374,11 +374,14 @@ impl Net {
         for number in std::mem::take(&mut self.hall.to_write) {
             self.write(number);
         }
-        for (id, how) in std::mem::take(&mut self.server.outbox.close) {
-            self.close(id, how);
-        }
         for request in std::mem::take(&mut self.server.outbox.requests) {
             self.obey(request);
+        }
+        if self.shutdown.is_none() {
+            // At the end of the process everything closes at once: who sees its connection closed finds nobody listening any more.
+            for (id, how) in std::mem::take(&mut self.server.outbox.close) {
+                self.close(id, how);
+            }
         }
         if !self.server.garbage.is_empty() {
             // A thread that is gone only means that the values are freed here.

@@ -263,10 +263,7 @@ fn set_repl(call: &mut Call) -> Result<usize, Raised> {
     }
     let targets = call.numeric(1).map_or(0, convert::integer);
     if !(0..=3).contains(&targets) {
-        return Err(fail(
-            call,
-            "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
-        ));
+        return Err(fail(call, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."));
     }
     if let Some(run) = call.run() {
         // File and replicas are fed by one journal: what is to reach neither stays out of it.

@@ -5,8 +5,13 @@ use std::ffi::CString;
 
 use super::lua::{Call, Function, Kind, Raised};
 
-pub const FUNCTIONS: [(&str, Function); 5] =
-    [("pcall", pcall), ("xpcall", xpcall), ("load", load), ("loadstring", loadstring), ("collectgarbage", collectgarbage)];
+pub const FUNCTIONS: [(&str, Function); 5] = [
+    ("pcall", pcall),
+    ("xpcall", xpcall),
+    ("load", load),
+    ("loadstring", loadstring),
+    ("collectgarbage", collectgarbage),
+];
 
 pub const MATH: [(&str, Function); 2] = [("random", random), ("randomseed", randomseed)];
 

@@ -308,9 +308,7 @@ impl Encoder {
                 }
                 _ => {
                     let kind = call.type_name(-2);
-                    return Err(
-                        call.raise(format!("Cannot serialise {kind}: table key must be a number or string"))
-                    );
+                    return Err(call.raise(format!("Cannot serialise {kind}: table key must be a number or string")));
                 }
             }
             self.value(call, depth)?;
@@ -421,10 +419,9 @@ impl Decoder<'_> {
     fn descend(&mut self, call: &mut Call) -> Result<(), Raised> {
         self.depth += 1;
         if self.depth > self.depth_max || !call.reserve(4) {
-            return Err(call.raise(format!(
-                "Found too many nested data structures ({}) at character {}",
-                self.depth, self.at
-            )));
+            return Err(
+                call.raise(format!("Found too many nested data structures ({}) at character {}", self.depth, self.at))
+            );
         }
         Ok(())
     }
@@ -521,11 +518,8 @@ impl Decoder<'_> {
             }
             return self.number(rest);
         }
-        for (word, token) in [
-            (&b"true"[..], Token::Bool(true)),
-            (b"false", Token::Bool(false)),
-            (b"null", Token::Null),
-        ] {
+        for (word, token) in [(&b"true"[..], Token::Bool(true)), (b"false", Token::Bool(false)), (b"null", Token::Null)]
+        {
             if rest.starts_with(word) {
                 self.at += word.len();
                 return token;

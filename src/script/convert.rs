@@ -219,7 +219,8 @@ fn write_named(call: &mut Call, name: &str, protocol: Protocol, depth: usize, re
         "ok" => reply.simple_bytes(text),
         "double" => reply.double(call.number(-1).unwrap_or(0.0)),
         "big_number" => {
-            let digits: Vec<u8> = text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect();
+            let digits: Vec<u8> =
+                text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect();
             reply.big_number(&digits);
         }
         "verbatim_string" => return write_verbatim(call, reply),
@@ -251,7 +252,11 @@ fn write_fields(call: &mut Call, with_values: bool, protocol: Protocol, depth: u
         // The key is needed once more to go on.
         call.push_value(-2);
         write(call, protocol, depth, reply);
-        if with_values { write(call, protocol, depth, reply) } else { call.pop(1) }
+        if with_values {
+            write(call, protocol, depth, reply)
+        } else {
+            call.pop(1)
+        }
         count += 1;
     }
     if with_values { reply.finish_map(start, count) } else { reply.finish_set(start, count) }

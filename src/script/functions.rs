@@ -376,7 +376,10 @@ fn named_arguments(call: &mut Call) -> Result<(Vec<u8>, Function), Raised> {
             }
             b"callback" => {
                 if call.kind(-1) != Kind::Function {
-                    return Err(api::fail(call, "callback argument given to redis.register_function must be a function"));
+                    return Err(api::fail(
+                        call,
+                        "callback argument given to redis.register_function must be a function",
+                    ));
                 }
                 call.push_value(-1);
                 call.replace(callback);

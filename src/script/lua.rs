@@ -84,15 +84,20 @@ const INSTRUCTIONS_BETWEEN_LOOKS: c_int = 10_000;
 impl Vm {
     /// An interpreter with the libraries that are harmless, whose values may take `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        let memory =
-            NonNull::from(Box::leak(Box::new(Memory { used: 0, limit, lenient: true, run: ptr::null_mut() })));
+        let memory = NonNull::from(Box::leak(Box::new(Memory { used: 0, limit, lenient: true, run: ptr::null_mut() })));
         // SAFETY: `allocate` keeps the contract of lua_Alloc; the account outlives the state (see `drop`).
         let state = unsafe { ffi::lua_newstate(allocate, memory.as_ptr().cast()) };
         let state = NonNull::new(state).expect("the allocator does not refuse while it is lenient");
         let vm = Self { state, memory };
         // SAFETY: each opener is called as a C function with its name, as `luaL_openlibs` does. None of them raises with memory at hand.
         unsafe {
-            for open in [ffi::luaopen_base as ffi::lua_CFunction, ffi::luaopen_table, ffi::luaopen_string, ffi::luaopen_math, ffi::luaopen_os] {
+            for open in [
+                ffi::luaopen_base as ffi::lua_CFunction,
+                ffi::luaopen_table,
+                ffi::luaopen_string,
+                ffi::luaopen_math,
+                ffi::luaopen_os,
+            ] {
                 ffi::lua_pushcclosure(state.as_ptr(), open, 0);
                 ffi::lua_pushnil(state.as_ptr());
                 ffi::lua_call(state.as_ptr(), 1, 0);
@@ -173,7 +178,6 @@ impl Vm {
         }
         result
     }
-
 }
 
 impl Drop for Vm {
@@ -712,6 +716,9 @@ impl<'a> Call<'a> {
 //
 // Their first upvalue is the table `proxy → what it stands for`. They own nothing, so that what raises in them may jump.
 
+/// `insert` takes positions before the first, as Lua does, but not any.
+const POSITION_MIN: c_int = 1 << 16;
+
 const PROTECTED: &CStr = c"Attempt to modify a readonly table";
 
 /// What `next`, `pairs`, … are in the sandbox, by name.
@@ -746,7 +753,11 @@ unsafe fn unwrap_proxy(state: *mut lua_State) -> bool {
         ffi::lua_pushvalue(state, 1);
         ffi::lua_rawget_(state, ffi::lua_upvalueindex(1));
         let is_proxy = ffi::lua_type(state, -1) == ffi::LUA_TTABLE;
-        if is_proxy { ffi::lua_replace(state, 1) } else { ffi::lua_settop(state, -2) }
+        if is_proxy {
+            ffi::lua_replace(state, 1)
+        } else {
+            ffi::lua_settop(state, -2)
+        }
         is_proxy
     }
 }
@@ -828,6 +839,10 @@ unsafe extern "C-unwind" fn guarded_insert(state: *mut lua_State) -> c_int {
             2 => behind,
             3 => {
                 let at = ffi::luaL_checkinteger(state, 2) as c_int;
+                if at < -POSITION_MIN {
+                    // All places from there on would be moved, one by one.
+                    return ffi::luaL_argerror(state, 2, c"position out of bounds".as_ptr());
+                }
                 if !unwrap_proxy(state) {
                     for index in (at.saturating_add(1)..=behind.max(at)).rev() {
                         ffi::lua_rawgeti_(state, 1, index - 1);

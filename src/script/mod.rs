@@ -50,6 +50,8 @@ pub struct Scripts {
     from_eval: usize,
     uses: u64,
     pub evicted: u64,
+    /// DEBUG SET-DISABLE-DENY-SCRIPTS: even what is not for scripts may run in one.
+    pub may_run_all: bool,
     pub functions: Functions,
     /// What runs now.
     pub running: Option<Running>,

@@ -22,7 +22,10 @@ pub enum Capture {
     /// Not closed yet.
     Open(usize),
     Position(usize),
-    Text { start: usize, end: usize },
+    Text {
+        start: usize,
+        end: usize,
+    },
 }
 
 pub struct Matcher<'a, E> {

@@ -181,7 +181,7 @@ impl Run<'_> {
     /// The command's entry, where a script may run it.
     fn admitted(&mut self, id: SessionId, request: Request) -> Result<&'static Entry, Vec<u8>> {
         let entry = self.find(request)?;
-        if entry.has(Flag::Noscript) {
+        if entry.has(Flag::Noscript) && !self.server.scripts.may_run_all {
             return Err(b"ERR This Redis command is not allowed from script".to_vec());
         }
         if let Some(stop) = self.server.acl_refusal(Caller::Script, id, entry, request) {

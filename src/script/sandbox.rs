@@ -23,8 +23,21 @@ pub struct Globals {
 }
 
 const BASE: [&str; 15] = [
-    "_VERSION", "assert", "error", "gcinfo", "ipairs", "rawequal", "select", "tonumber", "tostring", "type", "unpack", "coroutine",
-    "math", "table", "os",
+    "_VERSION",
+    "assert",
+    "error",
+    "gcinfo",
+    "ipairs",
+    "rawequal",
+    "select",
+    "tonumber",
+    "tostring",
+    "type",
+    "unpack",
+    "coroutine",
+    "math",
+    "table",
+    "os",
 ];
 const OS: [&str; 1] = ["clock"];
 
@@ -51,9 +64,12 @@ pub fn build(vm: &mut Vm, for_functions: bool) -> Globals {
         call.push_guarded("insert");
         call.set_field(table, "insert");
         call.pop(1);
-        for (library, functions) in
-            [("string", &strings::FUNCTIONS[..]), ("math", &base::MATH[..]), ("bit", &bits::FUNCTIONS), ("struct", &structs::FUNCTIONS)]
-        {
+        for (library, functions) in [
+            ("string", &strings::FUNCTIONS[..]),
+            ("math", &base::MATH[..]),
+            ("bit", &bits::FUNCTIONS),
+            ("struct", &structs::FUNCTIONS),
+        ] {
             call.raw_field(real, library);
             if call.kind(-1) != Kind::Table {
                 call.pop(1);
@@ -225,7 +241,11 @@ fn getmetatable(call: &mut Call) -> Result<usize, Raised> {
         // Of a protected table only that of the globals shows that it has one.
         call.push_globals();
         let is_globals = call.address(-1) == call.address(1);
-        if is_globals { call.push_upvalue(3) } else { call.push_nil() }
+        if is_globals {
+            call.push_upvalue(3)
+        } else {
+            call.push_nil()
+        }
         return Ok(1);
     }
     call.pop(2);

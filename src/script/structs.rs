@@ -56,9 +56,9 @@ impl<'a> Format<'a> {
                 b'i' | b'I' => {
                     let size = self.number(call, 4)?;
                     if size > INTEGER_BYTES_MAX {
-                        return Err(call.raise(format!(
-                            "integral size {size} is larger than limit of {INTEGER_BYTES_MAX}"
-                        )));
+                        return Err(
+                            call.raise(format!("integral size {size} is larger than limit of {INTEGER_BYTES_MAX}"))
+                        );
                     }
                     size
                 }

@@ -212,7 +212,7 @@ impl Load {
                 Event::Record(record, access) => self.take(server, record, access, now)?,
                 Event::Aux { name, value } => tell_aux(&name, &value),
                 Event::Function(source) => {
-                    if let Err(text) = server.load_library(&source, false) {
+                    if let Err(text) = server.load_library(&source, self.keeping.replace) {
                         let text = String::from_utf8_lossy(&text).into_owned();
                         return Err(self.malformed(format!("a library of functions cannot be loaded: {text}")));
                     }

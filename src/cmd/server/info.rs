@@ -387,10 +387,7 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("evicted_keys", keys.evicted);
     text.put("evicted_clients", 0);
     text.put("evicted_scripts", server.scripts.evicted);
-    text.zeroes(&[
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    text.zeroes(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     text.put("keyspace_hits", keys.hits.get());
     text.put("keyspace_misses", keys.misses.get());
     text.put("pubsub_channels", server.pubsub.channels());

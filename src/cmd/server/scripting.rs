@@ -105,8 +105,7 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-const OF_SCRIPT: Command =
-    Command { arity: 2, flags: &[Noscript], group: Group::Scripting, since: "2.6.0", ..COMMAND };
+const OF_SCRIPT: Command = Command { arity: 2, flags: &[Noscript], group: Group::Scripting, since: "2.6.0", ..COMMAND };
 const ON_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 const ON_ALL_SHARDS: &[&str] = &["request_policy:all_shards", "response_policy:all_succeeded"];
 const ON_ONE_SHARD: &[&str] = &["request_policy:all_shards", "response_policy:one_succeeded"];
@@ -410,9 +409,7 @@ fn function_restore(server: &mut Server, _: SessionId, args: &mut Args, reply: &
         () if args.option("FLUSH") => Policy::Flush,
         () if args.option("REPLACE") => Policy::Replace,
         () => {
-            return Err(error(
-                "ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE.",
-            ));
+            return Err(error("ERR Wrong restore policy given, value should be either FLUSH, APPEND or REPLACE."));
         }
     };
     server.restore_libraries(payload, policy).map_err(Stop::Bytes)?;
@@ -503,4 +500,190 @@ fn function_stats(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut R
     reply.bulk(b"functions_count");
     reply.count(functions.len());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Playground, check};
+
+    #[test]
+    fn values_there_and_back() {
+        check(
+            r##"
+            > EVAL "return {KEYS[1],ARGV[1],#KEYS,#ARGV,3.99,true,false,'x',nil,'y'}" 1 k v w
+            1) "k"
+            2) "v"
+            3) (integer) 1
+            4) (integer) 2
+            5) (integer) 3
+            6) (integer) 1
+            7) (nil)
+            8) "x"
+            > EVAL "return redis.call('set','a',1.5)" 0
+            OK
+            > EVAL "return {redis.call('get','a'), type(redis.call('get','none')), redis.call('ping').ok}" 0
+            1) "1.5"
+            2) "boolean"
+            3) "PONG"
+            > EVAL "return {1e30, -1e30, 0/0}" 0
+            1) (integer) -9223372036854775808
+            2) (integer) -9223372036854775808
+            3) (integer) -9223372036854775808
+            > EVAL "return {err='MY error'}" 0
+            (error) MY error
+            > EVAL "return {ok='fine\n'}" 0
+            fine
+            > EVAL "redis.setresp(3); redis.call('hset','h','f','v'); return redis.call('hgetall','h')" 0
+            1) "f"
+            2) "v"
+            > EVAL "redis.setresp(3); return type(redis.call('hgetall','h').map)" 0
+            "table"
+            > EVAL "return cjson.encode({1,2,{a=cjson.null}}) .. cmsgpack.pack({1}) .. struct.pack('>I2',258) .. bit.tohex(255)" 0
+            "[1,2,{\"a\":null}]\x91\x01\x01\x02000000ff"
+            "##,
+        );
+    }
+
+    #[test]
+    fn errors_say_where() {
+        check(
+            r##"
+            > RPUSH l 1
+            (integer) 1
+            > EVAL "redis.call('get','l')" 0
+            (error) WRONGTYPE Operation against a key holding the wrong kind of value script: 37612a7b6fe0afc5b7d31bd8cd17dfa0e3e7a3f2, on @user_script:1.
+            "##
+            .replace("37612a7b6fe0afc5b7d31bd8cd17dfa0e3e7a3f2", &name_of("redis.call('get','l')"))
+            .as_str(),
+        );
+        check(
+            r##"
+            > EVAL "return pcall(redis.call,'nosuch')" 0
+            (nil)
+            > EVAL "return select(2,pcall(redis.call,'nosuch'))" 0
+            "ERR Unknown Redis command called from script"
+            > EVAL "return )" 0
+            (error) ERR Error compiling script (new function): user_script:1: unexpected symbol near ')'
+            > EVAL "return 1" x
+            (error) ERR value is not an integer or out of range
+            > EVAL "return 1" 2 a
+            (error) ERR Number of keys can't be greater than number of args
+            > EVALSHA abc 0
+            (error) NOSCRIPT No matching script. Please use EVAL.
+            > SCRIPT KILL
+            (error) NOTBUSY No scripts in execution right now.
+            > EVAL_RO "return redis.pcall('set','a',1)" 0
+            (error) ERR Write commands are not allowed from read-only scripts.
+            > EVAL "return redis.pcall('multi')" 0
+            (error) ERR This Redis command is not allowed from script
+            "##,
+        );
+    }
+
+    fn name_of(body: &str) -> String {
+        String::from_utf8(crate::script::sha1_hex(body.as_bytes()).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn nothing_that_all_scripts_share_can_be_changed() {
+        let mut playground = Playground::default();
+        for script in [
+            "x=1",
+            "_G.x=1",
+            "rawset(_G,'x',1)",
+            "setmetatable(_G,{})",
+            "string.rep=nil",
+            "rawset(redis,'call',1)",
+            "table.insert(redis,1)",
+            "getmetatable('').__index=1",
+            "getmetatable('').__index.rep=1",
+            "getmetatable(_G).__index=nil",
+            "for name, value in pairs(_G) do if name == 'math' then value.pi = 3 end end",
+        ] {
+            let reply = playground.run("", ["EVAL", script, "0"].iter());
+            let text = String::from_utf8_lossy(&reply);
+            assert!(text.contains("Attempt to modify a readonly table"), "{script}: {text}");
+        }
+        assert_eq!(playground.run("", ["EVAL", "return ('x'):rep(2) .. #redis", "0"].iter()), b"$3\r\nxx0\r\n");
+    }
+
+    #[test]
+    fn functions_live_in_libraries() {
+        check(
+            r##"
+            > FUNCTION LOAD "#!lua name=lib\nlocal n=0 redis.register_function('count',function(keys,args) n=n+1 return {n,#keys,args[1]} end)"
+            "lib"
+            > FCALL count 1 k v
+            1) (integer) 1
+            2) (integer) 1
+            3) "v"
+            > FCALL COUNT 0 v
+            1) (integer) 2
+            2) (integer) 0
+            3) "v"
+            > FUNCTION LOAD "#!lua name=lib\nreturn 1"
+            (error) ERR Library 'lib' already exists
+            > FUNCTION LOAD REPLACE "#!lua name=lib\nreturn 1"
+            (error) ERR No functions registered
+            > FUNCTION LOAD "#!lua name=other\nredis.register_function('count',function() end)"
+            (error) ERR Function count already exists
+            > FUNCTION LIST
+            1) 1) "library_name"
+               2) "lib"
+               3) "engine"
+               4) "LUA"
+               5) "functions"
+               6) 1) 1) "name"
+                     2) "count"
+                     3) "description"
+                     4) (nil)
+                     5) "flags"
+                     6) (empty array)
+            > FCALL_RO count 0
+            (error) ERR Can not execute a script with write flag using *_ro command.
+            > FUNCTION DELETE lib
+            OK
+            > FCALL count 0
+            (error) ERR Function not found
+            "##,
+        );
+    }
+
+    #[test]
+    fn a_dump_brings_libraries_back() {
+        let mut playground = Playground::default();
+        let code = "#!lua name=lib\nredis.register_function('f',function() return 7 end)";
+        playground.run("", ["FUNCTION", "LOAD", code].iter());
+        let dump = playground.server.scripts.functions.dump();
+        playground.run("", ["FUNCTION", "FLUSH"].iter());
+        let restore: [&[u8]; 3] = [b"FUNCTION", b"RESTORE", &dump];
+        assert_eq!(playground.run("", restore.iter()), b"+OK\r\n");
+        assert_eq!(playground.run("", ["FCALL", "f", "0"].iter()), b":7\r\n");
+        assert_eq!(playground.run("", restore.iter()), b"-ERR Library lib already exists\r\n");
+        let mut damaged = dump.clone();
+        damaged[3] ^= 1;
+        let restore: [&[u8]; 3] = [b"FUNCTION", b"RESTORE", &damaged];
+        assert_eq!(playground.run("", restore.iter()), b"-ERR DUMP payload version or checksum are wrong\r\n");
+    }
+
+    #[test]
+    fn writes_are_one_transaction_in_the_journal() {
+        let mut playground = Playground::default();
+        playground.server.journal.take();
+        playground.run("", ["EVAL", "redis.call('set','a',1) redis.call('set','b',2) return 1", "0"].iter());
+        let journal = String::from_utf8(playground.server.journal.take()).unwrap();
+        let words: Vec<_> = journal.lines().filter(|line| !line.starts_with(['*', '$'])).collect();
+        assert_eq!(words, ["SELECT", "0", "MULTI", "set", "a", "1", "set", "b", "2", "EXEC"]);
+    }
+
+    #[test]
+    fn scripts_of_eval_go_when_there_are_too_many() {
+        let mut playground = Playground::default();
+        playground.run("", ["SCRIPT", "LOAD", "return 'kept'"].iter());
+        for number in 0..600 {
+            playground.run("", ["EVAL", &format!("return {number}"), "0"].iter());
+        }
+        assert_eq!(playground.server.scripts.len(), 501);
+        assert_eq!(playground.server.scripts.evicted, 100);
+    }
 }
