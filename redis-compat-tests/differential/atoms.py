@@ -161,6 +161,11 @@ def sortable_key(draw):
     return draw.of([b"list:1", b"set:1", b"set:2", b"sorted"] if draw.random() < 0.78 else keys or [b"list:1"])
 
 
+def plain_score(draw):
+    """One that is written alike in both encodings of a sorted set."""
+    return draw.of(SMALL + [b"1.5", b"-2.25", b"100000", b"inf", b"abc"])
+
+
 def sortable(draw):
     """Without a NUL, behind which SORT ALPHA sees nothing."""
     return draw.of(MEMBERS if draw.random() < 0.9 else WORDS)

@@ -117,6 +117,9 @@ class Units:
         """A command inside MULTI: one that waits is safe only there, so nothing may end the transaction early."""
         if self.bodies and self.random() < 0.1:
             return self.made(self.bodies)
+        return self.single_command()
+
+    def single_command(self):
         while True:
             command = self.grammar.command()
             if command[0].upper() not in ENDS:
@@ -155,7 +158,7 @@ class Units:
         if self.random() < 0.3:
             steps.append((MAIN, [b"ACL", b"SETUSER", b"rob", b"+@all", b"-acl", self.draw.of([b"~str:*", b"%R~str:*", b"~*", b"allchannels", b"(~str:1 +@write)", b"-@write"])]))
         steps += [(MAIN, self.made(self.rules)) for _ in range(int(self.random() * 3))]
-        steps += [(RIVAL, self.body_command()) for _ in range(1 + int(self.random() * 5))]
+        steps += [(RIVAL, self.single_command()) for _ in range(1 + int(self.random() * 5))]
         return steps + [(MAIN, [b"ACL", b"LOG", b"3"])]
 
     def guarded_transaction(self):
@@ -265,8 +268,8 @@ class Units:
 
 
 def tells_counts(unit):
-    """Whether a unit tells the server how many entries there were or were read: Redis then computes lags from that."""
-    return has_word(unit, b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID")
+    """Whether a unit tells the server how many entries there were or were read, or where they end: Redis then computes lags from that."""
+    return has_word(unit, b"XSETID", b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID")
 
 
 def has_word(unit, *words):

@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("resp", &["ds"]),
     ("db", &["config", "ds", "resp", "types"]),
     ("journal", &["db", "resp"]),
-    ("persist", &["config", "db", "ds", "journal", "types"]),
+    ("persist", &["config", "db", "ds", "journal", "resp", "types"]),
     ("cmd", &["config", "db", "ds", "persist", "resp", "script", "server", "types"]),
     ("script", &["cmd", "config", "resp", "server"]),
     ("server", &["cmd", "config", "db", "ds", "journal", "persist", "resp", "script", "types"]),

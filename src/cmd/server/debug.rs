@@ -23,7 +23,7 @@ pub const COMMANDS: &[Command] = &[Command {
     flags: &[Admin, Noscript, Loading, Stale],
     group: Group::Server,
     cost: "Depends on subcommand.",
-    usage: "subcommand [arg [arg ...]]",
+    is_internal: true,
     summary: "Holds what tests and curious people ask of a server.",
     ..COMMAND
 }];

@@ -3,6 +3,8 @@
 //! Everything a check needs is worked out when the rules are given: commands are a bitmap by their number in the table, patterns know
 //! whether they are a literal or a prefix. How rules are written is in `rules`, how they are shown in `describe`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Denied, Reason};
 use crate::cmd::command::{Category, Channels, Flag};
 use crate::cmd::keyspec::{self, Needs};
@@ -94,7 +96,7 @@ pub struct Commands {
     /// A bit for each entry, by its id.
     allowed: Box<[u64]>,
     /// Of commands that are not allowed as such: the first arguments with which they are.
-    first_args: Vec<(usize, Vec<Box<[u8]>>)>,
+    first_args: BTreeMap<usize, BTreeSet<Box<[u8]>>>,
     /// The rules begin with everything: a later version's new commands are allowed too.
     pub begins_with_all: bool,
     /// The rules that still count, in order.
@@ -113,7 +115,7 @@ impl Commands {
         let words = table::all().len().div_ceil(64);
         Self {
             allowed: vec![0; words].into_boxed_slice(),
-            first_args: Vec::new(),
+            first_args: BTreeMap::new(),
             begins_with_all: false,
             rules: Vec::new(),
         }
@@ -138,8 +140,8 @@ impl Commands {
             return false;
         }
         let given = request.arg(entry.name_words());
-        let mut lists = self.first_args.iter().filter(|(id, _)| *id == entry.id);
-        lists.any(|(_, allowed)| allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(given)))
+        let allowed = self.first_args.get(&entry.id);
+        allowed.is_some_and(|allowed| allowed.iter().any(|one| one.eq_ignore_ascii_case(given)))
     }
 
     /// +@all and -@all: every rule before is forgotten.
@@ -169,14 +171,7 @@ impl Commands {
     pub fn allow_with_first_arg(&mut self, entry: &'static Entry, first_arg: &[u8]) {
         let first_arg = first_arg.to_ascii_lowercase();
         self.note(true, [entry.full_name.as_bytes(), b"|", &first_arg].concat());
-        let at = self.first_args.iter().position(|(id, _)| *id == entry.id).unwrap_or_else(|| {
-            self.first_args.push((entry.id, Vec::new()));
-            self.first_args.len() - 1
-        });
-        let list = &mut self.first_args[at].1;
-        if !list.iter().any(|known| **known == *first_arg) {
-            list.push(first_arg.into());
-        }
+        self.first_args.entry(entry.id).or_default().insert(first_arg.into());
     }
 
     fn set(&mut self, entry: &'static Entry, allow: bool) {
@@ -184,7 +179,7 @@ impl Commands {
             let bit = 1 << (entry.id % 64);
             let word = &mut self.allowed[entry.id / 64];
             *word = if allow { *word | bit } else { *word & !bit };
-            self.first_args.retain(|(id, _)| *id != entry.id);
+            self.first_args.remove(&entry.id);
         }
     }
 
