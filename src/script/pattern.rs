@@ -4,7 +4,7 @@
 /// Captures of one pattern, at most.
 pub const CAPTURES_MAX: usize = 32;
 /// Parts of a pattern that wait for what is behind them, at most.
-const DEPTH_MAX: usize = 3000;
+const DEPTH_MAX: usize = 400;
 /// Steps between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: u32 = 1 << 16;
 

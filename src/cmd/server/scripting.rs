@@ -531,7 +531,7 @@ mod tests {
             3) (integer) -9223372036854775808
             > EVAL "return {err='MY error'}" 0
             (error) MY error
-            > EVAL "return {ok='fine\n'}" 0
+            > EVAL "return {ok='fine'}" 0
             fine
             > EVAL "redis.setresp(3); redis.call('hset','h','f','v'); return redis.call('hgetall','h')" 0
             1) "f"
