@@ -10,6 +10,8 @@ use crate::util::number::IntegerText;
 #[derive(Default)]
 pub struct Journal {
     open: bool,
+    /// A script keeps what it does to itself.
+    muted: bool,
     bytes: Vec<u8>,
     /// Offset of the first byte in `bytes`.
     start: u64,
@@ -40,7 +42,12 @@ impl Journal {
 
     #[inline]
     pub fn is_open(&self) -> bool {
-        self.open
+        self.open && !self.muted
+    }
+
+    /// What happens from now on is recorded, or not (`redis.set_repl`).
+    pub fn mute(&mut self, muted: bool) {
+        self.muted = muted;
     }
 
     /// The offset behind the last byte recorded.
@@ -76,8 +83,13 @@ impl Journal {
         }
     }
 
+    /// What was recorded of the transaction stays without its end, so that nobody replays it.
+    pub fn abandon_transaction(&mut self) {
+        self.transaction = Transaction::None;
+    }
+
     pub fn append(&mut self, db: DbIndex, request: Request) {
-        if !self.open {
+        if !self.is_open() {
             return;
         }
         if self.selected != Some(db) {

@@ -14,6 +14,7 @@ pub mod net;
 pub mod persist;
 pub mod process;
 pub mod resp;
+pub mod script;
 pub mod server;
 /// Dialogues in process, for tests.
 pub mod testing;

@@ -62,6 +62,7 @@ pub const GROUPS: &[&[Command]] = &[
     server::client::COMMANDS,
     server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
+    server::scripting::COMMANDS,
     server::introspect::COMMANDS,
     server::config::COMMANDS,
     server::acl::COMMANDS,

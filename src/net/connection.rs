@@ -1,14 +1,15 @@
 //! One client's socket: reads into the shared buffer, keeps what could not be run yet, writes what the session has to say.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::tls::Tls;
+use super::tls::{Socket, Tls};
 use super::wake::Bell;
 use crate::resp::reply::Output;
 use crate::server::SessionId;
@@ -31,6 +32,17 @@ pub struct Connection {
     /// The input that is kept may be run on without waiting for more: only the turn was over.
     pub may_go_on: bool,
     pub in_write_list: bool,
+    /// Read and write without waiting for the loop to tell what is ready: a script keeps the loop.
+    pub at_once: bool,
+}
+
+impl Stream {
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            Stream::Tcp(stream) => SockRef::from(stream),
+            Stream::Unix(stream) => SockRef::from(stream),
+        }
+    }
 }
 
 /// What a read found.
@@ -57,14 +69,14 @@ impl Connection {
             ended: false,
             may_go_on: false,
             in_write_list: false,
+            at_once: false,
         }
     }
 
     /// Reads into `buffer` what is there, up to its length. A short read means that there is no more for now.
     pub fn read(&mut self, buffer: &mut [u8]) -> Read {
-        let mut context = Context::from_waker(&self.waker);
-        if let (Some(tls), Stream::Tcp(stream)) = (&mut self.tls, &mut self.stream) {
-            return match tls.poll_read(stream, &mut context, buffer) {
+        if let Some((tls, mut socket)) = self.tls_and_socket() {
+            return match tls.poll_read(&mut socket, buffer) {
                 Poll::Ready(Ok(0)) => Read::Ended,
                 Poll::Ready(Ok(count)) => Read::Bytes(count),
                 Poll::Ready(Err(error)) => {
@@ -74,6 +86,15 @@ impl Connection {
                 Poll::Pending => Read::Pending,
             };
         }
+        if self.at_once {
+            return match (&*self.stream.socket()).read(buffer) {
+                Ok(0) => Read::Ended,
+                Ok(count) => Read::Bytes(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Pending,
+                Err(_) => Read::Ended,
+            };
+        }
+        let mut context = Context::from_waker(&self.waker);
         let mut buffer = ReadBuf::new(buffer);
         let polled = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(&mut context, &mut buffer),
@@ -120,9 +141,8 @@ impl Connection {
 
     /// The last word before the socket is closed.
     pub fn say_goodbye(&mut self) {
-        let mut context = Context::from_waker(&self.waker);
-        if let (Some(tls), Stream::Tcp(stream)) = (&mut self.tls, &mut self.stream) {
-            tls.say_goodbye(stream, &mut context);
+        if let Some((tls, mut socket)) = self.tls_and_socket() {
+            tls.say_goodbye(&mut socket);
         }
     }
 
@@ -152,22 +172,35 @@ impl Connection {
     }
 
     fn poll_unsent(&mut self) -> io::Result<Poll<()>> {
-        let mut context = Context::from_waker(&self.waker);
+        let Some((tls, mut socket)) = self.tls_and_socket() else { return Ok(Poll::Ready(())) };
+        match tls.poll_flush(&mut socket) {
+            Poll::Ready(result) => result.map(Poll::Ready),
+            Poll::Pending => Ok(Poll::Pending),
+        }
+    }
+
+    /// Where the client came in by TLS: what stands before the socket, and the socket behind it.
+    #[inline]
+    fn tls_and_socket(&mut self) -> Option<(&mut Tls, Socket<'_>)> {
         match (&mut self.tls, &mut self.stream) {
-            (Some(tls), Stream::Tcp(stream)) => match tls.poll_flush(stream, &mut context) {
-                Poll::Ready(result) => result.map(Poll::Ready),
-                Poll::Pending => Ok(Poll::Pending),
-            },
-            _ => Ok(Poll::Ready(())),
+            (Some(tls), Stream::Tcp(stream)) => {
+                Some((tls, Socket { stream, waker: &self.waker, at_once: self.at_once }))
+            }
+            _ => None,
         }
     }
 
     fn poll_write(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if let Some((tls, mut socket)) = self.tls_and_socket() {
+            return tls.poll_write(&mut socket, bytes);
+        }
+        if self.at_once {
+            return at_once((&*self.stream.socket()).write(bytes));
+        }
         let mut context = Context::from_waker(&self.waker);
-        match (&mut self.stream, &mut self.tls) {
-            (Stream::Tcp(stream), None) => Pin::new(stream).poll_write(&mut context, bytes),
-            (Stream::Tcp(stream), Some(tls)) => tls.poll_write(stream, &mut context, bytes),
-            (Stream::Unix(stream), _) => Pin::new(stream).poll_write(&mut context, bytes),
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(&mut context, bytes),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(&mut context, bytes),
         }
     }
 
@@ -178,10 +211,20 @@ impl Connection {
             return self.poll_write(pieces.first().copied().unwrap_or_default());
         }
         let pieces: Vec<IoSlice> = output.pieces(PIECES_MAX).into_iter().map(IoSlice::new).collect();
+        if self.at_once {
+            return at_once((&*self.stream.socket()).write_vectored(&pieces));
+        }
         let mut context = Context::from_waker(&self.waker);
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(&mut context, &pieces),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(&mut context, &pieces),
         }
+    }
+}
+
+fn at_once(written: io::Result<usize>) -> Poll<io::Result<usize>> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        written => Poll::Ready(written),
     }
 }

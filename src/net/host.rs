@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::hall::{Lent, lent};
 use super::listeners::Listeners;
 use super::tls_rules::is_about_tls;
 use crate::config::{Changed, Config, OomScoreAdjust, SetError};
@@ -16,11 +17,13 @@ use crate::process::limits::{OomScore, TooFewFiles, make_room_for_clients};
 use crate::process::saver::Saver;
 use crate::process::title::Title;
 use crate::process::{Process, log, log_text};
+use crate::server::Server;
 use crate::server::host::{Facts, Host};
 
 pub struct NetHost {
     process: Process,
     listeners: Arc<Mutex<Listeners>>,
+    hall: Lent,
     oom_score: OomScore,
     title: Option<Title>,
     saver: Saver,
@@ -29,10 +32,17 @@ pub struct NetHost {
 }
 
 impl NetHost {
-    pub fn new(listeners: &Arc<Mutex<Listeners>>, title: Option<Title>, saver: Saver, config: &Config) -> Self {
+    pub fn new(
+        listeners: &Arc<Mutex<Listeners>>,
+        hall: &Lent,
+        title: Option<Title>,
+        saver: Saver,
+        config: &Config,
+    ) -> Self {
         let mut host = Self {
             process: Process,
             listeners: Arc::clone(listeners),
+            hall: Arc::clone(hall),
             oom_score: OomScore::read(),
             title,
             saver,
@@ -106,6 +116,21 @@ impl Host for NetHost {
 
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
+    }
+
+    fn attend(&mut self, server: &mut Server) {
+        let Some(mut hall) = lent(&self.hall).take() else { return };
+        let keepalive_s = u64::try_from(server.config.tcp_keepalive).unwrap_or(0);
+        for _ in 0..server.config.max_new_connections_per_cycle {
+            let accepted = self.listeners.lock().unwrap_or_else(PoisonError::into_inner).accept_at_once(keepalive_s);
+            // What goes wrong here will go wrong once more in the loop, which says so.
+            let Ok(Some(accepted)) = accepted else { break };
+            // Those who come by TLS wait for the loop: a handshake has nothing to be told yet.
+            let number = hall.welcome(server, accepted, None);
+            hall.write_later(server, number);
+        }
+        hall.attend(server);
+        *lent(&self.hall) = Some(hall);
     }
 
     fn begin_save(
@@ -193,7 +218,7 @@ mod tests {
         let listeners = Listeners::open(&config, Bell::new(0, &Arc::<ReadyList>::default())).expect("a free port");
         let port = listeners.port();
         let saver = Saver::new(Arc::new(RealDisk), Arc::new(|| ()));
-        (NetHost::new(&Arc::new(Mutex::new(listeners)), None, saver, &config), config, port)
+        (NetHost::new(&Arc::new(Mutex::new(listeners)), &Lent::default(), None, saver, &config), config, port)
     }
 
     fn set(config: &mut Config, pairs: &[(&str, &str)]) {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::connection::Stream;
 use super::wake::Bell;
@@ -86,43 +86,63 @@ impl Listener {
             Kind::Tcp(listener) => match listener.poll_accept(&mut context) {
                 Poll::Pending => Ok(None),
                 Poll::Ready(Err(error)) => Err(error),
-                Poll::Ready(Ok((stream, address))) => {
-                    stream.set_nodelay(true)?;
-                    if keepalive_s > 0 {
-                        let probe = Duration::from_secs((keepalive_s / 3).max(1));
-                        let keepalive = TcpKeepalive::new()
-                            .with_time(Duration::from_secs(keepalive_s))
-                            .with_interval(probe)
-                            .with_retries(3);
-                        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-                    }
-                    let local = stream.local_addr()?;
-                    let peer = Peer {
-                        address: shown(address),
-                        local_address: shown(local),
-                        descriptor: stream.as_raw_fd(),
-                        unix_socket: false,
-                    };
-                    let is_local = address.ip().to_canonical().is_loopback();
-                    Ok(Some(Accepted { stream: Stream::Tcp(stream), peer, is_local, tls: self.tls }))
-                }
+                Poll::Ready(Ok((stream, address))) => accepted_tcp(stream, address, self.tls, keepalive_s).map(Some),
             },
             Kind::Unix(listener, path) => match listener.poll_accept(&mut context) {
                 Poll::Pending => Ok(None),
                 Poll::Ready(Err(error)) => Err(error),
-                Poll::Ready(Ok((stream, _))) => {
-                    let address = format!("{}:0", path.display());
-                    let peer = Peer {
-                        address: address.clone(),
-                        local_address: address,
-                        descriptor: stream.as_raw_fd(),
-                        unix_socket: true,
-                    };
-                    Ok(Some(Accepted { stream: Stream::Unix(stream), peer, is_local: true, tls: false }))
-                }
+                Poll::Ready(Ok((stream, _))) => Ok(Some(accepted_unix(stream, path))),
             },
         }
     }
+
+    /// As `accept`, without waiting for the loop to tell that somebody waits.
+    pub fn accept_at_once(&self, keepalive_s: u64) -> io::Result<Option<Accepted>> {
+        let accepted = match &self.kind {
+            Kind::Tcp(listener) => SockRef::from(listener).accept(),
+            Kind::Unix(listener, _) => SockRef::from(listener).accept(),
+        };
+        let socket = match accepted {
+            Ok((socket, _)) => socket,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        socket.set_nonblocking(true)?;
+        match &self.kind {
+            Kind::Tcp(_) => {
+                let stream = TcpStream::from_std(socket.into())?;
+                let address = stream.peer_addr()?;
+                accepted_tcp(stream, address, self.tls, keepalive_s).map(Some)
+            }
+            Kind::Unix(_, path) => Ok(Some(accepted_unix(UnixStream::from_std(socket.into())?, path))),
+        }
+    }
+}
+
+fn accepted_tcp(stream: TcpStream, address: SocketAddr, tls: bool, keepalive_s: u64) -> io::Result<Accepted> {
+    stream.set_nodelay(true)?;
+    if keepalive_s > 0 {
+        let probe = Duration::from_secs((keepalive_s / 3).max(1));
+        let keepalive =
+            TcpKeepalive::new().with_time(Duration::from_secs(keepalive_s)).with_interval(probe).with_retries(3);
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    }
+    let local = stream.local_addr()?;
+    let peer = Peer {
+        address: shown(address),
+        local_address: shown(local),
+        descriptor: stream.as_raw_fd(),
+        unix_socket: false,
+    };
+    let is_local = address.ip().to_canonical().is_loopback();
+    Ok(Accepted { stream: Stream::Tcp(stream), peer, is_local, tls })
+}
+
+fn accepted_unix(stream: UnixStream, path: &Path) -> Accepted {
+    let address = format!("{}:0", path.display());
+    let peer =
+        Peer { address: address.clone(), local_address: address, descriptor: stream.as_raw_fd(), unix_socket: true };
+    Accepted { stream: Stream::Unix(stream), peer, is_local: true, tls: false }
 }
 
 impl Drop for Listener {

@@ -147,6 +147,16 @@ impl Listeners {
         Ok(None)
     }
 
+    /// As `accept`, without waiting for the loop.
+    pub fn accept_at_once(&self, keepalive_s: u64) -> io::Result<Option<Accepted>> {
+        for listener in self.tcp.iter().chain(&self.unix) {
+            if let Some(accepted) = listener.accept_at_once(keepalive_s)? {
+                return Ok(Some(accepted));
+            }
+        }
+        Ok(None)
+    }
+
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.tcp.iter().filter_map(Listener::address).collect()
     }

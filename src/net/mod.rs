@@ -4,6 +4,7 @@
 //! knows a socket. While requests keep coming the task looks again at once instead of sleeping (`SPIN_US`).
 
 mod connection;
+mod hall;
 mod host;
 mod listener;
 mod listeners;
@@ -21,7 +22,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crossbeam::channel::{Sender, unbounded};
-use slab::Slab;
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::{Config, ShutdownOn};
@@ -35,6 +35,7 @@ use crate::process::{self, affinity};
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
 use crate::util::clock::{monotonic_us, unix_us};
 use connection::{Connection, Read, WRITE_TURN_MAX};
+use hall::{Hall, Lent, lent};
 use listener::Accepted;
 use listeners::Listeners;
 use signals::{Asked, Signals};
@@ -69,13 +70,11 @@ pub struct Net {
     listeners_bell: Arc<Bell>,
     /// The last client could not be let in: look again at the next tick.
     accept_later: bool,
-    connections: Slab<Box<Connection>>,
-    /// Session index to connection number.
-    by_session: Vec<usize>,
+    hall: Hall,
+    /// Where the hall lies while a command runs.
+    lent: Lent,
     ready_list: Arc<ReadyList>,
     ready: Vec<Arc<Bell>>,
-    /// Connections whose session has something to say.
-    to_write: Vec<usize>,
     read_buffer: Box<[u8]>,
     timer: Pin<Box<Sleep>>,
     timer_at_us: u64,
@@ -133,22 +132,22 @@ fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
 impl Net {
     fn open(mut server: Server, title: Option<Title>) -> io::Result<Self> {
         let ready_list = Arc::default();
+        let lent = Lent::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
         let listeners = Arc::new(Mutex::new(listeners));
         let snapshot_bell = Bell::new(SNAPSHOT, &ready_list);
         let saver = Saver::new(Arc::new(RealDisk), Arc::new(move || snapshot_bell.ring()));
-        server.host = Box::new(host::NetHost::new(&listeners, title, saver, &server.config));
+        server.host = Box::new(host::NetHost::new(&listeners, &lent, title, saver, &server.config));
         listeners_bell.ring();
         Ok(Self {
             listeners,
             listeners_bell,
             accept_later: false,
-            connections: Slab::new(),
-            by_session: Vec::new(),
+            hall: Hall::new(&ready_list),
+            lent,
             ready_list,
             ready: Vec::new(),
-            to_write: Vec::new(),
             read_buffer: vec![0; READ_BYTES].into(),
             timer: Box::pin(sleep(Duration::ZERO)),
             timer_at_us: 0,
@@ -290,34 +289,18 @@ impl Net {
     }
 
     fn welcome(&mut self, accepted: Accepted) {
-        let Accepted { stream, peer, is_local, tls } = accepted;
-        tracing::debug!("Accepted {}", peer.address);
-        let refusal = self.refusal(is_local);
-        let tls = match self.tls_for(tls) {
+        let tls = match self.tls_for(accepted.tls) {
             Ok(tls) => tls,
             Err(error) => return tracing::warn!("No TLS connection: {error}"),
         };
-        let session = self.server.connect(peer);
-        let entry = self.connections.vacant_entry();
-        let number = entry.key();
-        let bell = Bell::new(number, &self.ready_list);
-        if tls.is_some() {
-            let client_id = self.server.sessions.get(session).client_id;
+        let handshakes = tls.is_some();
+        let number = self.hall.welcome(&mut self.server, accepted, tls);
+        if handshakes && let Some(connection) = self.hall.get_mut(number) {
+            let client_id = self.server.sessions.get(connection.session).client_id;
             let deadline_us = self.server.clock.monotonic_us + HANDSHAKE_MAX_US;
             self.handshakes.push_back(Handshake { number, client_id, deadline_us });
         }
-        entry.insert(Box::new(Connection::new(stream, tls, session, bell)));
-        if self.by_session.len() <= session.index() {
-            self.by_session.resize(session.index() + 1, usize::MAX);
-        }
-        self.by_session[session.index()] = number;
-        if let Some(text) = refusal {
-            self.server.stats.rejected_connections += 1;
-            self.server.sessions.get_mut(session).output.push(text.as_bytes());
-            self.server.close(session, Closing::AfterOutput);
-            self.write_later(number);
-            return;
-        }
+        self.write_later(number);
         self.serve_connection(number);
     }
 
@@ -337,7 +320,7 @@ impl Net {
             }
             let Handshake { number, client_id, .. } = *handshake;
             self.handshakes.pop_front();
-            let Some(connection) = self.connections.get(number) else { continue };
+            let Some(connection) = self.hall.get_mut(number) else { continue };
             let id = connection.session;
             if connection.is_handshaking() && self.server.sessions.get(id).client_id == client_id {
                 tracing::debug!("Closing a TLS connection whose handshake takes too long");
@@ -346,25 +329,25 @@ impl Net {
         }
     }
 
-    /// Why a client that has just come in must go again.
-    fn refusal(&self, is_local: bool) -> Option<&'static str> {
-        let config = &self.server.config;
-        if self.server.sessions.len() >= config.maxclients as usize {
-            return Some("-ERR max number of clients reached\r\n");
+    /// Runs commands of one connection, with the others within reach of a script that takes long.
+    fn with_connection(&mut self, number: usize, work: impl FnOnce(&mut Self, &mut Connection)) {
+        let Some(mut connection) = self.hall.take(number) else { return };
+        let hall = std::mem::replace(&mut self.hall, Hall::new(&self.ready_list));
+        *lent(&self.lent) = Some(hall);
+        work(self, &mut connection);
+        if let Some(hall) = lent(&self.lent).take() {
+            self.hall = hall;
         }
-        if config.protected_mode && !self.server.needs_password() && !is_local {
-            return Some(
-                "-DENIED Protected mode is on and no password is set, so only clients on this machine are let in. To serve others, \
-                 set a password (requirepass), or turn protected mode off (CONFIG SET protected-mode no, from this machine) if the \
-                 network keeps strangers out.\r\n",
-            );
-        }
-        None
+        self.hall.put_back(number, connection);
     }
 
     /// Reads what is there and runs it.
     fn serve_connection(&mut self, number: usize) {
-        let Some(connection) = self.connections.get_mut(number) else { return };
+        self.with_connection(number, |net, connection| net.read_connection(number, connection));
+        self.after_running(number);
+    }
+
+    fn read_connection(&mut self, number: usize, connection: &mut Connection) {
         let id = connection.session;
         if std::mem::take(&mut connection.may_go_on) {
             run_kept(connection, &mut self.server);
@@ -382,12 +365,11 @@ impl Net {
                 break;
             }
         }
-        self.after_running(number);
     }
 
     /// Looks at what a session left to do after some of its input was run.
     fn after_running(&mut self, number: usize) {
-        let Some(connection) = self.connections.get_mut(number) else { return };
+        let Some(connection) = self.hall.get_mut(number) else { return };
         let id = connection.session;
         if connection.may_go_on {
             self.ring(number);
@@ -401,11 +383,7 @@ impl Net {
     }
 
     fn write_later(&mut self, number: usize) {
-        let Some(connection) = self.connections.get_mut(number) else { return };
-        let has_output = !self.server.sessions.get(connection.session).output.is_empty() || connection.has_unsent();
-        if has_output && !std::mem::replace(&mut connection.in_write_list, true) {
-            self.to_write.push(number);
-        }
+        self.hall.write_later(&self.server, number);
     }
 
     fn tick_if_due(&mut self, clock: Clock, context: &mut Context) {
@@ -451,16 +429,19 @@ impl Net {
         self.server.bound_clients_memory();
         for id in std::mem::take(&mut self.server.outbox.flush) {
             self.server.sessions.get_mut(id).in_flush = false;
-            self.write_later(self.by_session[id.index()]);
+            self.write_later(self.hall.number_of(id));
         }
-        for number in std::mem::take(&mut self.to_write) {
+        for number in std::mem::take(&mut self.hall.to_write) {
             self.write(number);
-        }
-        for (id, how) in std::mem::take(&mut self.server.outbox.close) {
-            self.close(id, how);
         }
         for request in std::mem::take(&mut self.server.outbox.requests) {
             self.obey(request);
+        }
+        if self.shutdown.is_none() {
+            // At the end of the process everything closes at once: who sees its connection closed finds nobody listening any more.
+            for (id, how) in std::mem::take(&mut self.server.outbox.close) {
+                self.close(id, how);
+            }
         }
         if !self.server.garbage.is_empty() {
             // A thread that is gone only means that the values are freed here.
@@ -471,15 +452,16 @@ impl Net {
 
     /// Goes on with the input of a session that was held.
     fn run_on(&mut self, id: SessionId) {
-        let number = self.by_session[id.index()];
-        let Some(connection) = self.connections.get_mut(number) else { return };
-        connection.may_go_on = false;
-        run_kept(connection, &mut self.server);
+        let number = self.hall.number_of(id);
+        self.with_connection(number, |net, connection| {
+            connection.may_go_on = false;
+            run_kept(connection, &mut net.server);
+        });
         self.after_running(number);
     }
 
     fn write(&mut self, number: usize) {
-        let Some(connection) = self.connections.get_mut(number) else { return };
+        let Some(connection) = self.hall.get_mut(number) else { return };
         connection.in_write_list = false;
         let session = self.server.sessions.get_mut(connection.session);
         if session.closing == Some(Closing::AtOnce) {
@@ -515,8 +497,7 @@ impl Net {
         if !is_open {
             return;
         }
-        let unsent =
-            self.connections.get(self.by_session[id.index()]).is_some_and(|connection| connection.has_unsent());
+        let unsent = self.hall.get_mut(self.hall.number_of(id)).is_some_and(|connection| connection.has_unsent());
         let waits = how == Closing::AfterOutput && (unsent || !self.server.sessions.get(id).output.is_empty());
         if !waits {
             self.remove(id);
@@ -524,12 +505,9 @@ impl Net {
     }
 
     fn remove(&mut self, id: SessionId) {
-        let number = std::mem::replace(&mut self.by_session[id.index()], usize::MAX);
         tracing::debug!("Client closed connection addr={}", self.server.sessions.get(id).peer.address);
         self.server.remove_session(id);
-        if let Some(mut connection) = self.connections.try_remove(number) {
-            connection.say_goodbye();
-        }
+        self.hall.remove(id);
     }
 
     fn obey(&mut self, request: HostRequest) {

@@ -12,9 +12,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use rustls::{ServerConfig, ServerConnection};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -44,8 +45,7 @@ impl Tls {
     /// Plain bytes that are there: `Ok(0)` is the end. An error is one of the protocol or of the socket; either is the end too.
     pub fn poll_read(
         &mut self,
-        stream: &mut TcpStream,
-        context: &mut Context,
+        socket: &mut Socket,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         loop {
@@ -60,7 +60,7 @@ impl Tls {
             }
             let mut space = [const { MaybeUninit::uninit() }; CIPHER_BYTES];
             let mut cipher = ReadBuf::uninit(&mut space);
-            match Pin::new(&mut *stream).poll_read(context, &mut cipher) {
+            match socket.poll_read(&mut cipher) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) if cipher.filled().is_empty() => return Poll::Ready(Ok(0)),
@@ -89,14 +89,13 @@ impl Tls {
     /// Encrypts and sends as much of `bytes` as finds room.
     pub fn poll_write(
         &mut self,
-        stream: &mut TcpStream,
-        context: &mut Context,
+        socket: &mut Socket,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         // There is no room while the socket is full, and until the handshake is over.
         let mut taken = self.state.writer().write(bytes)?;
         // What the socket does not take now waits here.
-        let flushed = self.poll_flush(stream, context)?;
+        let flushed = self.poll_flush(socket)?;
         if taken == 0 && flushed.is_ready() {
             taken = self.state.writer().write(bytes)?;
         }
@@ -104,9 +103,9 @@ impl Tls {
     }
 
     /// Sends ciphertext that waits.
-    pub fn poll_flush(&mut self, stream: &mut TcpStream, context: &mut Context) -> Poll<io::Result<()>> {
+    pub fn poll_flush(&mut self, socket: &mut Socket) -> Poll<io::Result<()>> {
         while self.state.wants_write() {
-            match self.state.write_tls(&mut Socket { stream, context }) {
+            match self.state.write_tls(socket) {
                 Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
@@ -117,28 +116,52 @@ impl Tls {
     }
 
     /// Says goodbye, so that the other side can tell an end from a cut. Best effort.
-    pub fn say_goodbye(&mut self, stream: &mut TcpStream, context: &mut Context) {
+    pub fn say_goodbye(&mut self, socket: &mut Socket) {
         self.state.send_close_notify();
-        let _ = self.poll_flush(stream, context);
+        let _ = self.poll_flush(socket);
     }
 }
 
 /// The socket as the library wants it: a call that would wait is an error.
-struct Socket<'a, 'b, 'c> {
-    stream: &'a mut TcpStream,
-    context: &'b mut Context<'c>,
+pub struct Socket<'a> {
+    pub stream: &'a mut TcpStream,
+    pub waker: &'a Waker,
+    /// See `Connection::at_once`.
+    pub at_once: bool,
 }
 
-impl Write for Socket<'_, '_, '_> {
+impl Socket<'_> {
+    fn poll_read(&mut self, buffer: &mut ReadBuf) -> Poll<io::Result<()>> {
+        if !self.at_once {
+            return Pin::new(&mut *self.stream).poll_read(&mut Context::from_waker(self.waker), buffer);
+        }
+        match (&*SockRef::from(&*self.stream)).read(buffer.initialize_unfilled()) {
+            Ok(count) => {
+                buffer.advance(count);
+                Poll::Ready(Ok(()))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+}
+
+impl Write for Socket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match Pin::new(&mut *self.stream).poll_write(self.context, bytes) {
+        if self.at_once {
+            return (&*SockRef::from(&*self.stream)).write(bytes);
+        }
+        match Pin::new(&mut *self.stream).poll_write(&mut Context::from_waker(self.waker), bytes) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(ErrorKind::WouldBlock.into()),
         }
     }
 
     fn write_vectored(&mut self, pieces: &[io::IoSlice]) -> io::Result<usize> {
-        match Pin::new(&mut *self.stream).poll_write_vectored(self.context, pieces) {
+        if self.at_once {
+            return (&*SockRef::from(&*self.stream)).write_vectored(pieces);
+        }
+        match Pin::new(&mut *self.stream).poll_write_vectored(&mut Context::from_waker(self.waker), pieces) {
             Poll::Ready(result) => result,
             Poll::Pending => Err(ErrorKind::WouldBlock.into()),
         }

@@ -235,6 +235,12 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes());
     }
 
+    /// A status whose text is somebody else's: line breaks would break the frame and become spaces.
+    pub fn simple_bytes(&mut self, text: &[u8]) {
+        let text: Vec<u8> = text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect();
+        self.line(b'+', &text);
+    }
+
     /// An error: `text` begins with its code ("ERR …"). Line breaks would break the frame and become spaces.
     pub fn error(&mut self, text: impl AsRef<[u8]>) {
         let text = text.as_ref();
@@ -341,11 +347,16 @@ impl<'a> Reply<'a> {
 
     /// Text with a format of three letters ("txt", "mkd"): its own type in RESP3, a bulk in RESP2.
     pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        debug_assert_eq!(format.len(), 3);
+        self.verbatim_bytes(format.as_bytes().try_into().unwrap_or(*b"txt"), text);
+    }
+
+    pub fn verbatim_bytes(&mut self, format: [u8; 3], text: &[u8]) {
         if !self.is_resp3() {
             return self.bulk(text);
         }
         self.header(b'=', text.len() + 4);
-        self.out.push(format.as_bytes());
+        self.out.push(&format);
         self.out.push(b":");
         self.out.push(text);
         self.out.push(b"\r\n");

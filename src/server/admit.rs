@@ -12,6 +12,7 @@ use crate::cmd::command::Flag;
 use crate::cmd::error::{Stop, error, error_showing, error_with, shown};
 use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
+use crate::script;
 
 pub enum Admission {
     Run(&'static Entry),
@@ -170,6 +171,12 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         return Some(error_with(format!(
             "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
         )));
+    }
+    if server.scripts.is_busy()
+        && !entry.has(Flag::AllowBusy)
+        && let Some(running) = &server.scripts.running
+    {
+        return Some(script::busy(running));
     }
     None
 }

@@ -266,7 +266,8 @@ impl Server {
             }
         }
         self.append_messages(id, out);
-        if self.waiting.has_ready() {
+        // In the middle of a script nobody sees what it has done so far.
+        if self.waiting.has_ready() && self.scripts.running.is_none() {
             self.serve_waiting(Some((id, out)));
         }
     }

@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::Server;
 use crate::config::{Changed, Config, SetError};
 use crate::db::Keyspace;
 use crate::db::snapshot::Sink;
@@ -53,6 +54,9 @@ pub trait Host: Send {
 
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);
+
+    /// Reads what clients send while a script keeps everything waiting, has it run, and writes what there is to say.
+    fn attend(&mut self, _server: &mut Server) {}
 
     /// Opens what a snapshot of this very moment goes into, or says why that cannot be.
     fn begin_save(

@@ -27,6 +27,7 @@ use crate::db::effect::Effects;
 use crate::db::{self, Keyspace};
 use crate::ds::keytable::Seed;
 use crate::journal::Journal;
+use crate::script::Scripts;
 use crate::util::random::Random;
 
 pub use session::{Session, SessionId, Sessions};
@@ -51,6 +52,7 @@ pub struct Server {
     pub random: RefCell<Random>,
     pub clock: Clock,
     pub eviction: db::evict::Pool,
+    pub scripts: Scripts,
     pub outbox: Outbox,
     /// Follows changed directives outside; `Nowhere` until the process puts itself in.
     pub host: Box<dyn host::Host>,
@@ -138,6 +140,7 @@ impl Server {
             random: RefCell::new(random),
             clock,
             eviction: db::evict::Pool::default(),
+            scripts: Scripts::default(),
             outbox: Outbox::default(),
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
@@ -174,6 +177,21 @@ impl Server {
 
     pub fn now_ms(&self) -> u64 {
         self.clock.unix_ms()
+    }
+
+    /// While a script runs for long: the process around reads what others send, and they are answered; nearly everything is refused.
+    pub fn attend_to_others(&mut self) {
+        let (depth, call_began) = (std::mem::take(&mut self.depth), self.call_began);
+        let mut host = std::mem::replace(&mut self.host, Box::new(host::Nowhere));
+        host.attend(self);
+        self.host = host;
+        (self.depth, self.call_began) = (depth, call_began);
+    }
+
+    /// The time as it is now, also where a script has let it go by.
+    pub fn unix_us_now(&self) -> u64 {
+        let running = self.scripts.running.as_ref();
+        self.clock.unix_us + running.map_or(0, |running| running.elapsed_us())
     }
 
     /// A view of a database as a session sees it.

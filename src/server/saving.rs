@@ -91,7 +91,7 @@ impl Server {
         let now_ms = self.now_ms();
         self.saving.is_scheduled = false;
         self.saving.last_tried_s = now_ms / 1000;
-        let libraries = self.snapshots.libraries.clone();
+        let libraries = self.scripts.functions.sources();
         let sink = match self.host.begin_save(&self.config, &self.keyspace, libraries, now_ms) {
             Ok(sink) => sink,
             Err(text) => {

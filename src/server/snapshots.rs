@@ -18,13 +18,11 @@ use crate::persist::rdb::{self, Access, Facts, Reader, Version, write};
 use crate::types::codec::Dialect;
 use crate::types::value::Record;
 
-/// What INFO tells of snapshots, and what came with one that nobody here runs.
+/// What INFO tells of snapshots.
 #[derive(Default)]
 pub struct Snapshots {
     pub loaded_keys: u64,
     pub lapsed_keys: u64,
-    /// Libraries of functions by their source text: saved again as they came.
-    pub libraries: Vec<Vec<u8>>,
 }
 
 pub fn dialect(config: &Config) -> Dialect {
@@ -128,8 +126,8 @@ impl Server {
             is_aof_base,
         };
         write::start(sink.chunk(), &facts);
-        for library in &self.snapshots.libraries {
-            write::function(sink.chunk(), library);
+        for (_, library) in self.scripts.functions.libraries() {
+            write::function(sink.chunk(), &library.code);
         }
     }
 
@@ -147,7 +145,7 @@ impl Server {
         for db in 0..self.keyspace.databases() {
             drop(self.keyspace.take_db(db));
         }
-        self.snapshots.libraries.clear();
+        self.flush_libraries();
     }
 }
 
@@ -213,7 +211,12 @@ impl Load {
             match self.reader.next_event()? {
                 Event::Record(record, access) => self.take(server, record, access, now)?,
                 Event::Aux { name, value } => tell_aux(&name, &value),
-                Event::Function(source) => server.snapshots.libraries.push(source),
+                Event::Function(source) => {
+                    if let Err(text) = server.load_library(&source, self.keeping.replace) {
+                        let text = String::from_utf8_lossy(&text).into_owned();
+                        return Err(self.malformed(format!("a library of functions cannot be loaded: {text}")));
+                    }
+                }
                 Event::Database(db) if db < server.keyspace.databases() => self.db = db,
                 Event::Database(db) => {
                     let databases = server.keyspace.databases();

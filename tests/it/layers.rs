@@ -13,8 +13,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("db", &["config", "ds", "resp", "types"]),
     ("journal", &["db", "resp"]),
     ("persist", &["config", "db", "ds", "journal", "resp", "types"]),
-    ("cmd", &["config", "db", "ds", "persist", "resp", "server", "types"]),
-    ("server", &["cmd", "config", "db", "ds", "journal", "persist", "resp", "types"]),
+    ("cmd", &["config", "db", "ds", "persist", "resp", "script", "server", "types"]),
+    ("script", &["cmd", "config", "resp", "server"]),
+    ("server", &["cmd", "config", "db", "ds", "journal", "persist", "resp", "script", "types"]),
 ];
 
 /// What the lower layers must not know.

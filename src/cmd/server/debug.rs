@@ -62,6 +62,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("REPLYBUFFER", 2, 2, reply_buffer),
     row("SDSLEN", 1, 1, string_sizes),
     row("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
+    row("SET-DISABLE-DENY-SCRIPTS", 1, 1, set_disable_deny_scripts),
     row("SLEEP", 1, 1, sleep),
     row("STRINGMATCH-TEST", 0, 0, match_test),
     row("STRUCTSIZE", 0, 0, struct_sizes),
@@ -141,6 +142,7 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
             ),
             ("SDSLEN <key>", &["Show how long the key and its string are, and what memory they take."]),
             ("SET-ACTIVE-EXPIRE <0|1>", &["Switch the search for lapsed keys off or on."]),
+            ("SET-DISABLE-DENY-SCRIPTS <0|1>", &["Let scripts run what is not for scripts, or not."]),
             ("SLEEP <seconds>", &["Stop everything for so long."]),
             ("STRINGMATCH-TEST", &["Try random patterns on random texts."]),
             ("STRUCTSIZE", &["Show the sizes of the main structures."]),
@@ -208,6 +210,12 @@ fn sleep(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) 
 
 fn set_active_expire(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     server.cron.expiry_off = lenient_int(args.next()?) == 0;
+    reply.ok();
+    Ok(())
+}
+
+fn set_disable_deny_scripts(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    server.scripts.may_run_all = lenient_int(args.next()?) != 0;
     reply.ok();
     Ok(())
 }

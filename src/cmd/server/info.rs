@@ -275,19 +275,7 @@ fn memory_section(server: &Server, text: &mut Text) {
     text.put("allocator_resident", figures.resident);
     text.put("allocator_muzzy", 0);
     text.bytes("total_system_memory", facts.total_memory_bytes);
-    text.put("used_memory_lua", 0);
-    text.put("used_memory_vm_eval", 0);
-    text.put("used_memory_lua_human", human(0));
-    text.zeroes(&[
-        "used_memory_scripts_eval",
-        "number_of_cached_scripts",
-        "number_of_functions",
-        "number_of_libraries",
-    ]);
-    text.put("used_memory_vm_functions", 0);
-    text.bytes("used_memory_vm_total", 0);
-    text.put("used_memory_functions", 0);
-    text.bytes("used_memory_scripts", 0);
+    scripts(server, text);
     text.bytes("maxmemory", config.maxmemory);
     text.put("maxmemory_policy", config.maxmemory_policy.word());
     text.put("allocator_frag_ratio", format_args!("{:.2}", figures.fragmentation()));
@@ -313,6 +301,22 @@ fn memory_section(server: &Server, text: &mut Text) {
     text.put("active_defrag_running", 0);
     text.put("lazyfree_pending_objects", server.garbage.len());
     text.put("lazyfreed_objects", server.stats.freed_later);
+}
+
+fn scripts(server: &Server, text: &mut Text) {
+    let (scripts, functions) = (&server.scripts, &server.scripts.functions);
+    let (eval, of_functions) = (scripts.interpreter_memory() as u64, functions.interpreter_memory() as u64);
+    text.put("used_memory_lua", eval);
+    text.put("used_memory_vm_eval", eval);
+    text.put("used_memory_lua_human", human(eval));
+    text.put("used_memory_scripts_eval", scripts.memory());
+    text.put("number_of_cached_scripts", scripts.len());
+    text.put("number_of_functions", functions.len());
+    text.put("number_of_libraries", functions.libraries_len());
+    text.put("used_memory_vm_functions", of_functions);
+    text.bytes("used_memory_vm_total", eval + of_functions);
+    text.put("used_memory_functions", functions.memory());
+    text.bytes("used_memory_scripts", (scripts.memory() + functions.memory()) as u64);
 }
 
 fn persistence(server: &Server, text: &mut Text) {
@@ -382,7 +386,8 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("expire_cycle_cpu_milliseconds", stats.expiry_us / 1000);
     text.put("evicted_keys", keys.evicted);
     text.put("evicted_clients", stats.evicted_clients);
-    text.zeroes(&["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    text.put("evicted_scripts", server.scripts.evicted);
+    text.zeroes(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     text.put("keyspace_hits", keys.hits.get());
     text.put("keyspace_misses", keys.misses.get());
     text.put("pubsub_channels", server.pubsub.channels());

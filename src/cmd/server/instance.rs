@@ -6,6 +6,7 @@ use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
 use crate::cmd::error::{Done, SYNTAX, error};
 use crate::resp::reply::Reply;
+use crate::script;
 use crate::server::{Closing, HostRequest, Server, SessionId};
 use crate::util::random::Random;
 
@@ -68,7 +69,7 @@ pub const COMMANDS: &[Command] = &[
 ];
 
 fn time(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    let now_us = server.clock.unix_us;
+    let now_us = server.unix_us_now();
     reply.array(2);
     reply.bulk_int((now_us / 1_000_000) as i64);
     reply.bulk_int((now_us % 1_000_000) as i64);
@@ -122,6 +123,14 @@ fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) 
         return Err(error("ERR No shutdown in progress."));
     }
 
+    if let Some(running) = &mut server.scripts.running {
+        // A script is in the middle of something: it ends here, and what it did is not written down.
+        if !nosave {
+            return Err(script::busy(running));
+        }
+        running.killed = true;
+        running.is_abandoned = true;
+    }
     let save = save || !nosave && !server.config.save.0.is_empty();
     tracing::warn!("User requested shutdown...");
     if save && !server.save_before_the_end(force) {

@@ -110,9 +110,10 @@ fn stats(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> 
     fields.int("clients.normal", figures.clients);
     fields.int("cluster.links", 0);
     fields.int("aof.buffer", figures.journal);
-    fields.int("lua.caches", 0);
-    fields.int("functions.caches", 0);
-    fields.int("script.VMs", 0);
+    fields.int("lua.caches", server.scripts.memory() as u64);
+    fields.int("functions.caches", server.scripts.functions.memory() as u64);
+    let interpreters = server.scripts.interpreter_memory() + server.scripts.functions.interpreter_memory();
+    fields.int("script.VMs", interpreters as u64);
     for (db, bytes) in &figures.tables {
         fields.name(&format!("db.{db}"));
         fields.reply.map(2);

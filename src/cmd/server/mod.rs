@@ -17,5 +17,6 @@ pub mod module;
 pub mod persistence;
 pub mod pubsub;
 pub mod replication;
+pub mod scripting;
 pub mod slowlog;
 pub mod transaction;

@@ -1,0 +1,219 @@
+//! One run of a script or function: who asked, what it may do, how long it has been at it; and how a command of it gets to dispatch.
+
+use super::base::Random48;
+use super::lua::Place;
+use crate::cmd::command::Flag;
+use crate::cmd::table::{self, Entry};
+use crate::resp::reply::{Output, Protocol, Reply};
+use crate::resp::request::{OwnedRequest, Request, Span};
+use crate::server::admit::text_of;
+use crate::server::dispatch::Caller;
+use crate::server::{Server, SessionId};
+use crate::util::clock::{ticks, ticks_to_us};
+
+/// What a script says of itself in its first line, or a function when it is registered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    pub no_writes: bool,
+    pub allow_oom: bool,
+    pub allow_stale: bool,
+    pub no_cluster: bool,
+    pub allow_cross_slot_keys: bool,
+    /// It says nothing: the rules of old hold.
+    pub silent: bool,
+}
+
+impl Flags {
+    /// Names in the order in which they are listed.
+    pub const NAMES: [&str; 5] = ["no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"];
+
+    /// Sets a flag; false where there is none of that name.
+    pub fn set(&mut self, name: &[u8]) -> bool {
+        let flag = match name {
+            b"no-writes" => &mut self.no_writes,
+            b"allow-oom" => &mut self.allow_oom,
+            b"allow-stale" => &mut self.allow_stale,
+            b"no-cluster" => &mut self.no_cluster,
+            b"allow-cross-slot-keys" => &mut self.allow_cross_slot_keys,
+            _ => return false,
+        };
+        *flag = true;
+        true
+    }
+
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let set = [self.no_writes, self.allow_oom, self.allow_stale, self.no_cluster, self.allow_cross_slot_keys];
+        Self::NAMES.into_iter().zip(set).filter(|(_, set)| *set).map(|(name, _)| name)
+    }
+}
+
+/// What others may know of the run in progress.
+pub struct Running {
+    pub name: Vec<u8>,
+    pub command: OwnedRequest,
+    pub is_function: bool,
+    /// A library that is being loaded: it must be quick.
+    pub is_loading: bool,
+    pub began: u64,
+    pub wrote: bool,
+    pub killed: bool,
+    /// The server ends: what the run has done is not written down.
+    pub is_abandoned: bool,
+    /// The threshold is over: others hear BUSY.
+    pub is_slow: bool,
+    /// When the process around may look at its sockets again, in ticks.
+    attend_at: u64,
+}
+
+impl Running {
+    pub fn new(name: &[u8], command: OwnedRequest, is_function: bool, is_loading: bool) -> Self {
+        Self {
+            name: name.to_vec(),
+            command,
+            is_function,
+            is_loading,
+            began: ticks(),
+            wrote: false,
+            killed: false,
+            is_abandoned: false,
+            is_slow: false,
+            attend_at: 0,
+        }
+    }
+
+    pub fn elapsed_us(&self) -> u64 {
+        ticks_to_us(ticks().wrapping_sub(self.began))
+    }
+
+    pub fn elapsed_ms(&self) -> u64 {
+        self.elapsed_us() / 1000
+    }
+}
+
+/// An error that ended a run, and where.
+#[derive(Clone, Debug, Default)]
+pub struct Failure {
+    pub text: Vec<u8>,
+    pub place: Option<Place>,
+    /// It was counted when it arose.
+    pub counted: bool,
+}
+
+/// Buffers for the commands of scripts, kept from run to run.
+#[derive(Default)]
+pub struct Buffers {
+    pub bytes: Vec<u8>,
+    pub spans: Vec<Span>,
+    pub output: Output,
+}
+
+pub struct Run<'a> {
+    pub server: &'a mut Server,
+    /// Whose commands it runs; a library being loaded runs none.
+    pub id: Option<SessionId>,
+    pub read_only: bool,
+    pub flags: Flags,
+    /// Memory was short when the run began.
+    pub memory_is_short: bool,
+    /// How replies come, and what true and false are in the script's own.
+    pub protocol: Protocol,
+    pub random: Random48,
+    pub failure: Option<Failure>,
+    pub buffers: Buffers,
+    /// The library being loaded.
+    pub library: Option<&'a mut super::functions::Loading>,
+}
+
+const KILLED: &str = "Script killed by user with SCRIPT KILL...";
+/// A library has so long to register its functions, in milliseconds.
+const LOAD_MS_MAX: u64 = 500;
+/// The process around looks at its sockets so often while a script is slow, in microseconds.
+const ATTEND_EVERY_US: u64 = 10_000;
+
+impl Run<'_> {
+    /// Lets others be heard where the run has taken long; an error where it has to end.
+    pub fn look_at_the_clock(&mut self) -> Result<(), &'static str> {
+        let threshold_ms = u64::try_from(self.server.config.busy_reply_threshold).unwrap_or(0);
+        let Some(running) = &mut self.server.scripts.running else { return Ok(()) };
+        if running.killed {
+            return Err(KILLED);
+        }
+        let now = ticks();
+        if now < running.attend_at {
+            return Ok(());
+        }
+        let elapsed_ms = running.elapsed_ms();
+        if running.is_loading {
+            return if elapsed_ms < LOAD_MS_MAX { Ok(()) } else { Err("ERR FUNCTION LOAD timeout") };
+        }
+        if elapsed_ms < threshold_ms {
+            return Ok(());
+        }
+        if !running.is_slow {
+            running.is_slow = true;
+            tracing::warn!(
+                "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the script using \
+                 the {} command. Script name is: {}.",
+                if running.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" },
+                String::from_utf8_lossy(&running.name)
+            );
+        }
+        self.server.attend_to_others();
+        let Some(running) = &mut self.server.scripts.running else { return Ok(()) };
+        running.attend_at = ticks().wrapping_add(crate::util::clock::us_to_ticks(ATTEND_EVERY_US));
+        if running.killed { Err(KILLED) } else { Ok(()) }
+    }
+
+    /// Runs the command in `buffers` and leaves its reply there; an error where a script may not run it.
+    pub fn command(&mut self) -> Result<(), Vec<u8>> {
+        let Some(id) = self.id else { return Err(b"ERR a library being loaded runs no commands".to_vec()) };
+        let mut buffers = std::mem::take(&mut self.buffers);
+        buffers.output.clear();
+        let request = Request::new(&buffers.bytes, &buffers.spans);
+        let result = self.admitted(id, request).map(|entry| {
+            let mut reply = Reply::new(&mut buffers.output, self.protocol);
+            self.server.call_inside(Caller::Script, id, entry, request, &mut reply);
+        });
+        self.buffers = buffers;
+        result
+    }
+
+    /// The command's entry, where a script may run it.
+    fn admitted(&mut self, id: SessionId, request: Request) -> Result<&'static Entry, Vec<u8>> {
+        let entry = self.find(request)?;
+        if entry.has(Flag::Noscript) && !self.server.scripts.may_run_all {
+            return Err(b"ERR This Redis command is not allowed from script".to_vec());
+        }
+        if let Some(stop) = self.server.acl_refusal(Caller::Script, id, entry, request) {
+            return Err(text_of(&stop).into_owned());
+        }
+        let writes = entry.flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0;
+        if writes && self.read_only {
+            return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
+        }
+        let wrote = self.server.scripts.running.as_ref().is_some_and(|running| running.wrote);
+        if entry.has(Flag::DenyOom) && self.memory_is_short && !self.flags.allow_oom && !wrote {
+            return Err(b"OOM command not allowed when used memory > 'maxmemory'.".to_vec());
+        }
+        if entry.has(Flag::Write)
+            && let Some(running) = &mut self.server.scripts.running
+        {
+            running.wrote = true;
+        }
+        Ok(entry)
+    }
+
+    /// The entry of a command that there is, with a number of arguments that it takes.
+    pub fn find(&self, request: Request) -> Result<&'static Entry, Vec<u8>> {
+        const UNKNOWN: &[u8] = b"ERR Unknown Redis command called from script";
+        const ARGUMENTS: &[u8] = b"ERR Wrong number of args calling Redis command from script";
+        let mut entry = self.server.names.find(request.arg(0)).ok_or(UNKNOWN)?;
+        if table::is_parent(entry, request.len()) {
+            if request.len() < 2 {
+                return Err(ARGUMENTS.to_vec());
+            }
+            entry = entry.subcommand(request.arg(1)).ok_or(UNKNOWN)?;
+        }
+        if entry.command.takes(request.len()) { Ok(entry) } else { Err(ARGUMENTS.to_vec()) }
+    }
+}
