@@ -54,6 +54,8 @@ pub struct Reading {
 pub enum TimeoutReply {
     Null,
     NullArray,
+    /// How far the session's writes are safe (WAITAOF).
+    Safe,
 }
 
 pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";

@@ -61,5 +61,6 @@ pub const GROUPS: &[&[Command]] = &[
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::instance::COMMANDS,
+    server::aof::COMMANDS,
     server::debug::COMMANDS,
 ];

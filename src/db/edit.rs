@@ -213,7 +213,7 @@ impl Edit<'_> {
                 keyspace.moves += 1;
                 effects.notice(db, key, Class::New, "new");
                 let record = Record::word(key, make(), None);
-                record.set_clock(super::evict::first_clock(config, now));
+                record.set_clock(super::evict::first_clock(config, now.max(keyspace.replayed_ms)));
                 vacant.insert(record)
             }
         };
@@ -449,6 +449,7 @@ impl Edit<'_> {
     ) {
         let hash = self.hash(key);
         let (config, now, random, touch) = (self.config, self.now, self.random, self.touch);
+        let replayed_ms = self.keyspace.replayed_ms;
         let db = &mut self.keyspace.dbs[self.db];
         let mut occupied = match db.table.entry(hash, key) {
             Entry::Occupied(occupied) if view::has_lapsed(&occupied.get(), now) => {
@@ -459,7 +460,7 @@ impl Edit<'_> {
             Entry::Vacant(vacant) => {
                 let deadline = deadline.after(None);
                 let record = make(deadline);
-                record.set_clock(super::evict::first_clock(config, now));
+                record.set_clock(super::evict::first_clock(config, now.max(replayed_ms)));
                 vacant.insert(record);
                 if let Some(deadline) = deadline {
                     db.volatile += 1;

@@ -7,6 +7,7 @@ pub mod affinity;
 pub mod check;
 pub mod daemon;
 mod facts;
+pub mod keeper;
 pub mod limits;
 pub mod log;
 pub mod signals;

@@ -105,7 +105,7 @@ pub fn wrong_arity(entry: &Entry) -> Stop {
 }
 
 /// Commands that act at once even inside MULTI.
-fn is_run_inside_multi(entry: &Entry) -> bool {
+pub(super) fn is_run_inside_multi(entry: &Entry) -> bool {
     matches!(entry.command.name, "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "QUIT" | "RESET") && entry.parent.is_none()
 }
 
@@ -114,6 +114,10 @@ fn is_run_inside_multi(entry: &Entry) -> bool {
 fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<Stop> {
     if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
+    }
+    if server.durability.refusal.is_some() && writes_or_pings(server, id, entry) {
+        let reason = server.durability.refusal.as_deref().unwrap_or_default();
+        return Some(error_with(format!("MISCONF Errors writing to the AOF file: {reason}")));
     }
     let session = server.sessions.get(id);
     let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
@@ -127,7 +131,17 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
             "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
         )));
     }
+    if server.durability.is_loading() && !entry.has(Flag::Loading) {
+        return Some(error("LOADING Redis is loading the dataset in memory"));
+    }
     None
+}
+
+/// What must not be done while nothing can be made durable. PING tells of that too, so that whoever watches a server by it learns of it.
+fn writes_or_pings(server: &Server, id: SessionId, entry: &Entry) -> bool {
+    let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
+    let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
+    flags & Flag::Write.mask() != 0 || entry.command.name == "PING"
 }
 
 fn refuses_for_memory(server: &Server, id: SessionId, entry: &Entry) -> bool {

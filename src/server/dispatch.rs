@@ -235,6 +235,7 @@ impl Server {
     pub fn run(&mut self, id: SessionId, entry: Option<&'static Entry>, request: Request, out: &mut Output) {
         let start = out.mark();
         let protocol = self.sessions.get(id).protocol;
+        let journaled = self.journal.offset();
         let mut reply = Reply::new(out, protocol);
         match admit::admit(self, id, entry, request) {
             Admission::Run(entry) => self.call(Caller::Client, id, entry, request, &mut reply),
@@ -245,6 +246,7 @@ impl Server {
             Admission::Refuse(stop, entry) => self.refuse(id, entry, stop, &mut reply),
             Admission::Hold => return,
         }
+        self.note_journaled(id, entry, request, journaled);
         self.after_command(id, start, out);
     }
 
@@ -295,6 +297,9 @@ impl Server {
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
         self.propagate(db, request, caller);
+        if caller == Caller::Replay {
+            return;
+        }
         if !self.monitors.is_empty() {
             self.feed_monitors(caller, id, entry, request, reply);
         }
@@ -317,6 +322,12 @@ impl Server {
         }
     }
 
+    /// Commands see the same moment throughout; a replay sees none, so that nothing lapses in it.
+    #[inline]
+    fn command_ms(&self) -> u64 {
+        if self.replaying { 0 } else { self.clock.unix_ms() }
+    }
+
     #[inline]
     fn session_view(&self, id: SessionId, caller: Caller) -> View<'_> {
         let session = self.sessions.get(id);
@@ -324,7 +335,7 @@ impl Server {
         View::new(
             &self.keyspace,
             session.db,
-            self.clock.unix_ms(),
+            self.command_ms(),
             &self.config,
             session.touch(),
             &self.random,
@@ -336,12 +347,12 @@ impl Server {
     fn session_edit(&mut self, id: SessionId, caller: Caller) -> Edit<'_> {
         let session = self.sessions.get(id);
         let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
-        let (db, touch) = (session.db, session.touch());
+        let (db, touch, now) = (session.db, session.touch(), self.command_ms());
         Edit::new(
             &mut self.keyspace,
             &mut self.effects,
             db,
-            self.clock.unix_ms(),
+            now,
             &self.config,
             touch,
             &self.random,
@@ -374,6 +385,7 @@ impl Server {
                 _ => match wait.on_timeout {
                     TimeoutReply::Null => reply.null(),
                     TimeoutReply::NullArray => reply.null_array(),
+                    TimeoutReply::Safe => super::waiting::reply_safe(self.is_safe(id), reply),
                 },
             },
         }

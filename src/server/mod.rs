@@ -6,10 +6,12 @@
 pub mod admit;
 pub mod cron;
 pub mod dispatch;
+pub mod durability;
 pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
+pub mod replay;
 pub mod session;
 pub mod stats;
 pub mod waiting;
@@ -34,6 +36,7 @@ pub struct Server {
     pub sessions: Sessions,
     pub effects: Effects,
     pub journal: Journal,
+    pub durability: durability::Durability,
     pub pubsub: pubsub::Pubsub,
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
@@ -52,6 +55,8 @@ pub struct Server {
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
+    /// A log is being replayed: nothing lapses.
+    replaying: bool,
     /// When the command now running began, in ticks.
     call_began: u64,
     batch: dispatch::Batch,
@@ -103,6 +108,10 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
+    /// Write the log's base anew (BGREWRITEAOF).
+    RewriteLog,
+    /// Throw the data set away and load it from the log; the session waits for the answer (DEBUG LOADAOF).
+    LoadLog(SessionId),
 }
 
 impl Server {
@@ -117,6 +126,7 @@ impl Server {
             sessions: Sessions::default(),
             effects: Effects::default(),
             journal: Journal::default(),
+            durability: durability::Durability::default(),
             pubsub: pubsub::Pubsub::default(),
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
@@ -132,6 +142,7 @@ impl Server {
             pause: admit::Pause::default(),
             garbage: Vec::new(),
             depth: 0,
+            replaying: false,
             call_began: 0,
             batch: dispatch::Batch::default(),
             run_id,

@@ -1,5 +1,6 @@
 //! Commands that work on the server and on sessions rather than on values.
 
+pub mod aof;
 pub mod client;
 mod client_line;
 pub mod config;

@@ -379,6 +379,7 @@ impl Log {
                 tracing::warn!("Error removing a file of the log's history: {error}");
                 None
             }
+            Report::Marked => None,
         }
     }
 
@@ -429,16 +430,31 @@ impl Log {
 
     /// Has superseded files removed, and the manifest forget them.
     pub fn forget_history(&mut self, orders: &mut Vec<Order>) -> Result<(), DiskError> {
-        if self.manifest.history.is_empty() {
-            return Ok(());
-        }
-        let mut next = self.manifest.clone();
-        let old: Vec<PathBuf> = next.history.drain(..).map(|part| self.places.path(&part.name)).collect();
-        write_manifest(&*self.disk, &self.places, &next)?;
-        self.manifest = next;
-        orders.push(Order::Remove(old));
-        Ok(())
+        forget_history(&*self.disk, &self.places, &mut self.manifest, orders)
     }
+
+    /// Whether the file that is written is still where others will look for it.
+    pub fn look(&self) -> Result<(), DiskError> {
+        self.len_of(&self.current.path).map(|_| ())
+    }
+}
+
+/// Superseded files leave the manifest first, and then the disk: one that stays behind harms nobody.
+pub fn forget_history(
+    disk: &dyn Disk,
+    places: &Places,
+    manifest: &mut Manifest,
+    orders: &mut Vec<Order>,
+) -> Result<(), DiskError> {
+    if manifest.history.is_empty() {
+        return Ok(());
+    }
+    let mut next = manifest.clone();
+    let old: Vec<PathBuf> = next.history.drain(..).map(|part| places.path(&part.name)).collect();
+    write_manifest(disk, places, &next)?;
+    *manifest = next;
+    orders.push(Order::Remove(old));
+    Ok(())
 }
 
 /// Renames a prepared base into its place and makes the manifest name it, with the last `keep` increments behind it.

@@ -1,0 +1,210 @@
+//! Loads a log: its base and its increments, in order and in slices, through the server's own commands.
+//!
+//! The last file may end within a request, or within a transaction: it is cut there, with a warning (`aof-load-truncated`). An earlier
+//! file that is shorter than the manifest says has lost its end to a loss of power, and what lies behind does not continue it: the load
+//! ends there, at a moment of the past. Anything else is an error that says where, and the server does not start.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::path::PathBuf;
+
+use super::len_of;
+use crate::persist::aof::Manifest;
+use crate::persist::aof::log::{Places, write_manifest};
+use crate::persist::aof::manifest::Part;
+use crate::persist::aof::read::{Next, ReadError, Requests};
+use crate::persist::disk::{Disk, DiskError};
+use crate::server::Server;
+use crate::server::durability::Loading;
+use crate::server::replay::Replay;
+use crate::util::clock::monotonic_us;
+
+pub struct Loader {
+    places: Places,
+    manifest: Manifest,
+    parts: VecDeque<Part>,
+    current: Option<Current>,
+    replay: Option<Replay>,
+    loaded_bytes: u64,
+    /// Cut off what lies behind, and forget the parts that follow.
+    cut: Option<(Part, u64)>,
+    began_us: u64,
+    told_us: u64,
+}
+
+/// The file that is being read.
+struct Current {
+    part: Part,
+    path: PathBuf,
+    requests: Requests<Box<dyn Read + Send>>,
+    /// Behind the last request that is not within a transaction.
+    whole_until: u64,
+}
+
+/// Between two looks at the clock.
+const REQUESTS_AT_ONCE: usize = 256;
+const TELL_EVERY_US: u64 = 1_000_000;
+
+impl Loader {
+    pub fn new(server: &mut Server, disk: &dyn Disk, places: Places, manifest: Manifest) -> Result<Self, String> {
+        let lengths = manifest.files().map(|part| len_of(disk, &places.path(&part.name)));
+        let total_bytes = lengths.sum::<Result<u64, _>>().map_err(|error| {
+            format!("The AOF file does not exist or cannot be read, though the manifest names it: {error}")
+        })?;
+        server.durability.loading =
+            Some(Loading { began_ms: server.clock.unix_ms(), total_bytes, loaded_bytes: 0 });
+        let now_us = monotonic_us();
+        Ok(Self {
+            parts: manifest.files().cloned().collect(),
+            replay: Some(server.begin_replay()),
+            places,
+            manifest,
+            current: None,
+            loaded_bytes: 0,
+            cut: None,
+            began_us: now_us,
+            told_us: now_us,
+        })
+    }
+
+    /// Goes on for so long. True when all is loaded.
+    pub fn load(&mut self, server: &mut Server, disk: &dyn Disk, budget_us: u64) -> Result<bool, String> {
+        let begin_us = monotonic_us();
+        loop {
+            let Some(current) = &mut self.current else {
+                if !self.open_next(server, disk)? {
+                    return Ok(true);
+                }
+                continue;
+            };
+            let Some(replay) = &mut self.replay else { return Ok(true) };
+            let ended = current.read_some(server, replay);
+            self.show_progress(server);
+            match ended {
+                Ok(false) => {}
+                Ok(true) => self.end_part(server, None)?,
+                Err(trouble) => self.end_part(server, Some(trouble))?,
+            }
+            if monotonic_us() - begin_us >= budget_us {
+                return Ok(false);
+            }
+        }
+    }
+
+    fn open_next(&mut self, server: &mut Server, disk: &dyn Disk) -> Result<bool, String> {
+        let Some(part) = self.parts.pop_front() else { return Ok(false) };
+        let path = self.places.path(&part.name);
+        let failed = |error| DiskError::new("open", &path, error).in_full();
+        let source = disk.open(&path).map_err(failed)?;
+        if let Some(replay) = &self.replay {
+            server.replay_from_database_0(replay);
+        }
+        self.current = Some(Current { part, path, requests: Requests::new(source, 0), whole_until: 0 });
+        Ok(true)
+    }
+
+    /// The current file is read, or cannot be read on.
+    fn end_part(&mut self, server: &mut Server, trouble: Option<Trouble>) -> Result<(), String> {
+        let Some(current) = self.current.take() else { return Ok(()) };
+        let Some(replay) = &self.replay else { return Ok(()) };
+        let in_transaction = server.is_replaying_transaction(replay);
+        let whole_until = current.whole_until;
+        self.loaded_bytes += current.requests.offset();
+        let path = current.path.display();
+        match trouble {
+            Some(Trouble::Read(ReadError::Torn)) => {}
+            Some(Trouble::Read(error)) => {
+                return Err(format!("Bad file format reading the append only file {path}: {error}. {REPAIR}"));
+            }
+            Some(Trouble::Command(reason)) => {
+                let offset = current.requests.offset();
+                return Err(format!("{reason}: file {path}, before offset {offset}. {REPAIR}"));
+            }
+            None if in_transaction => {}
+            None if current.part.len.is_some_and(|len| whole_until < len) && !self.parts.is_empty() => {}
+            None => return Ok(()),
+        }
+        server.abandon_replayed_transaction(replay);
+        if self.parts.is_empty() {
+            if !server.config.aof_load_truncated {
+                return Err(format!(
+                    "Unexpected end of file reading the append only file {path}, whole up to offset {whole_until}. {REPAIR}"
+                ));
+            }
+            tracing::warn!("!!! Warning: short read while loading the AOF file {path} !!!");
+            tracing::warn!("AOF {path} loaded anyway because aof-load-truncated is enabled: it is cut at offset {whole_until}");
+        } else if current.part.len.is_some() && server.config.aof_load_truncated {
+            tracing::warn!(
+                "The AOF file {path} has lost its end, behind offset {whole_until}: the increments behind it are not loaded"
+            );
+            self.parts.clear();
+        } else {
+            return Err(format!(
+                "Unexpected end of file reading the append only file {path}, which is not the last one, whole up to offset \
+                 {whole_until}. {REPAIR}"
+            ));
+        }
+        self.cut = Some((current.part, whole_until));
+        Ok(())
+    }
+
+    fn show_progress(&mut self, server: &mut Server) {
+        let here = self.current.as_ref().map_or(0, |current| current.requests.offset());
+        let loaded = self.loaded_bytes + here;
+        let Some(loading) = &mut server.durability.loading else { return };
+        loading.loaded_bytes = loaded;
+        let now_us = monotonic_us();
+        if now_us - self.told_us >= TELL_EVERY_US {
+            self.told_us = now_us;
+            let percent = loaded as f64 / loading.total_bytes.max(1) as f64 * 100.0;
+            let rate = loaded as f64 / (now_us - self.began_us) as f64;
+            tracing::info!("Loading the append-only file: {percent:.1}% at {rate:.0} MB/s");
+        }
+    }
+
+    /// Makes the files say what was loaded, and gives them back.
+    pub fn finish(mut self, server: &mut Server, disk: &dyn Disk) -> Result<(Places, Manifest), DiskError> {
+        if let Some(replay) = self.replay.take() {
+            if let Some(first) = &replay.first_error {
+                let count = replay.errors;
+                tracing::warn!("{count} requests of the append-only file were answered with an error, the first with: {first}");
+            }
+            server.end_replay(replay);
+        }
+        if let Some((part, len)) = &self.cut {
+            let path = self.places.path(&part.name);
+            disk.truncate(&path, *len).map_err(|error| DiskError::new("truncate", &path, error))?;
+            if self.manifest.cut_behind(&part.name) {
+                write_manifest(disk, &self.places, &self.manifest)?;
+            }
+        }
+        let seconds = (monotonic_us() - self.began_us) as f64 / 1e6;
+        tracing::info!("DB loaded from append only file: {seconds:.3} seconds");
+        Ok((self.places, self.manifest))
+    }
+}
+
+const REPAIR: &str = "Make a backup of your AOF folder, then use runnel-server --check-aof --fix <manifest> to repair it.";
+
+enum Trouble {
+    Read(ReadError),
+    /// A request that cannot be run.
+    Command(String),
+}
+
+impl Current {
+    /// Runs some requests. True at the file's end.
+    fn read_some(&mut self, server: &mut Server, replay: &mut Replay) -> Result<bool, Trouble> {
+        for _ in 0..REQUESTS_AT_ONCE {
+            match self.requests.next().map_err(Trouble::Read)? {
+                Next::End => return Ok(true),
+                Next::Timestamp(_) => {}
+                Next::Request(request) => server.replay(replay, request).map_err(Trouble::Command)?,
+            }
+            if !server.is_replaying_transaction(replay) {
+                self.whole_until = self.requests.offset();
+            }
+        }
+        Ok(false)
+    }
+}

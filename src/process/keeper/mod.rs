@@ -1,0 +1,465 @@
+//! Keeps what the server acknowledges: drives the append-only log, its rewriting and its loading, between the loop and the disk.
+//!
+//! ```text
+//!   start ──► load (in slices, clients are told LOADING) ──► serve
+//!                                                              │ each turn: journal ──► log ──► replies may leave
+//!                                                              │ each tick: sync, retry, rewrite where the log has grown
+//!                                                              ▼
+//!                                                            shut down: all written, all synced
+//! ```
+//!
+//! The loop calls, nothing here waits for a socket; the thread that syncs is behind `Hands`, so that a simulation can be the thread and
+//! the disk. What clients see of it all is `Server::durability`.
+
+mod base;
+mod hands;
+mod load;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{AppendFsync, Config};
+use crate::persist::aof::flusher::{Order, Report};
+use crate::persist::aof::log::{self, Event, Places, Policy};
+use crate::persist::aof::{Log, Manifest};
+use crate::persist::disk::{Disk, DiskError, write_all};
+use crate::server::{HostRequest, Server, SessionId};
+use base::Prepared;
+pub use hands::{Hands, Thread};
+use load::Loader;
+
+pub struct Keeper {
+    disk: Arc<dyn Disk>,
+    hands: Box<dyn Hands>,
+    log: Option<Log>,
+    loader: Option<Loader>,
+    /// Bytes on their way from the journal to the log.
+    bytes: Vec<u8>,
+    orders: Vec<Order>,
+    /// What could not be written when a rewrite was tried: not at once again.
+    retry_rewrite_at_us: u64,
+    last_look_us: u64,
+}
+
+/// The process must end, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fatal(pub String);
+
+/// How far the loading has got.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress {
+    Loading,
+    Done,
+}
+
+const SECOND_US: u64 = 1_000_000;
+/// After rewrites have failed several times they are tried again after a minute, two, four, … up to an hour.
+const PATIENCE_MAX_US: u64 = 3_600 * SECOND_US;
+const FAILURES_BEFORE_PATIENCE: u64 = 3;
+
+pub fn policy(config: &Config) -> Policy {
+    match config.appendfsync {
+        AppendFsync::Always => Policy::Always,
+        AppendFsync::EverySecond => Policy::EverySecond,
+        AppendFsync::No => Policy::No,
+    }
+}
+
+pub fn places(config: &Config) -> Places {
+    Places {
+        folder: PathBuf::from(config.appenddirname.display().into_owned()),
+        file_name: config.appendfilename.display().into_owned(),
+    }
+}
+
+impl Keeper {
+    /// Looks what there is to be loaded. Clients may come in from now on; until `load` is done they are told to wait.
+    pub fn start(server: &mut Server, disk: Arc<dyn Disk>, hands: Box<dyn Hands>) -> Result<Self, Fatal> {
+        let mut keeper = Self {
+            disk,
+            hands,
+            log: None,
+            loader: None,
+            bytes: Vec::new(),
+            orders: Vec::new(),
+            retry_rewrite_at_us: 0,
+            last_look_us: 0,
+        };
+        if !server.config.appendonly {
+            return Ok(keeper);
+        }
+        let places = places(&server.config);
+        keeper.try_folder(&places).map_err(|error| {
+            Fatal(format!("Can't open or create append-only dir {}: {error}", places.folder.display()))
+        })?;
+        if let Some(manifest) = log::find(&*keeper.disk, &places).map_err(Fatal)? {
+            keeper.loader = Some(Loader::new(server, &*keeper.disk, places, manifest).map_err(Fatal)?);
+        }
+        Ok(keeper)
+    }
+
+    /// A folder in which nothing can be written is found out now rather than with the first client's first write.
+    fn try_folder(&self, places: &Places) -> Result<(), DiskError> {
+        log::make_folder(&*self.disk, places)?;
+        let path = places.path("temp-test-write");
+        let file = self.disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
+        write_all(&*file, b"can this folder be written?\n").map_err(|(_, error)| DiskError::new("write", &path, error))?;
+        file.sync().map_err(|error| DiskError::new("fsync", &path, error))?;
+        self.disk.remove(&path).map_err(|error| DiskError::new("unlink", &path, error))
+    }
+
+    /// True where there is a log to be loaded, so that nothing else must be.
+    pub fn has_log_to_load(&self) -> bool {
+        self.loader.is_some()
+    }
+
+    /// Loads for so long. Once it is done changes are recorded.
+    pub fn load(&mut self, server: &mut Server, budget_us: u64) -> Result<Progress, Fatal> {
+        let Some(loader) = &mut self.loader else { return self.loaded(server, None).map(|()| Progress::Done) };
+        if !loader.load(server, &*self.disk, budget_us).map_err(Fatal)? {
+            return Ok(Progress::Loading);
+        }
+        let loader = self.loader.take();
+        self.loaded(server, loader)?;
+        Ok(Progress::Done)
+    }
+
+    /// The data set is what it was: from here on what changes is recorded.
+    fn loaded(&mut self, server: &mut Server, loader: Option<Loader>) -> Result<(), Fatal> {
+        if !server.config.appendonly {
+            return Ok(());
+        }
+        let failed = |error: DiskError| Fatal(format!("Can't open the append-only file: {error}"));
+        let (places, manifest) = match loader {
+            Some(loader) => loader.finish(server, &*self.disk).map_err(failed)?,
+            None => (places(&server.config), Manifest::default()),
+        };
+        self.remove_leftovers(&places);
+        server.durability.loading = None;
+        if manifest.files().next().is_none() {
+            tracing::info!("Creating AOF base file {} on server start", places.folder.display());
+        }
+        self.open_log(server, places, manifest).map_err(failed)
+    }
+
+    /// Opens the log behind the data set as it is now; writes a base where there is none.
+    fn open_log(&mut self, server: &mut Server, places: Places, mut manifest: Manifest) -> Result<(), DiskError> {
+        if manifest.files().next().is_none() {
+            let prepared = base::write(&*self.disk, &places, server)?;
+            log::adopt_base(&*self.disk, &places, &mut manifest, &prepared.path, prepared.is_rdb, 0)?;
+        }
+        server.journal.open();
+        let (from, now_us) = (server.journal.offset(), server.clock.monotonic_us);
+        let mut log = Log::open(Arc::clone(&self.disk), places, manifest, from, now_us)?;
+        log.forget_history(&mut self.orders)?;
+        self.log = Some(log);
+        server.durability.is_on = true;
+        server.durability.set_always(policy(&server.config) == Policy::Always, from);
+        self.tell(server);
+        Ok(())
+    }
+
+    /// Files that a process left half made when it ended.
+    fn remove_leftovers(&self, places: &Places) {
+        for name in self.disk.list(&places.folder).unwrap_or_default() {
+            if name.as_encoded_bytes().starts_with(b"temp-") {
+                let path = places.folder.join(name);
+                // It harms nobody if it stays.
+                let _ = self.disk.remove(&path);
+            }
+        }
+    }
+
+    /// The turn's end, before its replies leave: what was journaled goes to the log.
+    #[inline]
+    pub fn end_turn(&mut self, server: &mut Server) -> Result<(), Fatal> {
+        if self.log.is_none() && !server.config.appendonly {
+            return Ok(());
+        }
+        self.keep(server)
+    }
+
+    fn keep(&mut self, server: &mut Server) -> Result<(), Fatal> {
+        if server.durability.is_loading() {
+            return Ok(());
+        }
+        self.hear(server)?;
+        self.follow_config(server);
+        if let Some(log) = &mut self.log
+            && server.journal.has_bytes()
+        {
+            let policy = policy(&server.config);
+            server.journal.take_into(&mut self.bytes);
+            if server.config.aof_timestamp_enabled {
+                log.note_time(&mut self.bytes, (server.clock.unix_us / SECOND_US) as i64);
+            }
+            let event = log.append(policy, &mut self.bytes, server.journal.offset(), &mut self.orders);
+            self.act_on(server, event)?;
+        }
+        self.send_orders();
+        self.tell(server);
+        Ok(())
+    }
+
+    fn hear(&mut self, server: &mut Server) -> Result<(), Fatal> {
+        while let Some(report) = self.hands.report() {
+            let event = match &mut self.log {
+                Some(log) => log.hear(report),
+                None => {
+                    if let Report::NotRemoved(error) = report {
+                        tracing::warn!("Error removing a file of the log's history: {error}");
+                    }
+                    None
+                }
+            };
+            self.act_on(server, event)?;
+        }
+        Ok(())
+    }
+
+    fn act_on(&mut self, server: &mut Server, event: Option<Event>) -> Result<(), Fatal> {
+        match event {
+            None | Some(Event::Durable(_)) => {}
+            Some(Event::Failed(text)) => server.durability.refusal = Some(text),
+            Some(Event::Recovered) => {
+                server.durability.refusal = None;
+                if self.log.as_ref().is_some_and(|log| log.suspect) {
+                    tracing::warn!("A sync has failed: the log is written anew, since the disk may have lost a part of it");
+                    server.durability.rewrite.is_scheduled = true;
+                }
+            }
+            Some(Event::Fatal(text)) => return Err(Fatal(text)),
+        }
+        Ok(())
+    }
+
+    fn send_orders(&mut self) {
+        for order in self.orders.drain(..) {
+            self.hands.send(order);
+        }
+    }
+
+    /// Puts what is known of the log where clients can see it, and lets replies go that waited for it.
+    fn tell(&mut self, server: &mut Server) {
+        let Some(log) = &self.log else { return };
+        let policy = policy(&server.config);
+        let facts = &mut server.durability.log;
+        (facts.size, facts.base_size) = (log.size, log.base_size);
+        (facts.waiting_bytes, facts.is_syncing) = (log.waiting_len(), log.is_syncing());
+        facts.delayed_syncs = log.delayed_syncs;
+        server.note_durable(log.released(policy), log.synced);
+    }
+
+    /// `appendonly` and `appendfsync` may have been changed by CONFIG SET.
+    fn follow_config(&mut self, server: &mut Server) {
+        match (server.config.appendonly, self.log.is_some()) {
+            (true, false) => self.turn_on(server),
+            (false, true) => self.turn_off(server),
+            _ => {}
+        }
+        if self.log.is_some() {
+            let is_always = policy(&server.config) == Policy::Always;
+            server.durability.set_always(is_always, server.journal.offset());
+        }
+    }
+
+    fn turn_on(&mut self, server: &mut Server) {
+        let places = places(&server.config);
+        let opened = self.try_folder(&places).and_then(|()| {
+            // What is there is not what the data set is now: a new base takes the place of all of it.
+            let manifest = log::find(&*self.disk, &places).ok().flatten().unwrap_or_default();
+            self.replace_all(server, places, manifest)
+        });
+        if let Err(error) = opened {
+            tracing::warn!("Unable to turn on AOF: {error}");
+            server.config.appendonly = false;
+            server.journal.close();
+        }
+    }
+
+    fn replace_all(&mut self, server: &mut Server, places: Places, mut manifest: Manifest) -> Result<(), DiskError> {
+        let prepared = base::write(&*self.disk, &places, server)?;
+        log::adopt_base(&*self.disk, &places, &mut manifest, &prepared.path, prepared.is_rdb, 0)?;
+        self.open_log(server, places, manifest)
+    }
+
+    fn turn_off(&mut self, server: &mut Server) {
+        let Some(mut log) = self.log.take() else { return };
+        server.journal.take_into(&mut self.bytes);
+        let _ = log.append(policy(&server.config), &mut self.bytes, server.journal.offset(), &mut self.orders);
+        self.finish_log(&mut log);
+        server.journal.close();
+        let offset = server.journal.offset();
+        server.durability.is_on = false;
+        server.durability.refusal = None;
+        server.durability.set_always(false, offset);
+        server.note_durable(u64::MAX, offset);
+    }
+
+    /// Waits until the thread has done everything, then forces the rest to disk.
+    fn finish_log(&mut self, log: &mut Log) -> bool {
+        self.send_orders();
+        let mut is_whole = true;
+        for report in self.hands.finish() {
+            is_whole &= !matches!(log.hear(report), Some(Event::Failed(_) | Event::Fatal(_)));
+        }
+        match log.flush() {
+            Ok(()) => is_whole,
+            Err(error) => {
+                tracing::warn!("Error flushing the append-only file: {error}");
+                false
+            }
+        }
+    }
+
+    /// Upkeep, with the server's ticks and when `next_tick_us` asks for it.
+    pub fn tick(&mut self, server: &mut Server) -> Result<(), Fatal> {
+        self.hear(server)?;
+        let now_us = server.clock.monotonic_us;
+        let policy = policy(&server.config);
+        let may_sync = !(server.config.no_appendfsync_on_rewrite && server.durability.rewrite.began_ms.is_some());
+        if let Some(log) = &mut self.log {
+            let event = log.tick(policy, may_sync, now_us, &mut self.orders);
+            self.act_on(server, event)?;
+        }
+        self.look_after(server, now_us);
+        if server.durability.rewrite.is_scheduled || self.has_outgrown(server) {
+            self.rewrite(server);
+        }
+        self.send_orders();
+        self.tell(server);
+        Ok(())
+    }
+
+    pub fn next_tick_us(&self, server: &Server) -> Option<u64> {
+        self.log.as_ref()?.next_tick_us(policy(&server.config))
+    }
+
+    /// Once a second: a folder that was removed under a running server would swallow everything without a word.
+    fn look_after(&mut self, server: &mut Server, now_us: u64) {
+        if self.log.is_none() || now_us.saturating_sub(self.last_look_us) < SECOND_US {
+            return;
+        }
+        self.last_look_us = now_us;
+        let Some(log) = &mut self.log else { return };
+        if log.failure().is_none() && let Err(error) = log.look() {
+            tracing::warn!("The append-only file has vanished: {error}. It is written anew.");
+            server.durability.refusal = Some(error.in_full());
+            server.durability.rewrite.is_scheduled = true;
+        }
+    }
+
+    fn has_outgrown(&self, server: &Server) -> bool {
+        let Some(log) = &self.log else { return false };
+        let percentage = u64::try_from(server.config.auto_aof_rewrite_percentage).unwrap_or(0);
+        let least = u64::try_from(server.config.auto_aof_rewrite_min_size).unwrap_or(0);
+        let base = log.base_size.max(1);
+        let outgrown = percentage > 0 && log.size > least && (log.size.saturating_sub(base)) * 100 / base >= percentage;
+        outgrown && server.clock.monotonic_us >= self.retry_rewrite_at_us && log.failure().is_none()
+    }
+
+    /// Writes the base anew and begins a new increment behind it.
+    fn rewrite(&mut self, server: &mut Server) {
+        let facts = &mut server.durability.rewrite;
+        facts.is_scheduled = false;
+        facts.count += 1;
+        let began_us = crate::util::clock::monotonic_us();
+        let done = self.write_anew(server);
+        let took_ms = (crate::util::clock::monotonic_us() - began_us) / 1000;
+        let facts = &mut server.durability.rewrite;
+        facts.last_took_ms = Some(took_ms);
+        facts.last_failed = done.is_err();
+        match done {
+            Ok(()) => {
+                facts.failures_in_a_row = 0;
+                tracing::info!("Background AOF rewrite finished successfully");
+                if let Some(log) = &mut self.log {
+                    log.suspect = false;
+                    if log.failure().is_none() {
+                        server.durability.refusal = None;
+                    }
+                }
+            }
+            Err(error) => {
+                facts.failures_in_a_row += 1;
+                let over = facts.failures_in_a_row.saturating_sub(FAILURES_BEFORE_PATIENCE).min(6);
+                let wait_us = if over == 0 { SECOND_US } else { (60 * SECOND_US << (over - 1)).min(PATIENCE_MAX_US) };
+                self.retry_rewrite_at_us = server.clock.monotonic_us + wait_us;
+                tracing::warn!("Background AOF rewrite failed: {error}");
+            }
+        }
+    }
+
+    fn write_anew(&mut self, server: &mut Server) -> Result<(), DiskError> {
+        let places = places(&server.config);
+        let Some(log) = &mut self.log else {
+            log::make_folder(&*self.disk, &places)?;
+            let mut manifest = log::find(&*self.disk, &places).ok().flatten().unwrap_or_default();
+            let prepared = base::write(&*self.disk, &places, server)?;
+            log::adopt_base(&*self.disk, &places, &mut manifest, &prepared.path, prepared.is_rdb, 0)?;
+            return log::forget_history(&*self.disk, &places, &mut manifest, &mut self.orders);
+        };
+        log.begin_rewrite(&mut self.orders)?;
+        server.journal.begin_part();
+        let Prepared { path, is_rdb } = base::write(&*self.disk, &places, server)?;
+        log.finish_rewrite(&path, is_rdb, &mut self.orders)
+    }
+
+    /// Does what a command left to the process. False where it is not the keeper's to do.
+    pub fn obey(&mut self, server: &mut Server, request: &HostRequest) -> bool {
+        match request {
+            HostRequest::RewriteLog => self.rewrite(server),
+            HostRequest::LoadLog(id) => self.load_again(server, *id),
+            HostRequest::Shutdown { .. } => return false,
+        }
+        self.send_orders();
+        true
+    }
+
+    /// DEBUG LOADAOF.
+    fn load_again(&mut self, server: &mut Server, id: SessionId) {
+        let answer = self.try_load_again(server).map_err(|reason| {
+            tracing::warn!("DEBUG LOADAOF: {reason}");
+            "ERR Error trying to load the AOF files, check server logs".to_owned()
+        });
+        server.answer_from_host(id, answer);
+    }
+
+    fn try_load_again(&mut self, server: &mut Server) -> Result<(), String> {
+        let had_log = self.log.is_some();
+        self.turn_off(server);
+        let places = places(&server.config);
+        let manifest = log::find(&*self.disk, &places)?.unwrap_or_default();
+        server.forget_data();
+        let mut loader = Loader::new(server, &*self.disk, places, manifest)?;
+        while !loader.load(server, &*self.disk, u64::MAX)? {}
+        let (places, manifest) = loader.finish(server, &*self.disk).map_err(|error| error.to_string())?;
+        server.durability.loading = None;
+        if had_log {
+            self.open_log(server, places, manifest).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The end: everything written and forced to disk. False where that failed.
+    pub fn end(&mut self, server: &mut Server) -> bool {
+        let Some(mut log) = self.log.take() else { return true };
+        tracing::info!("Calling fsync() on the AOF file.");
+        server.journal.take_into(&mut self.bytes);
+        let event = log.append(policy(&server.config), &mut self.bytes, server.journal.offset(), &mut self.orders);
+        let is_done = self.finish_log(&mut log) && event.is_none();
+        self.log = Some(log);
+        self.tell(server);
+        is_done
+    }
+}
+
+/// A path beside the log's files where something is prepared.
+fn temporary(places: &Places, name: &str) -> PathBuf {
+    places.path(&format!("temp-{name}"))
+}
+
+/// A file's length.
+fn len_of(disk: &dyn Disk, path: &Path) -> Result<u64, DiskError> {
+    disk.len(path).map_err(|error| DiskError::new("stat", path, error))
+}
