@@ -28,6 +28,8 @@ pub struct Connection {
     /// The input that is kept may be run on without waiting for more: only the turn was over.
     pub may_go_on: bool,
     pub in_write_list: bool,
+    /// The socket is to be looked at once the session's replies have left.
+    pub look_later: bool,
 }
 
 /// What a read found.
@@ -53,6 +55,7 @@ impl Connection {
             ended: false,
             may_go_on: false,
             in_write_list: false,
+            look_later: false,
         }
     }
 

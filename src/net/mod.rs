@@ -23,6 +23,8 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::{Config, ShutdownOn};
 use crate::db::Garbage;
+use crate::persist::disk::RealDisk;
+use crate::process::keeper::{self, Fatal, Keeper, Progress};
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
 use crate::process::{self, affinity};
@@ -45,9 +47,20 @@ const READ_TURN_MAX: usize = 4 * READ_BYTES;
 const QUIET_TICK_US: u64 = 1_000_000;
 /// The number under which the listeners, all together, ring.
 const LISTENERS: usize = usize::MAX;
+/// The number under which the thread of the append-only log rings.
+const LOG: usize = usize::MAX - 1;
+/// While data is loaded, clients are looked after this often.
+const LOAD_SLICE_US: u64 = 5_000;
 
 pub struct Net {
     server: Server,
+    keeper: Keeper,
+    /// Data is still being loaded; the supervisor waits to be told that it is there.
+    starting: Option<Supervisor>,
+    /// Connections whose replies wait for the log.
+    held: Vec<usize>,
+    /// How far the log had released replies when they were last looked at.
+    released: u64,
     /// Shared with the `Host`, which moves them when `port` or `bind` changes.
     listeners: Arc<Mutex<Listeners>>,
     listeners_bell: Arc<Bell>,
@@ -66,14 +79,16 @@ pub struct Net {
     last_tick_us: u64,
     last_request_us: u64,
     free_thread: Sender<Vec<Garbage>>,
-    shutdown: Option<Shutdown>,
+    shutdown: Option<Ending>,
     signals: Signals,
 }
 
 /// How to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shutdown {
-    save: bool,
+#[derive(Debug, PartialEq, Eq)]
+enum Ending {
+    Shutdown { save: bool },
+    /// The process cannot keep what it promised.
+    Fatal(Fatal),
 }
 
 /// Runs a server until it is told to stop, and says goodbye.
@@ -83,13 +98,10 @@ pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::
     // A spawned task is woken without a system call, which the outermost future is not.
     runtime.block_on(async move {
         tokio::spawn(async move {
-            let mut net = Net::open(server, title)?;
-            net.announce();
-            supervisor.ready();
-            let shutdown = poll_fn(|context| net.turn(context)).await;
+            let mut net = Net::open(server, title, supervisor.clone())?;
+            let ending = poll_fn(|context| net.turn(context)).await;
             supervisor.stopping();
-            net.end(shutdown);
-            Ok(())
+            net.end(ending)
         })
         .await
         .map_err(io::Error::other)?
@@ -108,14 +120,19 @@ fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
 }
 
 impl Net {
-    fn open(mut server: Server, title: Option<Title>) -> io::Result<Self> {
+    fn open(mut server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<Self> {
         let ready_list = Arc::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
         let listeners = Arc::new(Mutex::new(listeners));
         server.host = Box::new(host::NetHost::new(&listeners, title, &server.config));
         listeners_bell.ring();
+        let keeper = start_keeper(&mut server, &ready_list)?;
         Ok(Self {
+            keeper,
+            starting: Some(supervisor),
+            held: Vec::new(),
+            released: 0,
             listeners,
             listeners_bell,
             accept_later: false,
@@ -152,12 +169,19 @@ impl Net {
     }
 
     /// The last steps. Nothing is freed: the kernel takes the memory of a process back faster than the process could.
-    fn end(self, _: Shutdown) {
+    fn end(mut self, ending: Ending) -> io::Result<()> {
+        if let Ending::Fatal(Fatal(text)) = ending {
+            process::clean_up(&self.server.config);
+            std::mem::forget(self);
+            return Err(io::Error::other(text));
+        }
         tracing::info!("User requested shutdown...");
+        self.keeper.end(&mut self.server);
         process::clean_up(&self.server.config);
         self.listeners().close();
         tracing::warn!("runnel is now ready to exit, bye bye...");
         std::mem::forget(self);
+        Ok(())
     }
 
     /// Has a connection looked at in the next turn.
@@ -166,7 +190,7 @@ impl Net {
     }
 
     /// One turn of the loop.
-    fn turn(&mut self, context: &mut Context) -> Poll<Shutdown> {
+    fn turn(&mut self, context: &mut Context) -> Poll<Ending> {
         self.ready_list.set_task(context.waker());
         let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
         self.server.set_clock(clock);
@@ -183,10 +207,13 @@ impl Net {
         if let Some(asked) = self.signals.poll(context) {
             self.shut_down_on(asked);
         }
+        if self.starting.is_some() {
+            self.load(context);
+        }
         self.tick_if_due(clock, context);
         self.follow_up();
-        if let Some(shutdown) = self.shutdown.take() {
-            return Poll::Ready(shutdown);
+        if let Some(ending) = self.shutdown.take() {
+            return Poll::Ready(ending);
         }
 
         if busy {
@@ -206,12 +233,14 @@ impl Net {
             Asked::Terminate => config.shutdown_on_sigterm,
             Asked::Interrupt => config.shutdown_on_sigint,
         };
-        self.shutdown = Some(Shutdown { save: save || (!nosave && !config.save.0.is_empty()) });
+        self.shutdown = Some(Ending::Shutdown { save: save || (!nosave && !config.save.0.is_empty()) });
     }
 
     fn serve(&mut self, number: usize) {
         match number {
             LISTENERS => self.accept(),
+            // The turn itself hears what the thread has to say.
+            LOG => {}
             _ => self.serve_connection(number),
         }
     }
@@ -278,6 +307,11 @@ impl Net {
     fn serve_connection(&mut self, number: usize) {
         let Some(connection) = self.connections.get_mut(number) else { return };
         let id = connection.session;
+        if !self.server.durability.may_leave(self.server.sessions.get(id).gate) {
+            // Its replies wait for the log. What it has sent since would make them wait longer.
+            connection.look_later = true;
+            return;
+        }
         if std::mem::take(&mut connection.may_go_on) {
             run_kept(connection, &mut self.server);
         }
@@ -328,9 +362,12 @@ impl Net {
         let wake_us =
             self.server.next_wake().map(|unix_ms| clock.monotonic_us + (unix_ms * 1000).saturating_sub(clock.unix_us));
         let due_us = wake_us.unwrap_or(u64::MAX).min(self.last_tick_us + tick_us);
+        let due_us = self.keeper.next_tick_us(&self.server).unwrap_or(u64::MAX).min(due_us);
         if clock.monotonic_us >= due_us || self.server.cron.more_to_expire {
             self.last_tick_us = clock.monotonic_us;
             self.server.tick();
+            let kept = self.keeper.tick(&mut self.server);
+            self.end_if_fatal(kept);
             if std::mem::take(&mut self.accept_later) {
                 self.listeners_bell.ring();
             }
@@ -353,14 +390,19 @@ impl Net {
 
     /// Does what the commands left to do for others: run on, flush, close, free.
     fn follow_up(&mut self) {
-        while !self.server.outbox.resume.is_empty() {
-            for id in std::mem::take(&mut self.server.outbox.resume) {
-                self.run_on(id);
-            }
+        for request in std::mem::take(&mut self.server.outbox.requests) {
+            self.obey(request);
         }
+        self.run_on_and_log();
+        let seen_by_others = if self.server.durability.is_always() { self.server.journal.offset() } else { 0 };
         for id in std::mem::take(&mut self.server.outbox.flush) {
-            self.server.sessions.get_mut(id).in_flush = false;
+            let session = self.server.sessions.get_mut(id);
+            session.in_flush = false;
+            session.gate = session.gate.max(seen_by_others);
             self.write_later(self.by_session[id.index()]);
+        }
+        if self.released != self.server.durability.released {
+            self.let_go();
         }
         for number in std::mem::take(&mut self.to_write) {
             self.write(number);
@@ -368,13 +410,62 @@ impl Net {
         for (id, how) in std::mem::take(&mut self.server.outbox.close) {
             self.close(id, how);
         }
-        for request in std::mem::take(&mut self.server.outbox.requests) {
-            self.obey(request);
-        }
         if !self.server.garbage.is_empty() {
             // A thread that is gone only means that the values are freed here.
             self.server.stats.freed_later += self.server.garbage.len() as u64;
             let _ = self.free_thread.send(std::mem::take(&mut self.server.garbage));
+        }
+    }
+
+    /// Lets held sessions go on, and has the log keep what they and all others did, before a reply leaves.
+    fn run_on_and_log(&mut self) {
+        loop {
+            while !self.server.outbox.resume.is_empty() {
+                for id in std::mem::take(&mut self.server.outbox.resume) {
+                    self.run_on(id);
+                }
+            }
+            let kept = self.keeper.end_turn(&mut self.server);
+            self.end_if_fatal(kept);
+            if self.server.outbox.resume.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The log has got further: replies that waited for it may leave, and their clients are heard again.
+    fn let_go(&mut self) {
+        self.released = self.server.durability.released;
+        for number in std::mem::take(&mut self.held) {
+            let Some(connection) = self.connections.get_mut(number) else { continue };
+            if !self.server.durability.may_leave(self.server.sessions.get(connection.session).gate) {
+                self.held.push(number);
+                continue;
+            }
+            self.to_write.push(number);
+            if std::mem::take(&mut connection.look_later) {
+                self.ring(number);
+            }
+        }
+    }
+
+    /// Loads a slice of what was kept. Once all is there clients are served.
+    fn load(&mut self, context: &mut Context) {
+        match self.keeper.load(&mut self.server, LOAD_SLICE_US) {
+            Ok(Progress::Loading) => context.waker().wake_by_ref(),
+            Ok(Progress::Done) => {
+                self.announce();
+                if let Some(supervisor) = self.starting.take() {
+                    supervisor.ready();
+                }
+            }
+            Err(fatal) => self.shutdown = Some(Ending::Fatal(fatal)),
+        }
+    }
+
+    fn end_if_fatal(&mut self, kept: Result<(), Fatal>) {
+        if let Err(fatal) = kept {
+            self.shutdown = Some(Ending::Fatal(fatal));
         }
     }
 
@@ -389,6 +480,10 @@ impl Net {
 
     fn write(&mut self, number: usize) {
         let Some(connection) = self.connections.get_mut(number) else { return };
+        if !self.server.durability.may_leave(self.server.sessions.get(connection.session).gate) {
+            self.held.push(number);
+            return;
+        }
         connection.in_write_list = false;
         let session = self.server.sessions.get_mut(connection.session);
         match connection.write(&mut session.output) {
@@ -433,9 +528,20 @@ impl Net {
 
     fn obey(&mut self, request: HostRequest) {
         match request {
-            HostRequest::Shutdown { save, .. } => self.shutdown = Some(Shutdown { save }),
+            HostRequest::Shutdown { save, .. } => self.shutdown = Some(Ending::Shutdown { save }),
+            HostRequest::RewriteLog | HostRequest::LoadLog(_) => self.keeper.obey(&mut self.server, &request),
         }
     }
+}
+
+fn start_keeper(server: &mut Server, ready_list: &Arc<ReadyList>) -> io::Result<Keeper> {
+    let disk = Arc::new(RealDisk);
+    let bell = Bell::new(LOG, ready_list);
+    let processors = server.config.bio_cpulist.display().into_owned();
+    let prepare = move || affinity::bind_to(&processors);
+    let thread = keeper::Thread::start(disk.clone(), prepare, move || bell.ring())?;
+    let folder = std::env::current_dir()?;
+    Keeper::start(server, folder, disk, Box::new(thread)).map_err(|Fatal(text)| io::Error::other(text))
 }
 
 /// Reads once and runs what is complete. Input that cannot be run yet stays with the connection.

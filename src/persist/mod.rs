@@ -1,7 +1,8 @@
-//! Files, and what stands in them: the layer below the process that knows the disk and nothing of commands or sessions.
+//! Files that keep the data: what stands in them, and what reads and writes them.
 //!
-//! `disk` is the one way to files, with a real disk and a hostile one for tests. `aof` is the append-only file in parts. Who calls them,
-//! and when, is decided in `process::keeper`.
+//! Nothing here knows a command or a session. `disk` is the one way to files, with a real disk and a hostile one for tests; `rdb` is the
+//! snapshot's format both ways; `aof` is the append-only file in parts. Who calls them, and when, is decided in `process::keeper`.
 
 pub mod aof;
 pub mod disk;
+pub mod rdb;

@@ -87,7 +87,7 @@ impl Durability {
 
     #[inline]
     pub fn may_leave(&self, gate: u64) -> bool {
-        gate <= self.released
+        gate <= self.released || !self.is_on
     }
 }
 

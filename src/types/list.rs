@@ -314,10 +314,16 @@ impl List {
     /// A list of nodes as a snapshot holds them (`Content::Packed` has been validated). Becomes one listpack where the
     /// rules say so.
     pub fn from_nodes<'a>(nodes: impl IntoIterator<Item = Content<'a>>, limits: &Limits) -> Self {
-        let mut deque = Deque::from_nodes(nodes.into_iter().map(|content| match content {
+        let nodes = nodes.into_iter().map(|content| match content {
             Content::Packed(packed) => Node::packed(packed),
             Content::Plain(text) => Node::plain(text),
-        }));
+        });
+        Self::of_nodes(nodes, limits)
+    }
+
+    /// Likewise of nodes that are made one by one.
+    pub fn of_nodes(nodes: impl IntoIterator<Item = Node>, limits: &Limits) -> Self {
+        let mut deque = Deque::from_nodes(nodes);
         let Fill { bytes_max, count_max } = limits.whole();
         let front = deque.front();
         deque.mark =

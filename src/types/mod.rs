@@ -3,6 +3,7 @@
 //! A type knows its encodings and their thresholds and nothing of commands, clients or clocks:
 //! time and randomness come in as arguments, values go out.
 
+pub mod codec;
 mod gathered;
 pub mod hash;
 pub mod list;

@@ -12,8 +12,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("resp", &["ds"]),
     ("db", &["config", "ds", "resp", "types"]),
     ("journal", &["db", "resp"]),
-    ("cmd", &["config", "db", "ds", "resp", "server", "types"]),
-    ("server", &["cmd", "config", "db", "ds", "journal", "resp", "types"]),
+    ("persist", &["config", "db", "ds", "journal", "types"]),
+    ("cmd", &["config", "db", "ds", "persist", "resp", "server", "types"]),
+    ("server", &["cmd", "config", "db", "ds", "journal", "persist", "resp", "types"]),
 ];
 
 /// What the lower layers must not know.

@@ -21,6 +21,8 @@ use crate::persist::disk::{self, Disk, DiskError, write_all};
 #[derive(Clone, Debug)]
 pub struct Places {
     pub folder: PathBuf,
+    /// The log in one file that a server older than Redis 7 kept, if there is one.
+    pub old_file: PathBuf,
     pub file_name: String,
 }
 
@@ -97,7 +99,7 @@ pub fn find(disk: &dyn Disk, places: &Places) -> Result<Option<Manifest>, String
         finish_upgrade(disk, places, &manifest).map_err(|error| error.in_full())?;
         return Ok(Some(manifest));
     }
-    let old = Path::new(&places.file_name);
+    let old = &places.old_file;
     if !disk.exists(old).map_err(|error| DiskError::new("stat", old, error).in_full())? {
         return Ok(None);
     }
@@ -119,7 +121,7 @@ fn finish_upgrade(disk: &dyn Disk, places: &Places, manifest: &Manifest) -> Resu
     if manifest.base.as_ref().is_none_or(|base| base.name != places.file_name) {
         return Ok(());
     }
-    let (old, new) = (Path::new(&places.file_name), places.path(&places.file_name));
+    let (old, new) = (places.old_file.as_path(), places.path(&places.file_name));
     let is_there = |path: &Path| disk.exists(path).map_err(|error| DiskError::new("stat", path, error));
     if is_there(&new)? || !is_there(old)? {
         return Ok(());

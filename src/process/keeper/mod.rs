@@ -29,6 +29,8 @@ pub use hands::{Hands, Thread};
 use load::Loader;
 
 pub struct Keeper {
+    /// The folder that the process was started in.
+    folder: PathBuf,
     disk: Arc<dyn Disk>,
     hands: Box<dyn Hands>,
     log: Option<Log>,
@@ -65,17 +67,26 @@ pub fn policy(config: &Config) -> Policy {
     }
 }
 
-pub fn places(config: &Config) -> Places {
+/// Where the log lies: what CONFIG SET dir does later does not move it.
+pub fn places(folder: &Path, config: &Config) -> Places {
+    let file_name = config.appendfilename.display().into_owned();
     Places {
-        folder: PathBuf::from(config.appenddirname.display().into_owned()),
-        file_name: config.appendfilename.display().into_owned(),
+        folder: folder.join(config.appenddirname.path()),
+        old_file: folder.join(&file_name),
+        file_name,
     }
 }
 
 impl Keeper {
     /// Looks what there is to be loaded. Clients may come in from now on; until `load` is done they are told to wait.
-    pub fn start(server: &mut Server, disk: Arc<dyn Disk>, hands: Box<dyn Hands>) -> Result<Self, Fatal> {
+    pub fn start(
+        server: &mut Server,
+        folder: PathBuf,
+        disk: Arc<dyn Disk>,
+        hands: Box<dyn Hands>,
+    ) -> Result<Self, Fatal> {
         let mut keeper = Self {
+            folder,
             disk,
             hands,
             log: None,
@@ -88,7 +99,7 @@ impl Keeper {
         if !server.config.appendonly {
             return Ok(keeper);
         }
-        let places = places(&server.config);
+        let places = places(&keeper.folder, &server.config);
         keeper.try_folder(&places).map_err(|error| {
             Fatal(format!("Can't open or create append-only dir {}: {error}", places.folder.display()))
         })?;
@@ -132,7 +143,7 @@ impl Keeper {
         let failed = |error: DiskError| Fatal(format!("Can't open the append-only file: {error}"));
         let (places, manifest) = match loader {
             Some(loader) => loader.finish(server, &*self.disk).map_err(failed)?,
-            None => (places(&server.config), Manifest::default()),
+            None => (places(&self.folder, &server.config), Manifest::default()),
         };
         self.remove_leftovers(&places);
         server.durability.loading = None;
@@ -264,7 +275,7 @@ impl Keeper {
     }
 
     fn turn_on(&mut self, server: &mut Server) {
-        let places = places(&server.config);
+        let places = places(&self.folder, &server.config);
         let opened = self.try_folder(&places).and_then(|()| {
             // What is there is not what the data set is now: a new base takes the place of all of it.
             let manifest = log::find(&*self.disk, &places).ok().flatten().unwrap_or_default();
@@ -391,7 +402,7 @@ impl Keeper {
     }
 
     fn write_anew(&mut self, server: &mut Server) -> Result<(), DiskError> {
-        let places = places(&server.config);
+        let places = places(&self.folder, &server.config);
         let Some(log) = &mut self.log else {
             log::make_folder(&*self.disk, &places)?;
             let mut manifest = log::find(&*self.disk, &places).ok().flatten().unwrap_or_default();
@@ -405,15 +416,14 @@ impl Keeper {
         log.finish_rewrite(&path, is_rdb, &mut self.orders)
     }
 
-    /// Does what a command left to the process. False where it is not the keeper's to do.
-    pub fn obey(&mut self, server: &mut Server, request: &HostRequest) -> bool {
+    /// Does what a command left to the process.
+    pub fn obey(&mut self, server: &mut Server, request: &HostRequest) {
         match request {
             HostRequest::RewriteLog => self.rewrite(server),
             HostRequest::LoadLog(id) => self.load_again(server, *id),
-            HostRequest::Shutdown { .. } => return false,
+            HostRequest::Shutdown { .. } => {}
         }
         self.send_orders();
-        true
     }
 
     /// DEBUG LOADAOF.
@@ -428,7 +438,7 @@ impl Keeper {
     fn try_load_again(&mut self, server: &mut Server) -> Result<(), String> {
         let had_log = self.log.is_some();
         self.turn_off(server);
-        let places = places(&server.config);
+        let places = places(&self.folder, &server.config);
         let manifest = log::find(&*self.disk, &places)?.unwrap_or_default();
         server.forget_data();
         let mut loader = Loader::new(server, &*self.disk, places, manifest)?;

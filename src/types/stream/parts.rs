@@ -38,6 +38,11 @@ impl Log {
         std::iter::successors(self.first_node(), |node| self.node_after(node)).map(NodeView)
     }
 
+    /// The nodes behind the one with this first id.
+    pub fn nodes_after(&self, base: Option<StreamId>) -> impl Iterator<Item = NodeView<'_>> {
+        std::iter::successors(self.node_from(base), |node| self.node_after(node)).map(NodeView)
+    }
+
     pub fn history(&self) -> History {
         History { last_id: self.last_id(), max_deleted_id: self.max_deleted_id(), entries_added: self.entries_added() }
     }
