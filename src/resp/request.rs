@@ -381,8 +381,6 @@ mod tests {
         for (bytes, is_usual) in [
             (&b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"[..], true),
             (b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n", true),
-            (b"*02\r\n$3\r\nGET\r\n$1\r\na\r\n", false),
-            (b"*2\r\n$3\r\nGET\r\n$01\r\na\r\n", false),
             (b"*2\r\n$3\r\nGETxx$1\r\na\r\n", false),
             (b"*2\r\n$3\r\nGET\r\n$1\r\naxx", false),
             (b"*2\rx$3\r\nGET\r\n$1\r\na\r\n", false),

@@ -147,6 +147,7 @@ pub fn write_manifest(disk: &dyn Disk, places: &Places, manifest: &Manifest) -> 
 fn open_increment(disk: &dyn Disk, places: &Places, manifest: &mut Manifest) -> Result<LogFile, DiskError> {
     let mut next = manifest.clone();
     let path = places.path(&next.new_increment(&places.file_name).name);
+    manifest.skip_numbers_of(&next);
     let file = disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
     write_manifest(disk, places, &next)?;
     *manifest = next;
@@ -224,7 +225,7 @@ impl Log {
     }
 
     /// Takes what was journaled in a turn, all of it or none, up to journal offset `end`. `bytes` comes back empty.
-    pub fn append(&mut self, policy: Policy, bytes: &mut Vec<u8>, end: u64, orders: &mut Vec<Order>) -> Option<Event> {
+    pub fn append(&mut self, policy: Policy, bytes: &mut Vec<u8>, end: u64, orders: &mut Vec<Order>) -> Option<&DiskError> {
         if bytes.is_empty() {
             return None;
         }
@@ -240,9 +241,9 @@ impl Log {
             self.hand_over(std::mem::replace(bytes, spare), end, orders);
             return None;
         }
-        let result = self.write(bytes, end);
+        let failed = self.write(bytes, end).is_err();
         bytes.clear();
-        result.err()
+        self.failure.as_ref().filter(|_| failed)
     }
 
     /// As the second changes, notes it in the file: what lies behind happened not before.
@@ -411,7 +412,9 @@ impl Log {
         if let Some(last) = next.increments.last_mut() {
             last.len = Some(self.current_len);
         }
-        let current = open_increment(&*self.disk, &self.places, &mut next)?;
+        let opened = open_increment(&*self.disk, &self.places, &mut next);
+        self.manifest.skip_numbers_of(&next);
+        let current = opened?;
         tracing::info!("Creating AOF incr file {} on background rewrite", current.path.display());
         self.manifest = next;
         let old = std::mem::replace(&mut self.current, current);
@@ -470,6 +473,7 @@ pub fn adopt_base(
 ) -> Result<(), DiskError> {
     let mut next = manifest.clone();
     let path = places.path(&next.new_base(&places.file_name, is_rdb, keep).name);
+    manifest.skip_numbers_of(&next);
     disk.rename(prepared, &path).map_err(|error| DiskError::new("rename", prepared, error))?;
     write_manifest(disk, places, &next)?;
     *manifest = next;

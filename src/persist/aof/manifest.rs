@@ -161,6 +161,12 @@ impl Manifest {
         self.base.insert(Part::new(format!("{file_name}.{seq}.base.{format}"), seq))
     }
 
+    /// Numbers that another version of this manifest has given out are not used again: it may have reached the disk though writing it failed.
+    pub fn skip_numbers_of(&mut self, other: &Self) {
+        self.base_seq = self.base_seq.max(other.base_seq);
+        self.incr_seq = self.incr_seq.max(other.incr_seq);
+    }
+
     /// The old single file becomes the base.
     pub fn adopt_base(&mut self, name: &str) {
         self.base_seq += 1;

@@ -1,12 +1,18 @@
 //! Writes the data set as the base of a log, beside the place where it will stand.
 
+use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use super::temporary;
+use crate::config::{self, MaxmemoryPolicy};
+use crate::db::evict;
 use crate::persist::aof::commands::{write_database, write_record};
 use crate::persist::aof::log::Places;
-use crate::persist::disk::{Disk, DiskError, DiskFile, write_all};
+use crate::persist::disk::{Disk, DiskError, DiskFile};
+use crate::persist::rdb::write::{self, Access, Facts, Version, Writer};
 use crate::server::Server;
+use crate::types::codec::{Chunk, Dialect};
+use crate::types::value::Record;
 
 /// A base, complete and durable, that has not its name yet.
 pub struct Prepared {
@@ -20,26 +26,77 @@ const CHUNK: usize = 256 * 1024;
 pub fn write(disk: &dyn Disk, places: &Places, server: &Server) -> Result<Prepared, DiskError> {
     let path = temporary(places, "rewriteaof");
     let file = disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
-    let written = write_commands(&*file, server).and_then(|()| file.sync().map_err(|error| ("fsync", error)));
-    if let Err((call, error)) = written {
+    let is_rdb = server.config.aof_use_rdb_preamble;
+    let written = if is_rdb { write_snapshot(&*file, server) } else { write_commands(&*file, server) };
+    let durable = written.map_err(|error| ("write", error)).and_then(|()| file.sync().map_err(|error| ("fsync", error)));
+    if let Err((call, error)) = durable {
+        // A half of a base is of no use; the error that matters is the first.
         let _ = disk.remove(&path);
         return Err(DiskError::new(call, &path, error));
     }
-    Ok(Prepared { path, is_rdb: false })
+    Ok(Prepared { path, is_rdb })
 }
 
-fn write_commands(file: &dyn DiskFile, server: &Server) -> Result<(), (&'static str, std::io::Error)> {
-    let write = |bytes: &[u8]| write_all(file, bytes).map_err(|(_, error)| ("write", error));
+fn databases(server: &Server) -> impl Iterator<Item = usize> {
+    (0..server.keyspace.databases()).filter(|db| !server.keyspace.db(*db).is_empty())
+}
+
+fn write_commands(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
+    let mut file = BufWriter::with_capacity(CHUNK, file);
     let mut out = Vec::new();
-    for db in (0..server.keyspace.databases()).filter(|db| !server.keyspace.db(*db).is_empty()) {
+    for db in databases(server) {
         write_database(&mut out, db);
         for record in server.keyspace.db(db).records() {
             write_record(&mut out, record);
-            if out.len() >= CHUNK {
-                write(&out)?;
-                out.clear();
+            file.write_all(&out)?;
+            out.clear();
+        }
+    }
+    file.flush()
+}
+
+fn write_snapshot(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
+    let config = &server.config;
+    let dialect = match config.rdb_dialect {
+        config::RdbDialect::Redis => Dialect::Redis,
+        config::RdbDialect::Valkey => Dialect::Valkey,
+    };
+    let has_field_deadlines = databases(server).any(|db| server.keyspace.db(db).timed_hashes() > 0);
+    let mut writer = Writer::new(BufWriter::with_capacity(CHUNK, file), config.rdbchecksum);
+    let mut chunk = Chunk::new(config.rdbcompression);
+    write::start(
+        &mut chunk,
+        &Facts {
+            version: Version::oldest(has_field_deadlines, dialect),
+            compatible_with: &config.compat_version.to_string(),
+            unix_s: server.clock.unix_us / 1_000_000,
+            used_memory: crate::util::memory::used(),
+            is_aof_base: true,
+        },
+    );
+    for index in databases(server) {
+        let db = server.keyspace.db(index);
+        write::database(&mut chunk, index, db.len(), db.volatile());
+        for record in db.records() {
+            write::record(&mut chunk, &record, dialect, access(server, &record));
+            if chunk.len() >= CHUNK {
+                writer.write(&chunk)?;
+                chunk.clear();
             }
         }
     }
-    write(&out)
+    write::end(&mut chunk);
+    writer.write(&chunk)?;
+    writer.finish()?.flush()
+}
+
+/// What the eviction policy will want to know of a record.
+fn access(server: &Server, record: &Record) -> Access {
+    use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
+    let (config, now) = (&server.config, server.clock.unix_ms());
+    match config.maxmemory_policy {
+        AllkeysLru | VolatileLru => Access::IdleSeconds(evict::idle_ms(record, now) / 1000),
+        AllkeysLfu | VolatileLfu => Access::Frequency(evict::frequency(record, config, now).min(255) as u8),
+        _ => Access::Unknown,
+    }
 }

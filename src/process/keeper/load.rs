@@ -5,10 +5,11 @@
 //! ends there, at a moment of the past. Anything else is an error that says where, and the server does not start.
 
 use std::collections::VecDeque;
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
 use super::len_of;
+use super::preamble::{Preamble, Source};
 use crate::persist::aof::Manifest;
 use crate::persist::aof::log::{Places, write_manifest};
 use crate::persist::aof::manifest::Part;
@@ -36,9 +37,17 @@ pub struct Loader {
 struct Current {
     part: Part,
     path: PathBuf,
-    requests: Requests<Box<dyn Read + Send>>,
+    content: Content,
     /// Behind the last request that is not within a transaction.
     whole_until: u64,
+}
+
+/// What is read from it now.
+enum Content {
+    Snapshot(Box<Preamble>),
+    Requests(Requests<Source>),
+    /// Between the two.
+    Nothing,
 }
 
 /// Between two looks at the clock.
@@ -94,12 +103,23 @@ impl Loader {
     fn open_next(&mut self, server: &mut Server, disk: &dyn Disk) -> Result<bool, String> {
         let Some(part) = self.parts.pop_front() else { return Ok(false) };
         let path = self.places.path(&part.name);
-        let failed = |error| DiskError::new("open", &path, error).in_full();
-        let source = disk.open(&path).map_err(failed)?;
+        let mut source = disk.open(&path).map_err(|error| DiskError::new("open", &path, error).in_full())?;
+        let mut begin = Vec::new();
+        let read = (&mut source).take(MAGIC_BYTES).read_to_end(&mut begin);
+        read.map_err(|error| DiskError::new("read", &path, error).in_full())?;
+        let is_snapshot = begin.starts_with(b"REDIS") || begin.starts_with(b"VALKEY");
+        let source: Source = Box::new(Cursor::new(begin).chain(source));
         if let Some(replay) = &self.replay {
             server.replay_from_database_0(replay);
         }
-        self.current = Some(Current { part, path, requests: Requests::new(source, 0), whole_until: 0 });
+        let content = if is_snapshot {
+            let len = len_of(disk, &path).map_err(|error| error.in_full())?;
+            let preamble = Preamble::new(server, source, len);
+            Content::Snapshot(Box::new(preamble.map_err(|error| broken_base(&path, &error.to_string()))?))
+        } else {
+            Content::Requests(Requests::new(source, 0))
+        };
+        self.current = Some(Current { part, path, content, whole_until: 0 });
         Ok(true)
     }
 
@@ -109,7 +129,8 @@ impl Loader {
         let Some(replay) = &self.replay else { return Ok(()) };
         let in_transaction = server.is_replaying_transaction(replay);
         let whole_until = current.whole_until;
-        self.loaded_bytes += current.requests.offset();
+        let offset = current.offset();
+        self.loaded_bytes += offset;
         let path = current.path.display();
         match trouble {
             Some(Trouble::Read(ReadError::Torn)) => {}
@@ -117,9 +138,9 @@ impl Loader {
                 return Err(format!("Bad file format reading the append only file {path}: {error}. {REPAIR}"));
             }
             Some(Trouble::Command(reason)) => {
-                let offset = current.requests.offset();
                 return Err(format!("{reason}: file {path}, before offset {offset}. {REPAIR}"));
             }
+            Some(Trouble::Base(reason)) => return Err(broken_base(&current.path, &reason)),
             None if in_transaction => {}
             None if current.part.len.is_some_and(|len| whole_until < len) && !self.parts.is_empty() => {}
             None => return Ok(()),
@@ -149,7 +170,7 @@ impl Loader {
     }
 
     fn show_progress(&mut self, server: &mut Server) {
-        let here = self.current.as_ref().map_or(0, |current| current.requests.offset());
+        let here = self.current.as_ref().map_or(0, Current::offset);
         let loaded = self.loaded_bytes + here;
         let Some(loading) = &mut server.durability.loading else { return };
         loading.loaded_bytes = loaded;
@@ -186,25 +207,60 @@ impl Loader {
 
 const REPAIR: &str = "Make a backup of your AOF folder, then use runnel-server --check-aof --fix <manifest> to repair it.";
 
+/// Enough to tell a snapshot from requests.
+const MAGIC_BYTES: u64 = 6;
+
+fn broken_base(path: &std::path::Path, reason: &str) -> String {
+    format!("Error reading the RDB preamble of the AOF file {}: {reason}. {REPAIR}", path.display())
+}
+
 enum Trouble {
+    Base(String),
     Read(ReadError),
     /// A request that cannot be run.
     Command(String),
 }
 
 impl Current {
-    /// Runs some requests. True at the file's end.
+    fn offset(&self) -> u64 {
+        match &self.content {
+            Content::Snapshot(preamble) => preamble.offset(),
+            Content::Requests(requests) => requests.offset(),
+            Content::Nothing => self.whole_until,
+        }
+    }
+
+    /// Reads and runs some of it. True at the file's end.
     fn read_some(&mut self, server: &mut Server, replay: &mut Replay) -> Result<bool, Trouble> {
         for _ in 0..REQUESTS_AT_ONCE {
-            match self.requests.next().map_err(Trouble::Read)? {
-                Next::End => return Ok(true),
-                Next::Timestamp(_) => {}
-                Next::Request(request) => server.replay(replay, request).map_err(Trouble::Command)?,
-            }
-            if !server.is_replaying_transaction(replay) {
-                self.whole_until = self.requests.offset();
+            match &mut self.content {
+                Content::Snapshot(preamble) => {
+                    if preamble.read_one(server).map_err(Trouble::Base)? {
+                        self.read_behind_snapshot();
+                    }
+                }
+                Content::Requests(requests) => {
+                    match requests.next().map_err(Trouble::Read)? {
+                        Next::End => return Ok(true),
+                        Next::Timestamp(_) => {}
+                        Next::Request(request) => server.replay(replay, request).map_err(Trouble::Command)?,
+                    }
+                    if !server.is_replaying_transaction(replay) {
+                        self.whole_until = requests.offset();
+                    }
+                }
+                Content::Nothing => return Ok(true),
             }
         }
         Ok(false)
+    }
+
+    /// Requests may follow a snapshot in the same file, as servers before Redis 7 wrote them.
+    fn read_behind_snapshot(&mut self) {
+        let Content::Snapshot(preamble) = std::mem::replace(&mut self.content, Content::Nothing) else { return };
+        self.whole_until = preamble.offset();
+        let (rest, source) = preamble.into_rest();
+        let source: Source = Box::new(Cursor::new(rest).chain(source));
+        self.content = Content::Requests(Requests::new(source, self.whole_until));
     }
 }

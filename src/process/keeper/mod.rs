@@ -14,6 +14,9 @@
 mod base;
 mod hands;
 mod load;
+mod preamble;
+#[cfg(test)]
+mod simulation;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -196,20 +199,22 @@ impl Keeper {
         }
         self.hear(server)?;
         self.follow_config(server);
-        if let Some(log) = &mut self.log
-            && server.journal.has_bytes()
-        {
-            let policy = policy(&server.config);
-            server.journal.take_into(&mut self.bytes);
-            if server.config.aof_timestamp_enabled {
-                log.note_time(&mut self.bytes, (server.clock.unix_us / SECOND_US) as i64);
-            }
-            let event = log.append(policy, &mut self.bytes, server.journal.offset(), &mut self.orders);
-            self.act_on(server, event)?;
-        }
+        self.log_journal(server);
         self.send_orders();
         self.tell(server);
         Ok(())
+    }
+
+    /// What was journaled since the last time goes to the log.
+    fn log_journal(&mut self, server: &mut Server) {
+        let Some(log) = self.log.as_mut().filter(|_| server.journal.has_bytes()) else { return };
+        server.journal.take_into(&mut self.bytes);
+        if server.config.aof_timestamp_enabled {
+            log.note_time(&mut self.bytes, (server.clock.unix_us / SECOND_US) as i64);
+        }
+        if let Some(failed) = log.append(policy(&server.config), &mut self.bytes, server.journal.offset(), &mut self.orders) {
+            server.durability.refusal = Some(failed.in_full());
+        }
     }
 
     fn hear(&mut self, server: &mut Server) -> Result<(), Fatal> {
@@ -295,9 +300,8 @@ impl Keeper {
     }
 
     fn turn_off(&mut self, server: &mut Server) {
+        self.log_journal(server);
         let Some(mut log) = self.log.take() else { return };
-        server.journal.take_into(&mut self.bytes);
-        let _ = log.append(policy(&server.config), &mut self.bytes, server.journal.offset(), &mut self.orders);
         self.finish_log(&mut log);
         server.journal.close();
         let offset = server.journal.offset();
@@ -371,6 +375,13 @@ impl Keeper {
 
     /// Writes the base anew and begins a new increment behind it.
     fn rewrite(&mut self, server: &mut Server) {
+        if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
+            // What waits to be written belongs before the new base: once it is in its file.
+            server.durability.rewrite.is_scheduled = true;
+            return;
+        }
+        // What was journaled before this moment is in the base to come, and must not stand behind it.
+        self.log_journal(server);
         let facts = &mut server.durability.rewrite;
         facts.is_scheduled = false;
         facts.count += 1;
@@ -453,11 +464,10 @@ impl Keeper {
 
     /// The end: everything written and forced to disk. False where that failed.
     pub fn end(&mut self, server: &mut Server) -> bool {
+        self.log_journal(server);
         let Some(mut log) = self.log.take() else { return true };
         tracing::info!("Calling fsync() on the AOF file.");
-        server.journal.take_into(&mut self.bytes);
-        let event = log.append(policy(&server.config), &mut self.bytes, server.journal.offset(), &mut self.orders);
-        let is_done = self.finish_log(&mut log) && event.is_none();
+        let is_done = self.finish_log(&mut log);
         self.log = Some(log);
         self.tell(server);
         is_done
