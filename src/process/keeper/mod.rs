@@ -375,13 +375,13 @@ impl Keeper {
 
     /// Writes the base anew and begins a new increment behind it.
     fn rewrite(&mut self, server: &mut Server) {
+        // What was journaled before this moment is in the base to come, and must not stand behind it.
+        self.log_journal(server);
         if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
             // What waits to be written belongs before the new base: once it is in its file.
             server.durability.rewrite.is_scheduled = true;
             return;
         }
-        // What was journaled before this moment is in the base to come, and must not stand behind it.
-        self.log_journal(server);
         let facts = &mut server.durability.rewrite;
         facts.is_scheduled = false;
         facts.count += 1;
