@@ -31,7 +31,7 @@ fn run(mode: Mode) -> ExitCode {
             found => found,
         },
         Mode::CheckSystem => check::system(),
-        Mode::CheckRdb(file) => return fail(&cannot_check(&file)),
+        Mode::CheckRdb(file) => check::snapshot(&file),
         Mode::CheckAof(aof) => return fail(&cannot_check(&aof.file)),
     };
     let (text, code) = match found {
@@ -44,7 +44,7 @@ fn run(mode: Mode) -> ExitCode {
 }
 
 fn cannot_check(file: &Path) -> String {
-    format!("{} was not checked: this build does not read snapshots or append-only files.", file.display())
+    format!("{} was not checked: this build does not read append-only files.", file.display())
 }
 
 fn fail(text: &str) -> ExitCode {
@@ -102,7 +102,13 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
         daemon::write_pid_file(path);
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
-    let server = Server::new(config, process::random_seed(), clock);
+    let mut server = Server::new(config, process::random_seed(), clock);
+    // A log holds everything; where there is none yet it begins with what the snapshot has.
+    let has_log = server.config.appendonly && process::keeper::is_there(&server.config);
+    if !has_log && let Err(error) = process::load::snapshot(&mut server) {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
     match net::run(server, title, supervisor) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -89,6 +89,7 @@ impl Playground {
                 break;
             }
         }
+        self.server.broadcast_invalid_keys();
     }
 
     /// Takes what a client has received.
@@ -340,7 +341,7 @@ fn digest_key(playground: &mut Playground, db: usize, key: &[u8]) -> String {
 }
 
 /// A stream with its groups and what it remembers of producers; not when consumers were last heard of, which is of no weight.
-fn digest_stream(stream: &Stream) -> String {
+pub(crate) fn digest_stream(stream: &Stream) -> String {
     let log = stream.log();
     let mut out = format!("{:?} first {}\n", log.history(), log.first_id());
     for entry in log.range(StreamId::MIN, StreamId::MAX) {
@@ -413,7 +414,7 @@ fn parse_all(input: &[u8], limits: &Limits, step: usize) -> Vec<Vec<u8>> {
             Parsed::Incomplete if end < input.len() => end = (end + step).min(input.len()),
             Parsed::Incomplete => return found,
             Parsed::Error(text) => {
-                found.push(text.into_bytes());
+                found.push(text);
                 return found;
             }
         }
@@ -423,7 +424,7 @@ fn parse_all(input: &[u8], limits: &Limits, step: usize) -> Vec<Vec<u8>> {
 /// Fuzzes commands: every byte chooses. After each command the keyspace is checked; at the end the journal, replayed from empty, must
 /// rebuild the same data set.
 pub fn fuzz_commands(data: &[u8]) {
-    let mut choose = Chooser { data, position: 0 };
+    let mut choose = Chooser::new(data);
     let mut config = Config::default();
     if choose.below(2) == 1 {
         // Small limits, so that every encoding and its conversions come up.
@@ -459,7 +460,7 @@ pub fn fuzz_commands(data: &[u8]) {
 }
 
 /// Commands that a fuzz run leaves out: those that end or stop the server, or change what the run itself rests on.
-fn is_fuzzed(entry: &Entry) -> bool {
+pub(crate) fn is_fuzzed(entry: &Entry) -> bool {
     let name = entry.full_name.as_str();
     let is_left_out = matches!(
         name,
@@ -507,17 +508,21 @@ pub(crate) fn check_replay(config: Config, mut original: Playground) {
 }
 
 /// Turns bytes into choices; when they run out every choice is the first.
-struct Chooser<'a> {
+pub(crate) struct Chooser<'a> {
     data: &'a [u8],
     position: usize,
 }
 
-impl Chooser<'_> {
-    fn is_done(&self) -> bool {
+impl<'a> Chooser<'a> {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
+        Self { data, position: 0 }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
         self.position >= self.data.len()
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         let mut value = 0;
         for _ in 0..if bound > 256 { 2 } else { 1 } {
             value = value << 8 | usize::from(self.data.get(self.position).copied().unwrap_or(0));
@@ -527,7 +532,7 @@ impl Chooser<'_> {
     }
 
     /// A request for `entry`: mostly of the right length, made of keys, numbers, texts and the words of its own syntax.
-    fn request(&mut self, entry: &Entry) -> Vec<Vec<u8>> {
+    pub(crate) fn request(&mut self, entry: &Entry) -> Vec<Vec<u8>> {
         let mut args: Vec<Vec<u8>> = entry.parent.iter().map(|parent| parent.name.into()).collect();
         args.push(entry.command.name.into());
         let arity = entry.command.arity.unsigned_abs() as usize;

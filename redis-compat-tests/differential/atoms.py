@@ -257,6 +257,19 @@ def bit_offset(draw):
     return draw.of([b"-1", b"4294967296", b"4294967295000", b"9223372036854775807", b"1000", b"8191"] + NOT_INTEGERS)
 
 
+def broken_hll(draw):
+    return draw.of([b"hll:broken:1", b"hll:broken:2"])
+
+
+def hll_offset(draw):
+    """Into the header of a HyperLogLog, or into its first registers."""
+    return draw.of([b"0", b"3", b"4", b"5", b"8", b"14", b"15", b"16", b"17", b"18", b"30"])
+
+
+def hll_byte(draw):
+    return draw.of([b"\x00", b"\x01", b"\x02", b"\x3f", b"\x40", b"\x7f", b"\x80", b"\x83", b"\xff", b"HYLL", b"\x7f\xff"])
+
+
 def bit(draw):
     return draw.of([b"0", b"1"]) if draw.random() < 0.93 else draw.of([b"2", b"-1", b"", b"x", b"01"])
 

@@ -26,7 +26,8 @@ def facts(control):
             section = line[2:]
         elif ":" in line:
             found[f"info/{section}/{re.sub(r'[0-9]+', 'N', line.split(':')[0])}"] = ""
-    for category in control.answer("ACL", "CAT"):
+    categories = control.answer("ACL", "CAT")
+    for category in categories if isinstance(categories, list) else []:
         for name in control.answer("ACL", "CAT", category.decode()):
             found[f"acl-cat/{text(category)}/{text(name)}"] = ""
     return found

@@ -6,9 +6,9 @@ looked into. What a stream is made of is units.py; making a failing one small is
 
 import re
 
-from compare import Differences, map_with_same_keys, same
+from compare import Differences, map_with_same_keys, same, stream_facts
 from servers import Connection, Dead, Server, ends_about_with, exchange, replies_done
-from units import DEFAULTS, LISTENER, may_wait
+from units import DEFAULTS, LISTENER, may_wait, tells_counts
 from wire import encode, parse, plain, quote, show, split, value
 import time
 
@@ -56,6 +56,7 @@ class Pair:
         self.servers = [Server("oracle", oracle_binary), Server("ours", ours_binary)]
         self.controls = [Connection(server) for server in self.servers]
         self.connections = {}
+        self.lags = True
         versions = [self.version(control) for control in self.controls]
         self.versions = versions
         self.differences = Differences(versions[1], versions[0])
@@ -127,6 +128,7 @@ class Pair:
         try:
             self.reset()
             steps = [(number, args) for unit in units for number, args in unit]
+            self.lags = not any(tells_counts(unit) for unit in units)
             for number, first, last, in_transaction in batches(steps):
                 if number is None:
                     time.sleep(steps[first][1])
@@ -171,7 +173,7 @@ class Pair:
             other = right[at - first] if at - first < len(right) else b""
             if replies is not None:
                 replies.append((number, args, one, other))
-            if one == other or (one and other and (same(args, one, other) or self.same_transaction(steps, at, args, one, other))):
+            if one == other or (one and other and (same(args, one, other, self.lags) or self.same_transaction(steps, at, args, one, other))):
                 continue
             if not self.explained(args, one, other):
                 return Mismatch("reply", at, args, one, other)
@@ -184,7 +186,7 @@ class Pair:
         left, right = (split(reply[reply.index(b"\r\n") + 2:]) for reply in (one, other))
         queued = queued_before(steps, at)
         return len(left) == len(right) == len(queued) and all(
-            same(command, this, that) or self.explained(command, this, that) for command, this, that in zip(queued, left, right))
+            same(command, this, that, self.lags) or self.explained(command, this, that) for command, this, that in zip(queued, left, right))
 
     def explained(self, args, one, other):
         """Whether differences.toml names this pair; when only one side refused they are different servers from here on."""
@@ -216,7 +218,7 @@ class Pair:
             if one is None or other is None:
                 return Mismatch("dataset", None, [], f"{key} {'exists' if one else 'is missing'}: {one and one['type']}", f"key existence {other and other['type']}")
             for aspect in one:
-                if not aspect_same(aspect, one[aspect], other[aspect]):
+                if not aspect_same(aspect, one["type"], one[aspect], other.get(aspect), self.lags):
                     named = self.differences.named([b"DATASET", aspect.encode(), one["type"]], *(encode_value(side[aspect]) for side in (one, other)))
                     if not named:
                         return Mismatch("dataset", None, [], f"{key} {aspect}: {one[aspect]}\n    here: {other[aspect]}", f"{one['type'].decode()} {aspect}")
@@ -321,12 +323,12 @@ def queued_before(steps, at):
 
 # ---- datasets ---------------------------------------------------------------------------------------------------------------------
 
-def pipeline(control, requests):
+def pipeline(control, requests, read=plain):
     if not requests:
         return []
     control.send(b"".join(encode([arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]) for args in requests))
     exchange([control], [replies_done(len(requests))], TIMEOUT_SECONDS)
-    return [plain(parse(reply)[0]) for reply in split(control.take())]
+    return [read(parse(reply)[0]) for reply in split(control.take())]
 
 
 CONTENT = {b"string": ["GET"], b"list": ["LRANGE", 0, -1], b"set": ["SMEMBERS"], b"hash": ["HGETALL"], b"zset": ["ZRANGE", 0, -1, "WITHSCORES"], b"stream": ["XINFO", "FULL", "COUNT", 0]}
@@ -342,9 +344,10 @@ def dataset(control):
         (keys,) = pipeline(control, [["KEYS", "*"]])
         types = pipeline(control, [["TYPE", key] for key in keys])
         asked = [[["OBJECT", "ENCODING", key], ["PEXPIRETIME", key], content_request(kind, key)] for key, kind in zip(keys, types)]
-        answers = pipeline(control, [request for three in asked for request in three])
+        answers = pipeline(control, [request for three in asked for request in three], read=lambda parsed: parsed)
         for at, (key, kind) in enumerate(zip(keys, types)):
-            encoding, deadline, content = answers[at * 3:at * 3 + 3]
+            encoding, deadline = map(plain, answers[at * 3:at * 3 + 2])
+            content = answers[at * 3 + 2] if kind == b"stream" else plain(answers[at * 3 + 2])
             found[f"{number}/{quote(key)}"] = {"type": kind, "encoding": encoding, "deadline": deadline, "content": canonical(kind, encoding, content)}
         found |= {f"{number}/scan": {"type": b"scan", "keys": scan_all(control)}} if len(keys) > 3 else {}
     pipeline(control, [["SELECT", 0]])
@@ -373,25 +376,12 @@ def canonical(kind, encoding, content):
     if kind == b"hash":
         pairs = list(zip(content[::2], content[1::2]))
         return sorted(pairs) if encoding == b"hashtable" else pairs
-    if kind == b"stream":
-        return without_clocks(content)
     return content
 
 
-def without_clocks(facts):
-    """XINFO STREAM FULL without the clocks and the tree's own numbers."""
-    if not isinstance(facts, list):
-        return facts
-    if len(facts) == 4 and isinstance(facts[2], int) and isinstance(facts[3], int):
-        return [facts[0], facts[1], facts[3]]
-    if len(facts) == 3 and isinstance(facts[1], int) and isinstance(facts[2], int):
-        return [facts[0], facts[2]]
-    lively = {b"radix-tree-keys", b"radix-tree-nodes", b"seen-time", b"active-time", b"lag"}
-    drop = {at + offset for at, item in enumerate(facts) if isinstance(item, bytes) and item in lively for offset in (0, 1)}
-    return [without_clocks(item) for at, item in enumerate(facts) if at not in drop]
-
-
-def aspect_same(aspect, one, other):
+def aspect_same(aspect, kind, one, other, lags):
+    if (aspect, kind) == ("content", b"stream"):
+        return stream_facts(((), lags), one, other)
     if aspect == "deadline" and isinstance(one, int) and isinstance(other, int):
         return one == other or (one > 0 and other > 0 and abs(one - other) < 3000)
     return one == other

@@ -27,9 +27,10 @@ FIXED = [
     b"*1\r\n*1\r\n$4\r\nPING\r\n", b"*2\r\n$4\r\nECHO\r\n$3\r\nab\r\n\r\n", b"*2\r\n$4\r\nECHO\r\n$3\r\na\r\nb\r\n*1\r\n$4\r\nPING\r\n", b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n",
     b"*1\r\n$7\r\nNOSUCH\x00\r\n", b"*2\r\n$6\r\nNO\r\nUP\r\n$3\r\na\r\n\r\n", encode([b"x" * 300, b"y" * 300]), encode([b"NOSUCH"] + [b"arg%d" % n for n in range(40)]), encode([b"\xff\xfe", b"\x80"]),
     encode([b"HELLO", b"3"]) + b"*x\r\n", b"PING\r\n*1\r\n$4\r\nPING\r\nPING\r\n", b"PING\r\n" * 300, encode([b"ECHO", b"z" * 100_000]), encode([b"MULTI"]) + b"*1\r\n$x\r\n",
-    encode([b"MULTI"]) + b"\r\n" + encode([b"PING"]) + encode([b"EXEC"]), encode([b"SUBSCRIBE", b"a"]) + b"*x\r\n", encode([b"CLIENT", b"REPLY", b"OFF"]) + b"*x\r\n", encode([b"QUIT"]) + b"*x\r\n",
+    encode([b"MULTI"]) + b"\r\n" + encode([b"PING"]) + encode([b"EXEC"]), encode([b"SUBSCRIBE", b"a"]) + b"*x\r\n", encode([b"QUIT"]) + b"*x\r\n",
     encode([b"AUTH", b"x"]), encode([]) + encode([b"PING"]), b"\r\n" * 1000 + b"PING\r\n", b"PING\r\n\x00\x00\x00", b"debug\tsleep\t0\r\n", b"SET k 'it\\'s'\r\nGET k\r\n",
 ]
+# Not among them: a protocol error under CLIENT REPLY OFF. Redis neither answers nor closes but lets the connection hang; here it is closed.
 SAFE = [[b"PING"], [b"PING", b"hello"], [b"ECHO", b"a\r\nb"], [b"ECHO", b""], [b"GET", b"nokey"], [b"TYPE", b"nokey"], [b"EXISTS", b"a", b"b"], [b"STRLEN", b"nokey"], [b"LLEN", b"nokey"], [b"MULTI"],
         [b"EXEC"], [b"NOSUCH", b"x"], [b"GET"], [b"HELLO", b"2"], [b"CLIENT", b"GETNAME"], [b"ECHO", b"x" * 70]]
 PIECES = [b"\r\n", b"\n", b"\r", b"*", b"$", b"*1\r\n", b"$4\r\n", b"\x00", b"-1", b"99999999999", b"*-1\r\n", b"$-1\r\n", b" ", b"'", b'"', b"2147483648", b"0", b"PING\r\n", b"\xff"]

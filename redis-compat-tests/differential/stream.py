@@ -12,7 +12,7 @@ import traceback
 from grammar import Grammar
 from pair import Diverged, OracleDied, Pair
 from shrink import shrunk, transcript
-from units import Units
+from units import Units, believable
 
 UNITS_PER_DATASET = 1000
 SHRINKS_PER_SIGNATURE = 1
@@ -31,8 +31,10 @@ def stream_of(groups, seed, pair):
     rng = random.Random(f"{seed}")
     grammar = Grammar(groups, pair.available, rng, damage=rng.choice([0.0, 0.03, 0.06, 0.15]))
     units = Units(grammar, groups, pair.available, pair.defaults, pair.resp)
-    first = [units.threshold() for _ in range(rng.randrange(5))]
-    return first + [units.next() for _ in range(UNITS_PER_DATASET)], grammar
+    stream = [units.threshold() for _ in range(rng.randrange(5))] + [units.next() for _ in range(UNITS_PER_DATASET)]
+    if "stream" in groups:
+        stream = believable(stream, rng.random() < 0.5)
+    return stream, grammar
 
 
 def work(job, results):

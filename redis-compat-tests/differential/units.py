@@ -80,7 +80,9 @@ class Units:
         if "keys" in groups:
             chances += [(0.001, self.expiry), (0.002, self.notified)]
         if "connection" in groups:
-            chances += [(0.006, self.other_protocol), (0.01, self.reset), (0.01, self.reply_off), (0.003, self.invalidation), (0.003, self.refused_login)]
+            chances += [(0.006, self.other_protocol), (0.01, self.reset), (0.01, self.reply_off), (0.003, self.refused_login)]
+            if "client|tracking" in self.available:
+                chances += [(0.003, self.invalidation)]
         if self.waits:
             chances += [(0.002, self.wait)]
         if self.randoms:
@@ -233,6 +235,33 @@ class Units:
         self.draw.enter("stream")
         key = self.draw.of(self.draw.home)
         return [(MAIN, [b"XGROUP", b"CREATE", key, b"g1", self.draw.of([b"0", b"$", b"3-0"]), b"MKSTREAM"])]
+
+
+def tells_counts(unit):
+    """Whether a unit tells the server how many entries there were or were read: Redis then computes lags from that."""
+    return has_word(unit, b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID")
+
+
+def has_word(unit, *words):
+    return any(isinstance(arg, bytes) and arg.upper() in words for _, args in unit if isinstance(args, list) for arg in args)
+
+
+def believable(units, innocent):
+    """Streams without what 8.2.3 gets wrong: `~` with DELREF or ACKED deletes nothing (redis/redis#14623), and ACKED still waits for a group that was destroyed.
+
+    Every other stream is innocent: nothing in it lies about counts or destroys a group, so lags can be compared and ACKED is used throughout.
+    """
+    if innocent:
+        units = [unit for unit in units if not tells_counts(unit) and not has_word(unit, b"DESTROY")]
+    destroyed = False
+    for unit in units:
+        destroyed = destroyed or has_word(unit, b"DESTROY")
+        for step, (number, args) in enumerate(unit):
+            if not isinstance(args, list) or args[0].upper() not in (b"XADD", b"XTRIM", b"XDELEX", b"XACKDEL"):
+                continue
+            spared = (b"ACKED", b"DELREF") if any(word.startswith(b"~") for word in args) else (b"ACKED",) if destroyed else ()
+            unit[step] = number, [b"KEEPREF" if word.upper() in spared else word for word in args]
+    return units
 
 
 def may_wait(args):

@@ -36,6 +36,8 @@ pub struct Command {
     /// Says of an argument's index whether it is a secret, which MONITOR and SLOWLOG must not show.
     pub secret: Option<fn(Request, usize) -> bool>,
     pub deprecated: Option<Deprecated>,
+    /// Not meant for applications.
+    pub is_internal: bool,
 }
 
 /// Since when a command is not to be used any more, and what is to be used instead.
@@ -62,6 +64,7 @@ pub const COMMAND: Command = Command {
     find_keys: None,
     secret: None,
     deprecated: None,
+    is_internal: false,
 };
 
 /// The handler; its type says what it may touch.
@@ -102,7 +105,8 @@ pub enum Flag {
     AllowBusy,
     /// Says WRITE of a `Server` command that changes the keyspace (FLUSHALL and the like).
     Write,
-    /// Says READONLY of a `Server` command that reads the keyspace.
+    /// Says READONLY of a `Server` command that reads the keyspace, and of a `Write` one that changes nothing but what it has worked out
+    /// and kept (PFCOUNT).
     Readonly,
 }
 
@@ -363,7 +367,7 @@ impl Command {
     }
 
     pub fn is_write(&self) -> bool {
-        matches!(self.run, Run::Write(_)) || self.has(Flag::Write)
+        (matches!(self.run, Run::Write(_)) && !self.has(Flag::Readonly)) || self.has(Flag::Write)
     }
 
     pub fn is_read(&self) -> bool {

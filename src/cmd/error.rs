@@ -60,6 +60,9 @@ pub enum TimeoutReply {
 
 pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
 pub const SYNTAX: Stop = error("ERR syntax error");
+/// Of a count whose sign means something: the least integer cannot be turned round.
+pub const COUNT_OUT_OF_RANGE: &str =
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
 pub const NOT_AN_INTEGER: Stop = error("ERR value is not an integer or out of range");
 pub const NOT_A_FLOAT: Stop = error("ERR value is not a valid float");
 pub const NO_SUCH_KEY: Stop = error("ERR no such key");

@@ -1,6 +1,7 @@
 //! Commands on keys whatever they hold: removing, renaming, copying, moving, listing. Deadlines stand in `keys::expire`, OBJECT in
-//! `keys::object`.
+//! `keys::object`, DUMP and RESTORE in `keys::dump`.
 
+pub mod dump;
 pub mod expire;
 pub mod object;
 #[cfg(test)]

@@ -5,7 +5,7 @@ pub mod blocking;
 
 use super::args::Args;
 use super::command::{Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, counted_keys, key};
-use super::error::{Done, NO_SUCH_KEY, OUT_OF_RANGE_INDEX, SYNTAX, Stop, error};
+use super::error::{COUNT_OUT_OF_RANGE, Done, NO_SUCH_KEY, OUT_OF_RANGE_INDEX, SYNTAX, Stop, error};
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
 use crate::ds::deque::End;
@@ -227,8 +227,6 @@ const MOVE_KEYS: &[KeySpec] =
 const NOT_A_COUNT: &str = "ERR value is out of range, must be positive";
 const RANK_IS_ZERO: &str = "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... \
                             or use negative to start from the end of the list";
-const HAS_NO_OPPOSITE: &str =
-    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
 
 fn limits(edit: &Edit) -> Limits {
     Limits { max_listpack_size: i64::from(edit.config.list_max_listpack_size) }
@@ -513,7 +511,7 @@ fn rank(args: &mut Args) -> Result<i64, Stop> {
 /// An integer that has an opposite.
 fn not_the_least(args: &mut Args) -> Result<i64, Stop> {
     match args.int()? {
-        i64::MIN => Err(error(HAS_NO_OPPOSITE)),
+        i64::MIN => Err(error(COUNT_OUT_OF_RANGE)),
         value => Ok(value),
     }
 }

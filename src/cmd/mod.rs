@@ -13,7 +13,10 @@ pub mod keyspec;
 pub mod table;
 pub mod usage;
 
+mod bitmap;
+mod geo;
 mod hash;
+mod hyperloglog;
 mod keys;
 mod list;
 mod scan;
@@ -30,12 +33,16 @@ use command::Command;
 pub const GROUPS: &[&[Command]] = &[
     string::COMMANDS,
     string::set::COMMANDS,
+    bitmap::COMMANDS,
+    hyperloglog::COMMANDS,
+    geo::COMMANDS,
     keys::COMMANDS,
     hash::COMMANDS,
     hash::expire::COMMANDS,
     hash::exchange::COMMANDS,
     keys::expire::COMMANDS,
     keys::object::COMMANDS,
+    keys::dump::COMMANDS,
     list::COMMANDS,
     list::blocking::COMMANDS,
     stream::entries::COMMANDS,
@@ -63,4 +70,5 @@ pub const GROUPS: &[&[Command]] = &[
     server::instance::COMMANDS,
     server::aof::COMMANDS,
     server::debug::COMMANDS,
+    server::persistence::COMMANDS,
 ];

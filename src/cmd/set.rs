@@ -2,7 +2,7 @@
 
 use super::args::Args;
 use super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, counted_keys, key, keys};
-use super::error::{Done, SYNTAX, Stop, error};
+use super::error::{COUNT_OUT_OF_RANGE, Done, SYNTAX, Stop, error};
 use super::scan;
 use crate::config::Config;
 use crate::db::effect::Class;
@@ -282,9 +282,7 @@ fn sadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
     let members = args.rest();
     let set = edit.get_or_new::<Set>(key)?;
-    if set.is_empty() {
-        set.expect(members.len(), members.clone().next().unwrap_or_default(), &limits);
-    }
+    set.expect(members.len(), members.clone().next().unwrap_or_default(), &limits);
     let added = members.filter(|member| set.add(member, &limits)).count();
     if added > 0 {
         edit.changed_many(key, Class::Set, "sadd", added);
@@ -404,8 +402,8 @@ fn srandmember(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     }
     let count = args.int()?;
     args.end()?;
-    if !(-(i64::MAX / 2)..=i64::MAX / 2).contains(&count) {
-        return Err(error("ERR value is out of range"));
+    if count == i64::MIN {
+        return Err(error(COUNT_OUT_OF_RANGE));
     }
 
     let set = view.get::<Set>(key)?.filter(|_| count != 0);

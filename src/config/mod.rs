@@ -58,16 +58,23 @@ impl Config {
     /// The directives that any of the patterns names, with their values, as CONFIG GET answers; each once.
     ///
     /// A name without glob characters also finds hidden directives. Aliases are found as names of their own.
-    pub fn get(&self, patterns: &[&[u8]]) -> Vec<(&'static str, Vec<u8>)> {
+    pub fn get(&self, patterns: &[&[u8]]) -> Vec<(Vec<u8>, Vec<u8>)> {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
         for pattern in patterns {
+            if !pattern.iter().any(|byte| b"*?[".contains(byte)) {
+                if let Some((directive, name)) = find(pattern)
+                    && seen.insert(name)
+                {
+                    // A name comes back as it was spelled.
+                    found.push((pattern.to_vec(), directive.print(self)));
+                }
+                continue;
+            }
             let glob = Glob::ignoring_case(pattern);
-            let exact = !pattern.iter().any(|byte| b"*?[".contains(byte));
-            for (directive, name) in names() {
-                let shown = exact || !directive.facts.hidden;
-                if shown && glob.matches(name.as_bytes()) && seen.insert(name) {
-                    found.push((name, directive.print(self)));
+            for (directive, name) in names().filter(|(directive, _)| !directive.facts.hidden) {
+                if glob.matches(name.as_bytes()) && seen.insert(name) {
+                    found.push((name.into(), directive.print(self)));
                 }
             }
         }
@@ -82,9 +89,9 @@ impl Config {
         let directives = self.settable(pairs, protected)?;
         let mut config = self.clone();
         let mut changed = Vec::new();
-        for ((name, value), directive) in pairs.iter().zip(directives) {
+        for ((_, value), (directive, name)) in pairs.iter().zip(directives) {
             let words = directive.words.split(value);
-            directive.read(&mut config, &words, false).map_err(|reason| SetError::refused(name, &reason))?;
+            directive.read(&mut config, &words, false).map_err(|reason| SetError::refused(name.as_bytes(), &reason))?;
             if !directive.same(self, &config) {
                 changed.push(Changed { name: directive.name });
             }
@@ -100,13 +107,13 @@ impl Config {
     }
 
     /// The directives of `pairs`. An unknown name is an error before any other.
-    fn settable(&self, pairs: &[(&[u8], &[u8])], protected: bool) -> Result<Vec<&'static Directive>, SetError> {
-        let mut directives: Vec<&'static Directive> = Vec::with_capacity(pairs.len());
+    fn settable(&self, pairs: &[(&[u8], &[u8])], protected: bool) -> Result<Vec<Named>, SetError> {
+        let mut directives: Vec<Named> = Vec::with_capacity(pairs.len());
         let mut given: Vec<Vec<u8>> = Vec::with_capacity(pairs.len());
         let mut refused = None;
         for (name, _) in pairs {
-            let Some(directive) = directive(name) else {
-                return Err(SetError::Unknown(lossy(name)));
+            let Some((directive, known)) = find(name) else {
+                return Err(SetError::Unknown(name.to_vec()));
             };
             let lower = name.to_ascii_lowercase();
             let reason = match directive.facts.apply {
@@ -118,7 +125,7 @@ impl Config {
             if let Some(reason) = reason {
                 refused.get_or_insert_with(|| SetError::refused(name, reason));
             }
-            directives.push(directive);
+            directives.push((directive, known));
             given.push(lower);
         }
         match refused {
@@ -137,8 +144,12 @@ pub struct Changed {
 /// Why CONFIG SET sets nothing. `Display` is Redis's text without the leading `ERR `.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SetError {
-    Unknown(String),
-    Refused { name: String, reason: String },
+    /// As the client wrote it.
+    Unknown(Vec<u8>),
+    Refused {
+        name: String,
+        reason: String,
+    },
 }
 
 impl SetError {
@@ -151,7 +162,9 @@ impl SetError {
 impl fmt::Display for SetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(name) => write!(f, "Unknown option or number of arguments for CONFIG SET - '{name}'"),
+            Self::Unknown(name) => {
+                write!(f, "Unknown option or number of arguments for CONFIG SET - '{}'", lossy(name))
+            }
             Self::Refused { name, reason } => {
                 write!(f, "CONFIG SET failed (possibly related to argument '{name}') - {reason}")
             }
@@ -161,8 +174,10 @@ impl fmt::Display for SetError {
 
 impl std::error::Error for SetError {}
 
+/// A client's word in an error's text, which ends at a NUL.
 fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
 /// A row of the table.
@@ -330,8 +345,11 @@ impl Facts {
     }
 }
 
+/// A directive under its name or one of its aliases.
+pub type Named = (&'static Directive, &'static str);
+
 /// Every name and alias with its directive, in the table's order.
-pub fn names() -> impl Iterator<Item = (&'static Directive, &'static str)> {
+pub fn names() -> impl Iterator<Item = Named> {
     DIRECTIVES.iter().flat_map(|directive| {
         std::iter::once(directive.name)
             .chain(directive.facts.aliases.iter().copied())
@@ -341,7 +359,11 @@ pub fn names() -> impl Iterator<Item = (&'static Directive, &'static str)> {
 
 /// The directive of this name or alias, in any case of letters.
 pub fn directive(name: &[u8]) -> Option<&'static Directive> {
-    names().find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(name)).map(|(directive, _)| directive)
+    find(name).map(|(directive, _)| directive)
+}
+
+fn find(name: &[u8]) -> Option<Named> {
+    names().find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// A row's default, read from its text like any other value.

@@ -8,6 +8,7 @@ mod fields;
 use std::cell::RefCell;
 
 use super::effect::{Class, Effects, Stir};
+use super::snapshot::before_change;
 use super::view::{self, Touch, View};
 use super::{Db, DbIndex, Garbage, Keyspace, WrongType};
 use crate::config::Config;
@@ -37,6 +38,8 @@ pub struct Edit<'a> {
 
 /// Freeing a collection of more elements than this is work for a thread.
 const FREE_AT_ONCE_MAX: usize = 64;
+/// A string that is made at least this long by one command goes into a blob without a copy between.
+const BLOB_AT_ONCE_MIN: usize = 4096;
 /// A string that is changed in place and has this many bytes is one that is being built.
 const BUILT_MIN: usize = 65;
 
@@ -176,7 +179,9 @@ impl Edit<'_> {
         let touches = self.touch == Touch::Yes;
         let keyspace = &mut *self.keyspace;
         // Hits and misses are counted for reads alone.
-        let Some(record) = keyspace.dbs[self.db].table.get_mut(hash, key) else { return Ok(None) };
+        let db = &mut keyspace.dbs[self.db];
+        let Some(record) = db.table.get_mut(hash, key) else { return Ok(None) };
+        before_change(&mut keyspace.snapshot, db.home, &record);
         if touches {
             view::refresh(&record, config, now, random);
         }
@@ -201,9 +206,11 @@ impl Edit<'_> {
         let touches = self.touch == Touch::Yes;
         let (db, effects) = (self.db, &mut *self.effects);
         let keyspace = &mut *self.keyspace;
+        let home = keyspace.dbs[db].home;
         let record = match keyspace.dbs[db].table.entry(hash, key) {
             Entry::Occupied(occupied) => {
                 let record = occupied.into_mut();
+                before_change(&mut keyspace.snapshot, home, &record);
                 if touches {
                     view::refresh(&record, config, now, random);
                 }
@@ -214,6 +221,7 @@ impl Edit<'_> {
                 effects.notice(db, key, Class::New, "new");
                 let record = Record::word(key, make(), None);
                 record.set_clock(super::evict::first_clock(config, now.max(keyspace.replayed_ms)));
+                record.set_stamp(keyspace.stamps.current);
                 vacant.insert(record)
             }
         };
@@ -353,9 +361,12 @@ impl Edit<'_> {
     ) -> Result<i64, E> {
         let hash = self.hash(key);
         let now = self.now;
-        let found = self.keyspace.dbs[self.db].table.get_mut(hash, key);
+        let keyspace = &mut *self.keyspace;
+        let db = &mut keyspace.dbs[self.db];
+        let found = db.table.get_mut(hash, key);
         let value = match found.filter(|record| !view::has_lapsed(record, now)) {
             Some(mut record) => {
+                before_change(&mut keyspace.snapshot, db.home, &record);
                 if self.touch == Touch::Yes {
                     view::refresh(&record, self.config, now, self.random);
                 }
@@ -403,7 +414,10 @@ impl Edit<'_> {
     pub fn change_string<R>(&mut self, key: &[u8], change: impl FnOnce(&mut StringBytes) -> R) -> Result<R, WrongType> {
         let hash = self.settle(key);
         let mut bytes = Vec::new();
-        if let Some(mut record) = self.keyspace.dbs[self.db].table.get_mut(hash, key) {
+        let keyspace = &mut *self.keyspace;
+        let db = &mut keyspace.dbs[self.db];
+        if let Some(mut record) = db.table.get_mut(hash, key) {
+            before_change(&mut keyspace.snapshot, db.home, &record);
             if self.touch == Touch::Yes {
                 view::refresh(&record, self.config, self.now, self.random);
             }
@@ -436,6 +450,73 @@ impl Edit<'_> {
         Ok(result)
     }
 
+    /// The bytes of the string under `key`, at least `len` of them, for changing in place: it is made, or continued with zero bytes,
+    /// where it is shorter, and is raw from now on. `change` is told too how many there were. Whether anything changed is for the
+    /// caller to see and to say.
+    #[inline]
+    pub fn change_bytes<R>(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        change: impl FnOnce(&mut [u8], usize) -> R,
+    ) -> Result<R, WrongType> {
+        let hash = self.settle(key);
+        if let Some(mut record) = self.keyspace.dbs[self.db].table.get_mut(hash, key)
+            && record.bytes_mut().is_some_and(|bytes| bytes.len() >= len)
+        {
+            if self.touch == Touch::Yes {
+                view::refresh(&record, self.config, self.now, self.random);
+            }
+            record.set_grown(true);
+            return Ok(record.bytes_mut().map(|bytes| change(bytes, bytes.len())).expect("there were bytes just now"));
+        }
+        let moves = self.keyspace.moves;
+        let result = self.lengthen(key, len, change);
+        self.keyspace.moves = moves;
+        result
+    }
+
+    /// The part of `change_bytes` that cannot be done in place.
+    fn lengthen<R>(
+        &mut self,
+        key: &[u8],
+        len: usize,
+        change: impl FnOnce(&mut [u8], usize) -> R,
+    ) -> Result<R, WrongType> {
+        let before = match self.lookup(key) {
+            // By one large step, or large from the start: a blob at once, so that the zeros are not copied.
+            Some(record) if len >= BLOB_AT_ONCE_MIN => match record.payload() {
+                Payload::Blob(_) => None,
+                _ => Some(value::string(&record).ok_or(WrongType)?.to_vec()),
+            },
+            None if len >= BLOB_AT_ONCE_MIN => Some(Vec::new()),
+            _ => None,
+        };
+        let Some(before) = before else {
+            return self.change_string(key, |bytes| {
+                let was = bytes.len();
+                bytes.pad_to(len);
+                change(bytes.as_mut_slice(), was)
+            });
+        };
+        let mut blob = Blob::with_capacity(len);
+        blob.append(&before);
+        blob.resize(len);
+        let result = change(blob.as_mut_slice(), before.len());
+        self.store(key, Deadline::Keep, Old::Changed, |_| false, |deadline| Record::blob(key, blob, deadline));
+        Ok(result)
+    }
+
+    /// Stores a string that has come out of bits rather than from a client: it is raw, even where it reads as a number.
+    pub fn set_raw_string(&mut self, key: &[u8], bytes: &[u8]) {
+        let make = |deadline| {
+            let mut record = Record::bytes(key, bytes, deadline);
+            record.set_grown(true);
+            record
+        };
+        self.store(key, Deadline::None, Old::Overwritten, |_| false, make);
+    }
+
     /// Puts a value under `key` with one look-up: `in_place` where there is a record that can take it, else a new one. `make` is told
     /// the deadline.
     #[inline]
@@ -449,8 +530,10 @@ impl Edit<'_> {
     ) {
         let hash = self.hash(key);
         let (config, now, random, touch) = (self.config, self.now, self.random, self.touch);
-        let replayed_ms = self.keyspace.replayed_ms;
-        let db = &mut self.keyspace.dbs[self.db];
+        let keyspace = &mut *self.keyspace;
+        let (home, stamp) = (keyspace.dbs[self.db].home, keyspace.stamps.current);
+        let replayed_ms = keyspace.replayed_ms;
+        let db = &mut keyspace.dbs[self.db];
         let mut occupied = match db.table.entry(hash, key) {
             Entry::Occupied(occupied) if view::has_lapsed(&occupied.get(), now) => {
                 self.expire(key);
@@ -461,17 +544,19 @@ impl Edit<'_> {
                 let deadline = deadline.after(None);
                 let record = make(deadline);
                 record.set_clock(super::evict::first_clock(config, now.max(replayed_ms)));
+                record.set_stamp(keyspace.stamps.current);
                 vacant.insert(record);
                 if let Some(deadline) = deadline {
                     db.volatile += 1;
                     db.table.mark_deadline(hash, deadline);
                 }
-                self.keyspace.moves += 1;
+                keyspace.moves += 1;
                 self.effects.notice(self.db, key, Class::New, "new");
                 return;
             }
         };
-        self.keyspace.moves += 1;
+        keyspace.moves += 1;
+        before_change(&mut keyspace.snapshot, home, &occupied.get());
         let had = occupied.get().deadline();
         let deadline = deadline.after(had);
         let listening = old == Old::Overwritten && self.effects.is_listening();
@@ -485,6 +570,7 @@ impl Edit<'_> {
         } else {
             let record = make(deadline);
             record.set_clock(occupied.get().clock());
+            record.set_stamp(stamp);
             Some(occupied.replace(record))
         };
         if touch == Touch::Yes {
@@ -512,9 +598,11 @@ impl Edit<'_> {
     /// Takes a record out. Says nothing yet: call `changed`.
     pub fn take_record(&mut self, key: &[u8]) -> Option<Record> {
         let hash = self.hash(key);
-        self.keyspace.moves += 1;
-        let db = &mut self.keyspace.dbs[self.db];
+        let keyspace = &mut *self.keyspace;
+        keyspace.moves += 1;
+        let db = &mut keyspace.dbs[self.db];
         let record = db.table.remove(hash, key)?;
+        before_change(&mut keyspace.snapshot, db.home, &record);
         db.volatile -= usize::from(record.deadline().is_some());
         db.timed_hashes -= usize::from(value::is_timed(&record));
         Some(record)
@@ -561,9 +649,12 @@ impl Edit<'_> {
     /// Gives a key another deadline, or none. Says nothing yet: call `changed_value`.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         let hash = self.settle(key);
-        let db = &mut self.keyspace.dbs[self.db];
+        let keyspace = &mut *self.keyspace;
+        let home = keyspace.dbs[self.db].home;
+        let db = &mut keyspace.dbs[self.db];
         let Entry::Occupied(mut occupied) = db.table.entry(hash, key) else { return };
-        self.keyspace.moves += 1;
+        keyspace.moves += 1;
+        before_change(&mut keyspace.snapshot, home, &occupied.get());
         let had_deadline = occupied.get().deadline().is_some();
         match deadline {
             Some(deadline) if had_deadline => {
@@ -631,6 +722,20 @@ impl StringBytes<'_> {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            StringBytes::Small(bytes) => bytes,
+            StringBytes::Large(blob) => blob.as_slice(),
+        }
+    }
+
+    pub fn replace(&mut self, with: Vec<u8>) {
+        match self {
+            StringBytes::Small(bytes) => *bytes = with,
+            StringBytes::Large(blob) => blob.set(&with),
+        }
     }
 
     pub fn append(&mut self, more: &[u8]) {

@@ -22,6 +22,8 @@ pub enum Class {
     Miss,
     Overwritten,
     TypeChanged,
+    /// A change that Redis publishes no event for.
+    Unannounced,
 }
 
 /// Which waiting clients are to look at a key again.

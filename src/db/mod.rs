@@ -8,6 +8,8 @@ mod edit;
 pub mod effect;
 pub mod evict;
 pub mod expire;
+pub mod load;
+pub mod snapshot;
 mod view;
 
 use std::cell::{Cell, RefCell};
@@ -40,6 +42,8 @@ pub struct Keyspace {
     moves: u64,
     /// When the last replay began (Unix milliseconds): commands in it see no time, records must.
     pub replayed_ms: u64,
+    snapshot: Option<Box<snapshot::Snapshot>>,
+    stamps: snapshot::Stamps,
 }
 
 /// What INFO tells about key look-ups and disappearances.
@@ -65,11 +69,13 @@ pub struct Db {
     volatile: usize,
     /// Hashes with fields that have a deadline.
     timed_hashes: usize,
+    /// While a snapshot is not through with this database: the index that it had when the snapshot began.
+    home: Option<DbIndex>,
 }
 
 impl Db {
     fn new(seed: &'static Seed) -> Self {
-        Self { table: Table::new(seed), volatile: 0, timed_hashes: 0 }
+        Self { table: Table::new(seed), volatile: 0, timed_hashes: 0, home: None }
     }
 
     pub fn len(&self) -> usize {
@@ -106,6 +112,8 @@ impl Keyspace {
             missed: RefCell::default(),
             moves: 0,
             replayed_ms: 0,
+            snapshot: None,
+            stamps: snapshot::Stamps::default(),
         }
     }
 
@@ -174,10 +182,17 @@ impl Keyspace {
         self.dbs[db].table.memory()
     }
 
-    /// Empties a database and gives its records to the caller, who decides where they are freed.
-    pub fn take_db(&mut self, index: DbIndex) -> Db {
+    /// Empties a database: how many records it had, and what is to be freed, which the caller decides where. A snapshot that is not
+    /// through with the database keeps it for the time being.
+    pub fn take_db(&mut self, index: DbIndex) -> (usize, Option<Db>) {
         self.moves += 1;
-        std::mem::replace(&mut self.dbs[index], Db::new(self.seed))
+        let db = std::mem::replace(&mut self.dbs[index], Db::new(self.seed));
+        let records = db.len();
+        let db = match &mut self.snapshot {
+            Some(snapshot) => snapshot.take_flushed(db),
+            None => Some(db),
+        };
+        (records, db.filter(|db| !db.is_empty()))
     }
 
     pub fn swap(&mut self, one: DbIndex, other: DbIndex) {

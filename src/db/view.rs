@@ -65,6 +65,11 @@ impl<'a> View<'a> {
         Self { touch, ..*self }
     }
 
+    /// The same moment in another database.
+    pub fn in_db(&self, db: DbIndex) -> Self {
+        Self { db, ..*self }
+    }
+
     /// The record under `key`, counted but not touched: for commands that ask about a key rather than for its value.
     pub fn untouched(&self, key: &[u8]) -> Option<RecordRef<'a>> {
         self.touching(Touch::No).record(key)

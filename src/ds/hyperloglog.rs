@@ -60,6 +60,12 @@ pub fn add(bytes: &mut Vec<u8>, element: &[u8], sparse_bytes_max: usize) -> Resu
     set_register(bytes, index, rank, sparse_bytes_max)
 }
 
+/// Adds an element to a dense string, in place, as `add` does; callers have looked at the encoding.
+pub fn add_dense(bytes: &mut [u8], element: &[u8]) -> bool {
+    let (index, rank) = index_and_rank(element);
+    set_dense(&mut bytes[HEADER..], index, rank)
+}
+
 /// The count kept in the header, unless it is stale.
 pub fn cached_count(bytes: &[u8]) -> Result<Option<u64>, HllError> {
     encoding(bytes)?;
@@ -95,6 +101,47 @@ pub fn make_dense(bytes: &mut Vec<u8>) -> Result<bool, HllError> {
     registers.merge(bytes)?;
     *bytes = registers.dense_string(&bytes[..HEADER]);
     Ok(true)
+}
+
+/// Whether the encodings agree with each other and the estimate with what was added: PFSELFTEST. `random` gives the values.
+pub fn self_test(random: &mut impl FnMut() -> u64) -> Result<(), String> {
+    registers_keep_what_they_are_given(random)?;
+    const ELEMENTS: u64 = 200_000;
+    let (mut sparse, mut dense, first) = (new(), new(), random());
+    let broken = |_| "a string that was just made cannot be read".to_owned();
+    make_dense(&mut dense).map_err(broken)?;
+    for added in 1..=ELEMENTS {
+        let element = first.wrapping_add(added).to_le_bytes();
+        add(&mut sparse, &element, 3000).map_err(broken)?;
+        add_dense(&mut dense, &element);
+        // Sparse strings hold small counts: those are looked at closely.
+        if added < 1000 && added % 50 == 0 || added % 20_000 == 0 {
+            let (one, other) = (count(&sparse).map_err(broken)?, count(&dense).map_err(broken)?);
+            if one != other {
+                return Err(format!("after {added} elements the sparse string counts {one} and the dense one {other}"));
+            }
+            // Five standard errors, and some more where few elements make for coarse steps.
+            let allowed = added as f64 * 5.0 * 1.04 / (REGISTERS as f64).sqrt() + 5.0;
+            if one.abs_diff(added) as f64 > allowed {
+                return Err(format!("{added} elements are counted as {one}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn registers_keep_what_they_are_given(random: &mut impl FnMut() -> u64) -> Result<(), String> {
+    const ROUNDS: usize = 100;
+    for round in 0..ROUNDS {
+        let wanted = Registers(Box::new(std::array::from_fn(|_| (random() & 0x3f) as u8)));
+        let mut held = Registers::new();
+        let bytes = wanted.dense_string(&new()[..HEADER]);
+        let merged = held.merge(&bytes);
+        if merged != Ok(Encoding::Dense) || held.0 != wanted.0 {
+            return Err(format!("in round {round} registers do not hold what was put into them"));
+        }
+    }
+    Ok(())
 }
 
 /// The runs of a sparse string as PFDEBUG DECODE shows them: `Z:100 v:3,1 z:5`.
@@ -552,6 +599,16 @@ mod tests {
         short.pop();
         assert_eq!(count(&short), Err(HllError::Corrupted));
         assert_eq!(make_dense(&mut short), Err(HllError::Corrupted));
+    }
+
+    #[test]
+    fn the_self_test_passes() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            state ^ state >> 29
+        };
+        assert_eq!(self_test(&mut random), Ok(()));
     }
 
     #[test]

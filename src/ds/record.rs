@@ -56,6 +56,10 @@ pub const FIRST_WORD_TAG: u8 = 3;
 pub const HEADER: usize = 8;
 const FLAG_DEADLINE: u8 = 1;
 const FLAG_GROWN: u8 = 2;
+/// The flags above these two bits are a stamp.
+const STAMP_SHIFT: u32 = 2;
+/// Stamps go from 0, that of a new record, up to this one.
+pub const STAMP_MAX: u8 = u8::MAX >> STAMP_SHIFT;
 const KEY_IS_LONG: u8 = 255;
 /// Bytes up to this many may be stored in line (their length is 16 bits).
 pub const INLINE_MAX: usize = 4096;
@@ -202,6 +206,12 @@ impl<F: Family> Record<F> {
         Some(unsafe { std::slice::from_raw_parts_mut(self.start.add(at).as_ptr(), len) })
     }
 
+    /// The bytes of a string that is held as bytes.
+    #[inline]
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        if self.tag() == TAG_BLOB { self.blob_mut().map(Blob::as_mut_slice) } else { self.inline_mut() }
+    }
+
     /// Stores an integer in place; false where the record holds something else.
     pub fn set_integer(&mut self, value: i64) -> bool {
         let is_integer = self.tag() == TAG_INTEGER;
@@ -269,6 +279,26 @@ impl<F: Family> Record<F> {
         unsafe { self.start.add(1).write(flags) };
     }
 
+    /// Six bits that whoever keeps records owns. A reader may set them.
+    #[inline]
+    pub fn stamp(&self) -> u8 {
+        self.byte(1) >> STAMP_SHIFT
+    }
+
+    #[inline]
+    pub fn set_stamp(&self, stamp: u8) {
+        debug_assert!(stamp <= STAMP_MAX);
+        let flags = self.byte(1) & (FLAG_DEADLINE | FLAG_GROWN) | stamp << STAMP_SHIFT;
+        // SAFETY: the flags are only ever read by value, by the one thread that owns the record.
+        unsafe { self.start.add(1).write(flags) };
+    }
+
+    /// The record, looked at as one in a table is.
+    #[inline]
+    pub fn borrow(&self) -> RecordRef<'_, F> {
+        RecordRef { record: ManuallyDrop::new(Self { start: self.start, family: PhantomData }), life: PhantomData }
+    }
+
     /// A copy of the payload under another key, with the same deadline. O(value), but O(1) for a large string, which both share.
     pub fn duplicate(&self, key: &[u8]) -> Self {
         let deadline = self.deadline();
@@ -325,6 +355,7 @@ impl<F: Family> Record<F> {
             moved.write_word(at, self.read_word(at));
         }
         moved.set_clock(self.clock());
+        moved.set_stamp(self.stamp());
         self.free_block();
         moved
     }

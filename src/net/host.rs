@@ -7,7 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::listeners::Listeners;
 use crate::config::{Changed, Config, OomScoreAdjust, SetError};
+use crate::db::Keyspace;
+use crate::db::snapshot::Sink;
+use crate::persist::disk::Disk;
+use crate::persist::snapshot::Outcome;
 use crate::process::limits::{OomScore, TooFewFiles, make_room_for_clients};
+use crate::process::saver::Saver;
 use crate::process::title::Title;
 use crate::process::{Process, log, log_text};
 use crate::server::host::{Facts, Host};
@@ -17,17 +22,19 @@ pub struct NetHost {
     listeners: Arc<Mutex<Listeners>>,
     oom_score: OomScore,
     title: Option<Title>,
+    saver: Saver,
     /// What was acted on last.
     config: Config,
 }
 
 impl NetHost {
-    pub fn new(listeners: &Arc<Mutex<Listeners>>, title: Option<Title>, config: &Config) -> Self {
+    pub fn new(listeners: &Arc<Mutex<Listeners>>, title: Option<Title>, saver: Saver, config: &Config) -> Self {
         let mut host = Self {
             process: Process,
             listeners: Arc::clone(listeners),
             oom_score: OomScore::read(),
             title,
+            saver,
             config: config.clone(),
         };
         // The log says what went wrong; a server whose score stays as it was still serves.
@@ -75,8 +82,34 @@ impl Host for NetHost {
         self.process.replace(path, text)
     }
 
+    fn disk(&self) -> Option<Arc<dyn Disk>> {
+        self.process.disk()
+    }
+
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
+    }
+
+    fn begin_save(
+        &mut self,
+        config: &Config,
+        keyspace: &Keyspace,
+        functions: Vec<Vec<u8>>,
+        now_ms: u64,
+    ) -> Result<Box<dyn Sink>, String> {
+        self.saver.begin(config, keyspace, functions, now_ms)
+    }
+
+    fn save_outcome(&mut self) -> Option<Outcome> {
+        self.saver.outcome()
+    }
+
+    fn save_waiting_bytes(&self) -> usize {
+        self.saver.waiting_bytes()
+    }
+
+    fn give_up_save(&mut self) {
+        self.saver.give_up();
     }
 
     fn reconfigure(&mut self, new: &mut Config, _: &[Changed]) -> Result<(), SetError> {
@@ -128,6 +161,7 @@ fn change_folder(old: &Config, new: &mut Config) -> Result<(), SetError> {
 mod tests {
     use super::super::wake::{Bell, ReadyList};
     use super::*;
+    use crate::persist::disk::RealDisk;
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
     /// A host that listens on a port of the system's choice, and its configuration.
@@ -137,7 +171,8 @@ mod tests {
         config.port_file = "unused".into();
         let listeners = Listeners::open(&config, Bell::new(0, &Arc::<ReadyList>::default())).expect("a free port");
         let port = listeners.port();
-        (NetHost::new(&Arc::new(Mutex::new(listeners)), None, &config), config, port)
+        let saver = Saver::new(Arc::new(RealDisk), Arc::new(|| ()));
+        (NetHost::new(&Arc::new(Mutex::new(listeners)), None, saver, &config), config, port)
     }
 
     fn set(config: &mut Config, pairs: &[(&str, &str)]) {

@@ -23,8 +23,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::config::{Config, ShutdownOn};
 use crate::db::Garbage;
+use crate::db::snapshot::Walked;
 use crate::persist::disk::RealDisk;
 use crate::process::keeper::{self, Fatal, Keeper, Progress};
+use crate::process::saver::Saver;
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
 use crate::process::{self, affinity};
@@ -47,8 +49,15 @@ const READ_TURN_MAX: usize = 4 * READ_BYTES;
 const QUIET_TICK_US: u64 = 1_000_000;
 /// The number under which the listeners, all together, ring.
 const LISTENERS: usize = usize::MAX;
+/// The number under which the snapshot's thread rings: that turn looks at the snapshot, as every turn does.
+const SNAPSHOT: usize = usize::MAX - 1;
+/// So long a turn goes on with a snapshot where nobody wants anything, and at least and at most where there was work: a fourth of what that
+/// took.
+const WALK_IDLE_US: u64 = 250;
+const WALK_BUSY_MIN_US: u64 = 40;
+const WALK_BUSY_MAX_US: u64 = 500;
 /// The number under which the thread of the append-only log rings.
-const LOG: usize = usize::MAX - 1;
+const LOG: usize = usize::MAX - 2;
 /// While data is loaded, clients are looked after this often.
 const LOAD_SLICE_US: u64 = 5_000;
 
@@ -86,7 +95,7 @@ pub struct Net {
 /// How to end.
 #[derive(Debug, PartialEq, Eq)]
 enum Ending {
-    Shutdown { save: bool },
+    Shutdown,
     /// The process cannot keep what it promised.
     Fatal(Fatal),
 }
@@ -125,7 +134,9 @@ impl Net {
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
         let listeners = Arc::new(Mutex::new(listeners));
-        server.host = Box::new(host::NetHost::new(&listeners, title, &server.config));
+        let snapshot_bell = Bell::new(SNAPSHOT, &ready_list);
+        let saver = Saver::new(Arc::new(RealDisk), Arc::new(move || snapshot_bell.ring()));
+        server.host = Box::new(host::NetHost::new(&listeners, title, saver, &server.config));
         listeners_bell.ring();
         let keeper = start_keeper(&mut server, &ready_list)?;
         Ok(Self {
@@ -176,6 +187,7 @@ impl Net {
             return Err(io::Error::other(text));
         }
         tracing::info!("User requested shutdown...");
+        self.server.give_up_save();
         self.keeper.end(&mut self.server);
         process::clean_up(&self.server.config);
         self.listeners().close();
@@ -211,6 +223,7 @@ impl Net {
             self.load(context);
         }
         self.tick_if_due(clock, context);
+        self.go_on_with_snapshot(busy, clock, context);
         self.follow_up();
         if let Some(ending) = self.shutdown.take() {
             return Poll::Ready(ending);
@@ -226,21 +239,39 @@ impl Net {
         Poll::Pending
     }
 
+    /// Takes the snapshot that is on some steps further.
+    #[inline]
+    fn go_on_with_snapshot(&mut self, busy: bool, clock: Clock, context: &Context) {
+        if self.server.keyspace.has_walk() {
+            let budget_us = match busy {
+                true => ((monotonic_us() - clock.monotonic_us) / 4).clamp(WALK_BUSY_MIN_US, WALK_BUSY_MAX_US),
+                false => WALK_IDLE_US,
+            };
+            if self.server.walk_snapshot(budget_us) == Walked::More {
+                context.waker().wake_by_ref();
+            }
+        }
+        self.server.hear_of_save();
+    }
+
     fn shut_down_on(&mut self, asked: Asked) {
         tracing::warn!("Received {} scheduling shutdown...", asked.name());
         let config = &self.server.config;
-        let ShutdownOn { save, nosave, .. } = match asked {
+        let ShutdownOn { save, nosave, force, .. } = match asked {
             Asked::Terminate => config.shutdown_on_sigterm,
             Asked::Interrupt => config.shutdown_on_sigint,
         };
-        self.shutdown = Some(Ending::Shutdown { save: save || (!nosave && !config.save.0.is_empty()) });
+        let save = save || (!nosave && !config.save.0.is_empty());
+        if !save || self.server.save_before_the_end(force) {
+            self.shutdown = Some(Ending::Shutdown);
+        }
     }
 
     fn serve(&mut self, number: usize) {
         match number {
             LISTENERS => self.accept(),
-            // The turn itself hears what the thread has to say.
-            LOG => {}
+            // The turn itself hears what the threads have to say.
+            SNAPSHOT | LOG => {}
             _ => self.serve_connection(number),
         }
     }
@@ -394,6 +425,7 @@ impl Net {
             self.obey(request);
         }
         self.run_on_and_log();
+        self.server.broadcast_invalid_keys();
         let seen_by_others = if self.server.durability.is_always() { self.server.journal.offset() } else { 0 };
         for id in std::mem::take(&mut self.server.outbox.flush) {
             let session = self.server.sessions.get_mut(id);
@@ -528,7 +560,7 @@ impl Net {
 
     fn obey(&mut self, request: HostRequest) {
         match request {
-            HostRequest::Shutdown { save, .. } => self.shutdown = Some(Ending::Shutdown { save }),
+            HostRequest::Shutdown { .. } => self.shutdown = Some(Ending::Shutdown),
             HostRequest::RewriteLog | HostRequest::LoadLog(_) => self.keeper.obey(&mut self.server, &request),
         }
     }
@@ -539,9 +571,13 @@ fn start_keeper(server: &mut Server, ready_list: &Arc<ReadyList>) -> io::Result<
     let bell = Bell::new(LOG, ready_list);
     let processors = server.config.bio_cpulist.display().into_owned();
     let prepare = move || affinity::bind_to(&processors);
-    let thread = keeper::Thread::start(disk.clone(), prepare, move || bell.ring())?;
+    let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || bell.ring());
+    let thread = keeper::Thread::start(disk.clone(), prepare, Arc::clone(&ring))?;
     let folder = std::env::current_dir()?;
-    Keeper::start(server, folder, disk, Box::new(thread)).map_err(|Fatal(text)| io::Error::other(text))
+    let keeper = Keeper::start(server, folder, disk, Box::new(thread));
+    let mut keeper = keeper.map_err(|Fatal(text)| io::Error::other(text))?;
+    keeper.write_bases_in_background(ring);
+    Ok(keeper)
 }
 
 /// Reads once and runs what is complete. Input that cannot be run yet stays with the connection.

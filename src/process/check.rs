@@ -1,10 +1,12 @@
-//! `--check-config` and `--check-system`: looks that change nothing, and the lines they print.
+//! `--check-config`, `--check-rdb` and `--check-system`: looks that change nothing, and the lines they print.
 
 use std::fs;
 use std::path::Path;
 
 use super::limits;
 use crate::config::{self, Source};
+use crate::ds::keytable::Seed;
+use crate::persist::rdb;
 
 /// What a check found, as text to print; `Err` where the exit code is to be 1.
 pub type Found = Result<String, String>;
@@ -22,6 +24,13 @@ pub fn configuration(file: &Path) -> Found {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// Reads a snapshot as a start would, and says what is in it or where it breaks off.
+pub fn snapshot(file: &Path) -> Found {
+    static SEED: Seed = Seed::new([1, 2]);
+    let limits = crate::db::load::limits(&config::Config::default(), &SEED);
+    rdb::check::check(file, rdb::Options { limits, checksums: true, any_version: false })
 }
 
 /// Looks at what of this machine matters to a server.

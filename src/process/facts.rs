@@ -4,8 +4,10 @@
 
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::persist::disk::{Disk, RealDisk};
 use crate::server::host::{Cpu, Facts, Host};
 
 /// The real process, for the heart to ask.
@@ -38,6 +40,10 @@ impl Host for Process {
             let _ = std::fs::remove_file(temporary);
         }
         written
+    }
+
+    fn disk(&self) -> Option<Arc<dyn Disk>> {
+        Some(Arc::new(RealDisk))
     }
 
     fn sleep(&self, time_us: u64) {

@@ -3,7 +3,7 @@
 //! The parser keeps what it has learned of an incomplete command, so no byte is looked at twice however the input arrives. It
 //! hands out spans relative to the command's first byte; the input buffer belongs to the caller and may move.
 
-use memchr::memchr;
+use memchr::memchr2;
 
 use crate::util::number::IntegerText;
 
@@ -164,7 +164,7 @@ pub enum Parsed {
     },
     Incomplete,
     /// The text goes out as `-ERR Protocol error: …`; then the connection ends.
-    Error(String),
+    Error(Vec<u8>),
 }
 
 /// Where an incomplete command stands.
@@ -296,8 +296,10 @@ impl Parser {
             [] => return Err(Parsed::Incomplete),
             _ => {}
         }
-        if memchr(b'\r', rest).is_some_and(|at| at + 1 < rest.len()) && rest[0] != b'$' {
-            return Err(Parsed::Error(format!("expected '$', got '{}'", printable(rest[0]))));
+        if rest[0] != b'$' && line_end(b'\r', rest).is_some_and(|at| at + 1 < rest.len()) {
+            let mut text = b"expected '$', got '".to_vec();
+            text.extend([rest[0], b'\'']);
+            return Err(Parsed::Error(text));
         }
         let Some((len, consumed)) = parse_header(rest, "too big bulk count string")? else {
             return Err(Parsed::Incomplete);
@@ -326,8 +328,7 @@ impl ThenEmpty for usize {
 
 /// Reads the number between a type byte and `\r\n`: `None` while the line is incomplete, `Some(None)` where it is no number.
 fn parse_header(input: &[u8], too_long: &str) -> Result<Option<(Option<i64>, usize)>, Parsed> {
-    let window = &input[..input.len().min(LINE_MAX + 1)];
-    let Some(end) = memchr(b'\r', window) else {
+    let Some(end) = line_end(b'\r', input) else {
         if input.len() > LINE_MAX {
             return Err(Parsed::Error(too_long.into()));
         }
@@ -339,8 +340,14 @@ fn parse_header(input: &[u8], too_long: &str) -> Result<Option<(Option<i64>, usi
     Ok(Some((crate::util::number::parse_i64(&input[1..end]), end + 2)))
 }
 
+/// Where the line ends. As in Redis nothing behind a NUL is looked at: such a line never ends and becomes too long at last.
+/// O(`LINE_MAX`) in all, since a line without an end is refused beyond that.
+fn line_end(end: u8, input: &[u8]) -> Option<usize> {
+    memchr2(end, 0, input).filter(|&at| input[at] == end)
+}
+
 fn parse_inline(input: &[u8]) -> Parsed {
-    let Some(newline) = memchr(b'\n', &input[..input.len().min(LINE_MAX + 1)]) else {
+    let Some(newline) = line_end(b'\n', input) else {
         if input.len() > LINE_MAX {
             return Parsed::Error("too big inline request".into());
         }
@@ -348,11 +355,6 @@ fn parse_inline(input: &[u8]) -> Parsed {
     };
     let line_len = newline - usize::from(newline > 0 && input[newline - 1] == b'\r');
     Parsed::Inline { line_len, consumed: newline + 1 }
-}
-
-/// An error's text is ASCII; the reply makes blanks of line ends.
-fn printable(byte: u8) -> char {
-    if byte.is_ascii() { byte as char } else { '?' }
 }
 
 #[cfg(test)]
@@ -399,7 +401,7 @@ mod tests {
     fn refuses_what_redis_refuses_in_its_words() {
         let strict = Limits { bulk_max: 100, authenticated: false };
         let error = |input: &[u8], limits: &Limits| match parse_once(input, limits) {
-            Parsed::Error(text) => text,
+            Parsed::Error(text) => String::from_utf8(text).unwrap(),
             other => panic!("{other:?}"),
         };
         assert_eq!(error(b"*x\r\n", &LIMITS), "invalid multibulk length");

@@ -18,6 +18,8 @@ pub enum Admission {
     Refuse(Stop, Option<&'static Entry>),
     /// The command stays where it is until the server lets it go on.
     Hold,
+    /// The session was closed without an answer.
+    CutOff,
 }
 
 /// CLIENT PAUSE.
@@ -38,7 +40,13 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     server.sessions.get_mut(id).last_command = entry.as_ref().ok().copied();
     let entry = match entry {
         Ok(entry) => entry,
-        Err(stop) => return Admission::Refuse(stop, found),
+        Err(stop) => {
+            if found.is_none() && is_http(request) {
+                cut_off(server, id);
+                return Admission::CutOff;
+            }
+            return Admission::Refuse(stop, found);
+        }
     };
     if !entry.command.takes(request.len()) {
         return Admission::Refuse(wrong_arity(entry), Some(entry));
@@ -100,6 +108,27 @@ pub fn unknown_command(request: Request) -> Stop {
     Stop::Bytes(text)
 }
 
+/// A browser was talked into sending requests here: its lines look like commands.
+fn is_http(request: Request) -> bool {
+    let name = request.arg(0);
+    name.eq_ignore_ascii_case(b"host:") || name.eq_ignore_ascii_case(b"post")
+}
+
+#[cold]
+fn cut_off(server: &mut Server, id: SessionId) {
+    const SILENCE_MS: u64 = 60_000;
+    let now = server.clock.unix_ms();
+    if now.saturating_sub(server.stats.cut_off_logged_ms) >= SILENCE_MS {
+        server.stats.cut_off_logged_ms = now;
+        let address = &server.sessions.get(id).peer.address;
+        tracing::warn!(
+            "Possible SECURITY ATTACK detected: {address} sends HTTP (POST or Host:), as a web page would that was made to reach this server. \
+             The connection is closed."
+        );
+    }
+    server.close(id, Closing::AtOnce);
+}
+
 pub fn wrong_arity(entry: &Entry) -> Stop {
     error_with(format!("ERR wrong number of arguments for '{}' command", entry.full_name))
 }
@@ -118,6 +147,17 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
     if server.durability.refusal.is_some() && writes_or_pings(server, id, entry) {
         let reason = server.durability.refusal.as_deref().unwrap_or_default();
         return Some(error_with(format!("MISCONF Errors writing to the AOF file: {reason}")));
+    }
+    if server.saving.last_failure.is_some()
+        && writes_or_pings(server, id, entry)
+        && let Some(failure) = server.refusal_for_saving()
+    {
+        let mut text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+             modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting \
+             fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+            .to_owned();
+        text.push_str(&format!(" It is: {}", failure.text));
+        return Some(error_with(text));
     }
     let session = server.sessions.get(id);
     let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();

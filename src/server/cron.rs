@@ -42,7 +42,11 @@ impl Server {
             self.serve_waiting(None);
         }
         self.expire_lapsed();
+        self.tick_saving();
         self.close_idle_and_slow();
+        if self.tracking.is_used() {
+            self.bound_tracking_table();
+        }
         self.stats.note_memory(memory::used(), self.clock.unix_us / 1_000_000);
         if self.clock.monotonic_us.saturating_sub(self.cron.last_sample_us) >= 100_000 {
             self.cron.last_sample_us = self.clock.monotonic_us;
@@ -168,6 +172,7 @@ impl Server {
         self.forget_wait(id);
         self.watches.unwatch_all(&mut self.sessions, id);
         self.unsubscribe_all(id);
+        self.stop_tracking(id);
         self.monitors.retain(|monitor| *monitor != id);
         self.pause.held.retain(|held| *held != id);
         self.durability.waiting.retain(|waiting| *waiting != id);

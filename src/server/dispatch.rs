@@ -83,7 +83,7 @@ enum Behind {
         line: std::ops::Range<usize>,
         end: usize,
     },
-    Error(String),
+    Error(Vec<u8>),
 }
 
 impl Server {
@@ -211,7 +211,7 @@ impl Server {
 
     fn run_inline(&mut self, id: SessionId, line: &[u8], out: &mut Output) {
         let Some(words) = split_args(line) else {
-            return self.protocol_error(id, "unbalanced quotes in request", out);
+            return self.protocol_error(id, b"unbalanced quotes in request", out);
         };
         if words.is_empty() {
             return;
@@ -222,9 +222,11 @@ impl Server {
         self.run(id, entry, request.borrow(), out);
     }
 
-    fn protocol_error(&mut self, id: SessionId, text: &str, out: &mut Output) {
-        let protocol = self.sessions.get(id).protocol;
-        Reply::new(out, protocol).error(format!("ERR Protocol error: {text}"));
+    fn protocol_error(&mut self, id: SessionId, text: &[u8], out: &mut Output) {
+        let session = self.sessions.get(id);
+        if session.reply_mode == ReplyMode::On {
+            Reply::new(out, session.protocol).error([b"ERR Protocol error: ", text].concat());
+        }
         self.stats.protocol_errors += 1;
         self.stats.count_error("ERR");
         self.close(id, Closing::AfterOutput);
@@ -245,6 +247,7 @@ impl Server {
             }
             Admission::Refuse(stop, entry) => self.refuse(id, entry, stop, &mut reply),
             Admission::Hold => return,
+            Admission::CutOff => return out.clear(),
         }
         self.note_journaled(id, entry, request, journaled);
         self.after_command(id, start, out);
@@ -263,12 +266,21 @@ impl Server {
                 _ => out.truncate(start),
             }
         }
-        if !session.output.is_empty() {
-            // Messages that the session sent to itself go behind its reply.
-            out.append(std::mem::take(&mut session.output));
-        }
+        self.append_messages(id, out);
         if self.waiting.has_ready() {
             self.serve_waiting(Some((id, out)));
+        }
+    }
+
+    /// Messages that the session sent to itself go behind its reply.
+    #[inline]
+    pub(super) fn append_messages(&mut self, id: SessionId, out: &mut Output) {
+        if self.tracking.is_used() {
+            self.tracked_command_ended(id);
+        }
+        let session = self.sessions.get_mut(id);
+        if !session.output.is_empty() {
+            out.append(std::mem::take(&mut session.output));
         }
     }
 
@@ -296,9 +308,12 @@ impl Server {
             ),
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
-        self.propagate(db, request, caller);
+        self.propagate(id, db, request);
         if caller == Caller::Replay {
             return;
+        }
+        if self.sessions.get(id).tracking.is_some() {
+            self.remember_reads(id, entry, request);
         }
         if !self.monitors.is_empty() {
             self.feed_monitors(caller, id, entry, request, reply);
@@ -332,15 +347,7 @@ impl Server {
     fn session_view(&self, id: SessionId, caller: Caller) -> View<'_> {
         let session = self.sessions.get(id);
         let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
-        View::new(
-            &self.keyspace,
-            session.db,
-            self.command_ms(),
-            &self.config,
-            session.touch(),
-            &self.random,
-            may_wait,
-        )
+        View::new(&self.keyspace, session.db, self.command_ms(), &self.config, session.touch(), &self.random, may_wait)
     }
 
     #[inline]
@@ -439,7 +446,7 @@ impl Server {
     /// Who would hear of an effect. Asked before every command.
     #[inline]
     fn is_anybody_listening(&self) -> bool {
-        !self.watches.is_empty() || !self.waiting.is_empty() || self.notifies()
+        !self.watches.is_empty() || !self.waiting.is_empty() || self.tracking.is_used() || self.notifies()
     }
 
     /// What a client's command took, for SLOWLOG and the latency events.

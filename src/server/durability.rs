@@ -94,7 +94,13 @@ impl Durability {
 impl Server {
     /// Notes what a command of a session has done to the journal, and so what its reply must wait for.
     #[inline]
-    pub(super) fn note_journaled(&mut self, id: SessionId, entry: Option<&'static Entry>, request: Request, before: u64) {
+    pub(super) fn note_journaled(
+        &mut self,
+        id: SessionId,
+        entry: Option<&'static Entry>,
+        request: Request,
+        before: u64,
+    ) {
         let after = self.journal.offset();
         if after != before {
             let session = self.sessions.get_mut(id);
@@ -185,7 +191,8 @@ impl Server {
 /// The key of a command that touches one key and nothing else.
 fn only_key<'a>(entry: &Entry, request: Request<'a>) -> Option<&'a [u8]> {
     let [spec] = entry.command.keys else { return None };
-    let is_one = matches!(spec.find, Find::Range { last: 0, .. }) && matches!(entry.command.run, Run::Read(_) | Run::Write(_));
+    let is_one =
+        matches!(spec.find, Find::Range { last: 0, .. }) && matches!(entry.command.run, Run::Read(_) | Run::Write(_));
     let at = usize::from(entry.first_key);
     (is_one && at > 0 && at < request.len()).then(|| request.arg(at))
 }

@@ -4,8 +4,13 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::{Changed, Config, SetError};
+use crate::db::Keyspace;
+use crate::db::snapshot::Sink;
+use crate::persist::disk::Disk;
+use crate::persist::snapshot::Outcome;
 
 /// The process, as INFO shows it.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +41,37 @@ pub trait Host: Send {
     /// Puts `text` in the place of a file, all of it or nothing, and durable.
     fn replace(&self, path: &Path, text: &[u8]) -> io::Result<()>;
 
+    /// Where snapshots are written to and read from. Nowhere, where there are no files.
+    fn disk(&self) -> Option<Arc<dyn Disk>> {
+        None
+    }
+
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);
+
+    /// Opens what a snapshot of this very moment goes into, or says why that cannot be.
+    fn begin_save(
+        &mut self,
+        _: &Config,
+        _: &Keyspace,
+        _functions: Vec<Vec<u8>>,
+        _now_ms: u64,
+    ) -> Result<Box<dyn Sink>, String> {
+        Err("there are no files here".into())
+    }
+
+    /// What came of the save that was begun, once.
+    fn save_outcome(&mut self) -> Option<Outcome> {
+        None
+    }
+
+    /// Bytes that wait to be written by the save that is running.
+    fn save_waiting_bytes(&self) -> usize {
+        0
+    }
+
+    /// The snapshot was given up: removes what was written of it.
+    fn give_up_save(&mut self) {}
 
     /// Acts on a change of the configuration that may fail, such as another port, before it is put in place. May write into `config` what a
     /// value came out as: a relative folder as an absolute one.

@@ -12,8 +12,11 @@ pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
 pub mod replay;
+pub mod saving;
 pub mod session;
+pub mod snapshots;
 pub mod stats;
+pub mod tracking;
 pub mod waiting;
 pub mod watch;
 
@@ -37,9 +40,11 @@ pub struct Server {
     pub effects: Effects,
     pub journal: Journal,
     pub durability: durability::Durability,
+    pub saving: saving::Saving,
     pub pubsub: pubsub::Pubsub,
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
+    pub tracking: tracking::Tracking,
     pub monitors: Vec<SessionId>,
     pub stats: stats::Stats,
     pub cron: cron::Cron,
@@ -51,6 +56,7 @@ pub struct Server {
     /// Follows changed directives outside; `Nowhere` until the process puts itself in.
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
+    pub snapshots: snapshots::Snapshots,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
@@ -127,9 +133,11 @@ impl Server {
             effects: Effects::default(),
             journal: Journal::default(),
             durability: durability::Durability::default(),
+            saving: saving::Saving::new(clock.unix_ms() / 1000),
             pubsub: pubsub::Pubsub::default(),
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
+            tracking: tracking::Tracking::default(),
             monitors: Vec::new(),
             stats: stats::Stats::new(),
             cron: cron::Cron::default(),
@@ -140,6 +148,7 @@ impl Server {
             outbox: Outbox::default(),
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
+            snapshots: snapshots::Snapshots::default(),
             garbage: Vec::new(),
             depth: 0,
             replaying: false,

@@ -2,8 +2,7 @@
 //!
 //! With nobody listening this is one addition. Nothing here changes a value.
 
-use super::Server;
-use super::dispatch::Caller;
+use super::{Server, SessionId};
 use crate::config::NotifyFlags;
 use crate::db::DbIndex;
 use crate::db::effect::{Class, Effect, Journal, Stir};
@@ -16,7 +15,7 @@ const FIELDS_AT_ONCE_MAX: usize = 64;
 impl Server {
     /// Makes the effects of the command just run known.
     #[inline]
-    pub(super) fn propagate(&mut self, db: DbIndex, request: Request, caller: Caller) {
+    pub(super) fn propagate(&mut self, id: SessionId, db: DbIndex, request: Request) {
         if self.keyspace.has_left_over() {
             self.clear_up();
         }
@@ -24,21 +23,21 @@ impl Server {
             self.stats.dirty += self.effects.clear_count();
             return;
         }
-        self.tell(db, Some(request), caller);
+        self.tell(Some(id), db, Some(request));
     }
 
     /// The same for what upkeep did, which has no request of its own.
     pub(super) fn propagate_upkeep(&mut self, db: DbIndex) {
-        self.tell(db, None, Caller::Client);
+        self.tell(None, db, None);
         self.note_upkeep_journaled();
     }
 
     /// Makes what a command has done so far known, and lets it go on: EXEC and scripts do before the commands inside them.
-    pub fn propagate_so_far(&mut self, db: DbIndex, request: Request) {
-        self.tell(db, Some(request), Caller::Client);
+    pub fn propagate_so_far(&mut self, id: SessionId, db: DbIndex, request: Request) {
+        self.tell(Some(id), db, Some(request));
     }
 
-    fn tell(&mut self, db: DbIndex, request: Option<Request>, caller: Caller) {
+    fn tell(&mut self, running: Option<SessionId>, db: DbIndex, request: Option<Request>) {
         self.stats.dirty += self.effects.dirty();
         let (list, before, journal) = self.effects.take();
         for (db, request) in &before {
@@ -54,18 +53,25 @@ impl Server {
                 }
             }
         }
-        let _ = caller;
+        // Of a FLUSHALL's many databases those who cache hear once.
+        if self.tracking.is_used() && list.iter().any(|effect| matches!(effect, Effect::Flushed { .. })) {
+            self.invalidate_all(running);
+        }
         for effect in list {
-            self.hear(effect);
+            self.hear(running, effect);
         }
     }
 
-    fn hear(&mut self, effect: Effect) {
+    fn hear(&mut self, running: Option<SessionId>, effect: Effect) {
         match effect {
             Effect::Changed { db, key, class, event } => {
                 self.watches.touch(&mut self.sessions, db, &key);
                 if self.waiting.waits_for(db, &key) {
                     self.waiting.signal(db, key.clone(), Stir::All);
+                }
+                if self.tracking.is_used() {
+                    let by_itself = matches!(class, Class::Expired | Class::Evicted);
+                    self.invalidate(&key, running, running.filter(|_| !by_itself));
                 }
                 self.notify(class, event, &key, db);
             }
@@ -124,7 +130,8 @@ impl Server {
 
     /// Publishes a keyspace notification where its class is asked for.
     fn notify(&mut self, class: Class, event: &str, key: &[u8], db: DbIndex) {
-        if !self.notifies() || !self.config.notify_keyspace_events.has(flag_of(class)) {
+        let Some(flag) = flag_of(class) else { return };
+        if !self.notifies() || !self.config.notify_keyspace_events.has(flag) {
             return;
         }
         if self.config.notify_keyspace_events.has(NotifyFlags::KEYSPACE) {
@@ -154,8 +161,8 @@ impl Server {
     }
 }
 
-fn flag_of(class: Class) -> NotifyFlags {
-    match class {
+fn flag_of(class: Class) -> Option<NotifyFlags> {
+    Some(match class {
         Class::Generic => NotifyFlags::GENERIC,
         Class::String => NotifyFlags::STRING,
         Class::List => NotifyFlags::LIST,
@@ -169,5 +176,6 @@ fn flag_of(class: Class) -> NotifyFlags {
         Class::Miss => NotifyFlags::KEY_MISS,
         Class::Overwritten => NotifyFlags::OVERWRITTEN,
         Class::TypeChanged => NotifyFlags::TYPE_CHANGED,
-    }
+        Class::Unannounced => return None,
+    })
 }

@@ -86,8 +86,8 @@ impl Server {
     /// Everything goes, unheard: what is loaded next takes its place.
     pub fn forget_data(&mut self) {
         for db in 0..self.keyspace.databases() {
-            let old = self.keyspace.take_db(db);
-            self.garbage.push(crate::db::Garbage::Db(old));
+            let (_, old) = self.keyspace.take_db(db);
+            self.garbage.extend(old.map(crate::db::Garbage::Db));
         }
     }
 

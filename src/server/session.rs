@@ -7,6 +7,7 @@ use indexmap::IndexSet;
 use slab::Slab;
 
 use super::pubsub::Topic;
+use super::tracking::Mode;
 use super::waiting::Blocked;
 use super::watch::Watched;
 use super::{Clock, Closing};
@@ -106,6 +107,8 @@ pub struct Session {
     /// CLIENT PAUSE holds this session's next command back.
     pub paused: bool,
     pub monitor: bool,
+    /// CLIENT TRACKING is on.
+    pub tracking: Option<Box<Mode>>,
     pub reply_mode: ReplyMode,
     pub no_evict: bool,
     pub no_touch: bool,
@@ -212,6 +215,7 @@ impl Session {
             blocked: None,
             paused: false,
             monitor: false,
+            tracking: None,
             reply_mode: ReplyMode::On,
             no_evict: false,
             no_touch: false,

@@ -125,6 +125,8 @@ pub struct Stats {
     pub freed_later: u64,
     pub output_limit_disconnections: u64,
     pub query_limit_disconnections: u64,
+    /// When the log last told of a connection cut off for speaking HTTP.
+    pub cut_off_logged_ms: u64,
     pub rates: Rates,
 }
 
@@ -156,6 +158,7 @@ impl Stats {
             freed_later: 0,
             output_limit_disconnections: 0,
             query_limit_disconnections: 0,
+            cut_off_logged_ms: 0,
             rates: Rates::default(),
         }
     }

@@ -251,6 +251,7 @@ impl Server {
         if waits_again {
             self.keep_place(id, *blocked);
             out.truncate(start);
+            self.append_messages(id, out);
             return;
         }
         self.waiting.pass_on(&blocked);
@@ -258,6 +259,7 @@ impl Server {
             self.note_journaled(id, Some(blocked.entry), blocked.request.borrow(), journaled);
         }
         self.ended_wait(id, start, out);
+        self.append_messages(id, out);
     }
 
     fn keep_place(&mut self, id: SessionId, mut before: Blocked) {

@@ -9,3 +9,4 @@ mod load_driver;
 mod process;
 mod protocol;
 mod readme;
+mod snapshots;

@@ -11,7 +11,7 @@ mod tests;
 
 use super::args::{Args, Rest};
 use super::command::{Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, key};
-use super::error::{Done, NOT_A_FLOAT, OVERFLOW, Stop, error, error_with, shown};
+use super::error::{COUNT_OUT_OF_RANGE, Done, NOT_A_FLOAT, OVERFLOW, Stop, error, error_with, shown};
 use super::scan;
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -544,8 +544,7 @@ fn hrandfield(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
 fn random_count(args: &mut Args) -> Result<(i64, bool), Stop> {
     let count = args.int()?;
     if count == i64::MIN {
-        let max = i64::MAX;
-        return Err(error_with(format!("ERR value is out of range, value must between -{max} and {max}")));
+        return Err(error(COUNT_OUT_OF_RANGE));
     }
     let with_values = args.option("WITHVALUES");
     args.end()?;

@@ -34,6 +34,15 @@ const ON_ALL_NODES: &[&str] = &["request_policy:all_nodes", "response_policy:all
 
 const SUBCOMMANDS: &[Command] = &[
     Command {
+        name: "CACHING",
+        arity: 3,
+        run: Run::Server(tracking::caching),
+        since: "6.0.0",
+        usage: "<YES | NO>",
+        summary: "Says whether the keys that the next command reads are remembered.",
+        ..OWN
+    },
+    Command {
         name: "GETNAME",
         arity: 2,
         run: Run::Server(getname),
@@ -44,7 +53,7 @@ const SUBCOMMANDS: &[Command] = &[
     Command {
         name: "GETREDIR",
         arity: 2,
-        run: Run::Server(getredir),
+        run: Run::Server(tracking::getredir),
         since: "6.0.0",
         summary: "Returns the id of the client that gets the connection's invalidation messages.",
         ..OWN
@@ -148,9 +157,19 @@ const SUBCOMMANDS: &[Command] = &[
         ..OWN
     },
     Command {
+        name: "TRACKING",
+        arity: -3,
+        run: Run::Server(tracking::tracking),
+        since: "6.0.0",
+        cost: "O(1). Some options may introduce additional complexity.",
+        usage: "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] [OPTOUT] [NOLOOP]",
+        summary: "Has the connection told when keys change that it has read, so that it can cache them.",
+        ..OWN
+    },
+    Command {
         name: "TRACKINGINFO",
         arity: 2,
-        run: Run::Server(trackinginfo),
+        run: Run::Server(tracking::info),
         since: "6.2.0",
         summary: "Tells how the connection's keys are tracked.",
         ..OWN
@@ -221,24 +240,6 @@ fn setinfo(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Repl
     *slot = value.to_vec();
 
     reply.ok();
-    Ok(())
-}
-
-/// Nobody's messages are redirected: keys are not tracked.
-fn getredir(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    reply.int(-1);
-    Ok(())
-}
-
-fn trackinginfo(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    reply.map(3);
-    reply.bulk(b"flags");
-    reply.set(1);
-    reply.bulk(b"off");
-    reply.bulk(b"redirect");
-    reply.int(-1);
-    reply.bulk(b"prefixes");
-    reply.array(0);
     Ok(())
 }
 
@@ -478,6 +479,8 @@ fn unblock(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply
     reply.int(i64::from(ended));
     Ok(())
 }
+
+mod tracking;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::resp::reply::Protocol;
 use crate::resp::request::Request;
 use crate::server::session::Session;
+use crate::server::tracking::Choice;
 use crate::server::{Closing, Server, SessionId};
 
 /// The line of `id`. `asking` is the session whose command this is, with its request.
@@ -47,7 +48,7 @@ pub(super) fn client_line(server: &Server, id: SessionId, asking: Option<(Sessio
     field("events", &if session.output.is_empty() { "r" } else { "rw" });
     field("cmd", &session.last_command.map_or("NULL", |entry| entry.full_name.as_str()));
     field("user", &session.user);
-    field("redir", &-1);
+    field("redir", &redirect(session));
     field("resp", &if session.protocol == Protocol::Resp3 { 3 } else { 2 });
     field("lib-name", &String::from_utf8_lossy(&session.library_name));
     field("lib-ver", &String::from_utf8_lossy(&session.library_version));
@@ -87,6 +88,14 @@ impl Memory {
     }
 }
 
+/// Who gets the session's invalidation messages: 0 for itself, -1 where there are none.
+pub(super) fn redirect(session: &Session) -> i64 {
+    match &session.tracking {
+        None => -1,
+        Some(mode) => mode.redirect.map_or(0, |other| other.client_id as i64),
+    }
+}
+
 /// One letter for each thing out of the ordinary, `N` where there is none.
 fn flags(session: &Session) -> String {
     let letters = [
@@ -94,6 +103,9 @@ fn flags(session: &Session) -> String {
         (session.is_subscriber(), 'P'),
         (session.transaction.is_some(), 'x'),
         (session.blocked.is_some() || session.paused, 'b'),
+        (session.tracking.is_some(), 't'),
+        (session.tracking.as_ref().is_some_and(|mode| mode.redirect_broken), 'R'),
+        (session.tracking.as_ref().is_some_and(|mode| mode.choice == Choice::Broadcast), 'B'),
         (session.watch_broken, 'd'),
         (session.closing == Some(Closing::AfterOutput), 'c'),
         (session.closing == Some(Closing::AtOnce), 'A'),

@@ -6,7 +6,7 @@
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
 use crate::cmd::container::HELP;
-use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with};
+use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with, shown};
 use crate::config::{self, Changed, SetError};
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
@@ -81,7 +81,7 @@ fn get(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) ->
 
     reply.map(found.len());
     for (name, value) in found {
-        reply.bulk(name.as_bytes());
+        reply.bulk(&name);
         reply.bulk(&value);
     }
     Ok(())
@@ -105,7 +105,12 @@ fn set(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -
 }
 
 fn refused(error: SetError) -> Stop {
-    error_with(format!("ERR {error}"))
+    match &error {
+        SetError::Unknown(name) => {
+            Stop::Bytes([b"ERR Unknown option or number of arguments for CONFIG SET - '", shown(name), b"'"].concat())
+        }
+        _ => error_with(format!("ERR {error}")),
+    }
 }
 
 /// The value behind the name of a secret directive.

@@ -230,6 +230,7 @@ fn reset(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) ->
     server.discard_transaction(id);
     server.watches.unwatch_all(&mut server.sessions, id);
     server.unsubscribe_all(id);
+    server.stop_tracking(id);
     server.monitors.retain(|monitor| *monitor != id);
     let needs_password = server.needs_password();
     let session = server.sessions.get_mut(id);

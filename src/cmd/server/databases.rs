@@ -75,6 +75,7 @@ fn flushall(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Repl
     for db in 0..server.keyspace.databases() {
         flush(server, db, freeing);
     }
+    server.save_what_was_flushed();
 
     reply.ok();
     Ok(())
@@ -92,12 +93,11 @@ fn flushdb(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Repl
 
 /// An empty database is flushed all the same: the journal carries the command.
 fn flush(server: &mut Server, db: DbIndex, freeing: Freeing) {
-    let old = server.keyspace.take_db(db);
-    server.effects.flushed(db, old.len() as u64);
+    let (records, old) = server.keyspace.take_db(db);
+    server.effects.flushed(db, records as u64);
     match freeing {
         Freeing::Now => drop(old),
-        Freeing::Later if old.is_empty() => {}
-        Freeing::Later => server.garbage.push(Garbage::Db(old)),
+        Freeing::Later => server.garbage.extend(old.map(Garbage::Db)),
     }
 }
 

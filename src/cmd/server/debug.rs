@@ -9,6 +9,7 @@ use crate::cmd::container::unknown_or_wrong_number;
 use crate::cmd::error::{Done, NO_SUCH_KEY, NOT_AN_INTEGER, Stop, error};
 use crate::db::evict;
 use crate::resp::reply::Reply;
+use crate::server::snapshots::{Keeping, load_file};
 use crate::server::{HostRequest, Server, SessionId};
 use crate::types::value::{self, RecordRef, ValueRef};
 use crate::util::number::parse_i64;
@@ -44,6 +45,8 @@ const fn row(name: &'static str, least: usize, most: usize, run: Handler) -> Sub
 const SUBCOMMANDS: &[Subcommand] = &[
     row("CHANGE-REPL-ID", 0, 0, change_replication_id),
     row("DICT-RESIZING", 1, 1, nothing_to_switch),
+    row("DIGEST", 0, 0, digest_all),
+    row("DIGEST-VALUE", 1, usize::MAX, digest_values),
     row("ERROR", 1, 1, reply_error),
     row("HELP", 0, 0, help_text),
     row("HTSTATS", 1, 2, table_figures),
@@ -55,6 +58,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("POPULATE", 1, 3, populate),
     row("PROTOCOL", 1, 1, protocol),
     row("QUICKLIST-PACKED-THRESHOLD", 1, 1, packed_threshold),
+    row("RELOAD", 0, usize::MAX, reload),
     row("REPLYBUFFER", 2, 2, reply_buffer),
     row("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
     row("SLEEP", 1, 1, sleep),
@@ -98,6 +102,8 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
         &[
             ("CHANGE-REPL-ID", &["Give the history of changes another id."]),
             ("DICT-RESIZING <0|1>", &["Accepted; tables here always grow and shrink in small steps."]),
+            ("DIGEST", &["Show forty digits that any difference in the data changes."]),
+            ("DIGEST-VALUE <key> [<key> ...]", &["Show the digits of each value; zeroes where there is none."]),
             ("ERROR <string>", &["Reply with <string> as an error."]),
             ("HELP", &["Print this help."]),
             ("HTSTATS <dbid> [full]", &["Show figures of a database's key table."]),
@@ -122,6 +128,13 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
                 &["Accepted; large elements of lists here are never copied together."],
             ),
             (
+                "RELOAD [MERGE] [NOFLUSH] [NOSAVE]",
+                &[
+                    "Save the snapshot and load it again. NOSAVE: load the one there is. NOFLUSH: keep what there is, and",
+                    "fail where a key is in both. MERGE: likewise, but the snapshot's keys win.",
+                ],
+            ),
+            (
                 "REPLYBUFFER <PEAK-RESET-TIME <NEVER|RESET|time>|RESIZING <0|1>>",
                 &["Accepted; reply buffers here have no such rule."],
             ),
@@ -131,6 +144,49 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
             ("STRUCTSIZE", &["Show the sizes of the main structures."]),
         ],
     )
+}
+
+fn digest_all(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    reply.simple(&super::digest::all(&server.view(id), server.keyspace.databases()));
+    Ok(())
+}
+
+fn digest_values(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let view = server.view(id);
+    reply.array(args.len());
+    for key in args.rest() {
+        reply.simple(&super::digest::value(view.peek(key).as_deref()));
+    }
+    Ok(())
+}
+
+fn reload(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let (mut save, mut flush, mut replace) = (true, true, false);
+    while !args.is_empty() {
+        match () {
+            () if args.option("NOSAVE") => save = false,
+            () if args.option("NOFLUSH") => flush = false,
+            () if args.option("MERGE") => (flush, replace) = (false, true),
+            () => return Err(error("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")),
+        }
+    }
+    const FAILED: Stop = error("ERR Error trying to load the RDB dump, check server logs.");
+    let Some(disk) = server.host.disk() else { return Err(FAILED) };
+    if save && server.save_now().is_err() {
+        return Err(error("ERR"));
+    }
+
+    if flush {
+        server.forget_all();
+    }
+    let path = server.snapshot_path();
+    if let Err(error) = load_file(server, &disk, &path, Keeping { lapsed: false, replace }) {
+        tracing::warn!("DEBUG RELOAD failed: {error}");
+        return Err(FAILED);
+    }
+    tracing::warn!("DB reloaded by DEBUG RELOAD");
+    reply.ok();
+    Ok(())
 }
 
 /// A number as C's `atoi` reads it: what is none is 0.

@@ -184,7 +184,7 @@ fn clients(server: &Server, text: &mut Text) {
     text.put("client_recent_max_input_buffer", sessions().map(|session| session.input_capacity).max().unwrap_or(0));
     text.put("client_recent_max_output_buffer", sessions().map(|session| session.output.memory()).max().unwrap_or(0));
     text.put("blocked_clients", server.waiting.clients());
-    text.put("tracking_clients", 0);
+    text.put("tracking_clients", server.tracking.clients());
     text.put("pubsub_clients", server.pubsub.clients);
     text.put("watching_clients", count(|session| !session.watched.is_empty()));
     text.put(
@@ -317,16 +317,8 @@ fn memory_section(server: &Server, text: &mut Text) {
 
 fn persistence(server: &Server, text: &mut Text) {
     text.put("loading", u8::from(server.durability.is_loading()));
-    text.zeroes(&["async_loading", "current_cow_peak", "current_cow_size", "current_cow_size_age"]);
-    text.put("current_fork_perc", "0.00");
-    text.zeroes(&["current_save_keys_processed", "current_save_keys_total"]);
-    text.put("rdb_changes_since_last_save", server.stats.dirty);
-    text.put("rdb_bgsave_in_progress", 0);
-    text.put("rdb_last_save_time", server.started_ms / 1000);
-    text.put("rdb_last_bgsave_status", "ok");
-    text.put("rdb_last_bgsave_time_sec", -1);
-    text.put("rdb_current_bgsave_time_sec", -1);
-    text.zeroes(&["rdb_saves", "rdb_last_cow_size", "rdb_last_load_keys_expired", "rdb_last_load_keys_loaded"]);
+    text.put("async_loading", 0);
+    snapshots(server, text);
     append_only(server, text);
     text.zeroes(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
     if server.durability.is_on {
@@ -373,6 +365,33 @@ fn progress(server: &Server, loading: &crate::server::durability::Loading, text:
     text.put("loading_loaded_bytes", loaded);
     text.put("loading_loaded_perc", format_args!("{:.2}", loaded as f64 / total.max(1) as f64 * 100.0));
     text.put("loading_eta_seconds", left_s);
+}
+
+/// What is copied on write elsewhere is here what waits for the disk.
+fn snapshots(server: &Server, text: &mut Text) {
+    let (saving, now_ms) = (&server.saving, server.now_ms());
+    let (waiting, peak) = match saving.is_running() {
+        true => (server.host.save_waiting_bytes(), saving.waiting_bytes_peak),
+        false => (0, 0),
+    };
+    let progress = server.save_progress();
+    let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
+    text.put("current_cow_peak", peak);
+    text.put("current_cow_size", waiting);
+    text.put("current_cow_size_age", 0);
+    text.put("current_fork_perc", format_args!("{:.2}", progress.done as f64 / progress.total.max(1) as f64 * 100.0));
+    text.put("current_save_keys_processed", progress.done);
+    text.put("current_save_keys_total", progress.total);
+    text.put("rdb_changes_since_last_save", server.stats.dirty);
+    text.put("rdb_bgsave_in_progress", u8::from(saving.is_running()));
+    text.put("rdb_last_save_time", saving.last_saved_s);
+    text.put("rdb_last_bgsave_status", if saving.last_failure.is_some() { "err" } else { "ok" });
+    text.put("rdb_last_bgsave_time_sec", seconds(saving.last_took_s));
+    text.put("rdb_current_bgsave_time_sec", seconds(saving.began_ms.map(|began| now_ms.saturating_sub(began) / 1000)));
+    text.put("rdb_saves", saving.count);
+    text.put("rdb_last_cow_size", if saving.is_running() { 0 } else { saving.waiting_bytes_peak });
+    text.put("rdb_last_load_keys_expired", server.snapshots.lapsed_keys);
+    text.put("rdb_last_load_keys_loaded", server.snapshots.loaded_keys);
 }
 
 fn threads(server: &Server, text: &mut Text) {
@@ -424,11 +443,11 @@ fn stats(server: &Server, text: &mut Text) {
         "active_defrag_key_misses",
         "total_active_defrag_time",
         "current_active_defrag_time",
-        "tracking_total_keys",
-        "tracking_total_items",
-        "tracking_total_prefixes",
-        "unexpected_error_replies",
     ]);
+    text.put("tracking_total_keys", server.tracking.keys());
+    text.put("tracking_total_items", server.tracking.items());
+    text.put("tracking_total_prefixes", server.tracking.prefixes());
+    text.zeroes(&["unexpected_error_replies"]);
     text.put("total_error_replies", stats.error_replies);
     text.put("dump_payload_sanitizations", 0);
     text.put("total_reads_processed", stats.reads);

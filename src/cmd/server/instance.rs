@@ -124,7 +124,10 @@ fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) 
 
     let save = save || !nosave && !server.config.save.0.is_empty();
     tracing::warn!("User requested shutdown...");
-    server.outbox.requests.push(HostRequest::Shutdown { save, now, force });
+    if save && !server.save_before_the_end(force) {
+        return Err(error("ERR Errors trying to SHUTDOWN. Check logs."));
+    }
+    server.outbox.requests.push(HostRequest::Shutdown { save: false, now, force });
     // The closed connection is the answer; what the client has sent behind it is not run any more.
     server.close(id, Closing::AtOnce);
     Ok(())

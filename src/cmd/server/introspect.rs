@@ -286,12 +286,16 @@ fn documentation(reply: &mut Reply, entry: &Entry) {
     ] {
         pair(reply, name, text);
     }
-    if let Some(deprecated) = command.deprecated {
+    let flags = [(command.deprecated.is_some(), "deprecated"), (command.is_internal, "syscmd")];
+    if flags.iter().any(|(set, _)| *set) {
         reply.bulk(b"doc_flags");
-        simple_set(reply, std::iter::once("deprecated".to_owned()));
+        simple_set(reply, flags.iter().filter(|(set, _)| *set).map(|(_, name)| (*name).to_owned()));
+        pairs += 1;
+    }
+    if let Some(deprecated) = command.deprecated {
         pair(reply, "deprecated_since", deprecated.since);
         pair(reply, "replaced_by", deprecated.instead);
-        pairs += 3;
+        pairs += 2;
     }
     // A usage text that cannot be read is found by a test over the whole table.
     let arguments = usage::arguments(command).unwrap_or_default();

@@ -2,11 +2,11 @@
 //!
 //! Everything that depends on the clock goes into the journal as an XCLAIM that names time and count; see the end of this file.
 
-use super::super::args::Args;
+use super::super::args::{Args, Rest};
 use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, Run, key};
 use super::super::error::{Done, NOT_AN_INTEGER, SYNTAX, Stop, error};
 use super::entries::reply_deletion;
-use super::{Words, counted_ids, id, ids, no_group, policy_and_ids, range_end, range_start, reply_count, shown};
+use super::{Words, id, ids, no_group, policy_and_ids, range_end, range_start, reply_count, shown};
 use super::{reply_entry, reply_id};
 use crate::db::effect::{Class, Stir};
 use crate::db::{Edit, View};
@@ -152,19 +152,19 @@ fn xnack(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         .find_map(|(word, meant)| mode.eq_ignore_ascii_case(word).then_some(meant))
         .ok_or(error("ERR mode must be SILENT, FAIL, or FATAL"))?;
     let (mut texts, mut deliveries, mut force) = (None, None, false);
-    while !args.is_empty() {
+    while let Some(word) = args.peek() {
         if args.option_with_value("IDS") {
-            texts = Some(counted_ids(args)?);
+            texts = Some(numbered_ids(args)?);
         } else if args.option_with_value("RETRYCOUNT") {
-            let count = u64::try_from(args.int_or(error("ERR Invalid RETRYCOUNT option argument for XNACK"))?);
-            deliveries = Some(count.map_err(|_| error("ERR Invalid RETRYCOUNT option argument for XNACK"))?);
+            let count = u64::try_from(args.int()?);
+            deliveries = Some(count.map_err(|_| error("ERR Invalid RETRYCOUNT value, must be >= 0"))?);
         } else if args.option("FORCE") {
             force = true;
         } else {
-            return Err(SYNTAX);
+            return Err(Stop::Bytes([b"ERR Unrecognized XNACK option '", shown(word), b"'"].concat()));
         }
     }
-    let ids = ids(texts.ok_or(SYNTAX)?)?;
+    let ids = ids(texts.ok_or(error("ERR syntax error, expected IDS keyword"))?)?;
 
     let now = edit.now;
     let reader = edit.get_mut::<StreamBox>(key)?.and_then(|stream| stream.reader(group, now));
@@ -177,6 +177,15 @@ fn xnack(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
     reply.count(released);
     Ok(())
+}
+
+/// The ids behind XNACK's IDS, which has errors of its own.
+fn numbered_ids<'a>(args: &mut Args<'a>) -> Result<Rest<'a>, Stop> {
+    let count = args.int_in(1..=i64::MAX, "ERR numids must be a positive integer")?;
+    match usize::try_from(count) {
+        Ok(count) if count <= args.len() => args.take(count),
+        _ => Err(error("ERR number of IDs doesn't match numids")),
+    }
 }
 
 fn xpending(view: &View, args: &mut Args, reply: &mut Reply) -> Done {

@@ -4,7 +4,7 @@ use super::super::args::Args;
 use super::super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::super::error::{Done, NO_SUCH_KEY, NOT_AN_INTEGER, SYNTAX, Stop, error};
 use super::{INVALID_ID, Words, count, id, ids, policy, policy_and_ids, policy_word, range_end, range_start};
-use super::{reply_count, reply_entry, reply_id};
+use super::{reply_count, reply_entry, reply_id, shown};
 use crate::config::Config;
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -200,12 +200,12 @@ impl<'a> Clause<'a> {
         } else if adds && is("NOMKSTREAM") {
             args.next()?;
             self.no_new_stream = true;
-        } else if adds && self.message.is_none() && is("IDMP") && behind >= 2 {
+        } else if adds && is("IDMP") && behind >= 2 {
             args.next()?;
-            self.message = Some(Message { producer: args.next()?, id: Some(args.next()?) });
-        } else if adds && self.message.is_none() && is("IDMPAUTO") && behind >= 1 {
+            self.set_message(args.next()?, Some(args.next()?))?;
+        } else if adds && is("IDMPAUTO") && behind >= 1 {
             args.next()?;
-            self.message = Some(Message { producer: args.next()?, id: None });
+            self.set_message(args.next()?, None)?;
         } else if let (None, Some(policy)) = (self.policy, policy(word)) {
             args.next()?;
             self.policy = Some(policy);
@@ -215,12 +215,19 @@ impl<'a> Clause<'a> {
         Ok(true)
     }
 
+    fn set_message(&mut self, producer: &'a [u8], id: Option<&'a [u8]>) -> Done {
+        match self.message.replace(Message { producer, id }) {
+            Some(_) => Err(error("ERR IDMP/IDMPAUTO specified multiple times")),
+            None => Ok(()),
+        }
+    }
+
     fn read_threshold(&mut self, args: &mut Args<'a>, is_len: bool) -> Done {
         if self.to.is_some() {
             return Err(error("ERR syntax error, MAXLEN and MINID options at the same time are not compatible"));
         }
         if args.len() >= 2 {
-            match args.peek() {
+            match args.peek().map(shown) {
                 Some(b"~") => {
                     args.next()?;
                     self.approximate = true;
@@ -251,7 +258,10 @@ impl<'a> Clause<'a> {
         }
         let Some(message) = self.message else { return Ok(()) };
         if message.producer.is_empty() {
-            return Err(error("ERR IDMP/IDMPAUTO requires a non-empty producer ID"));
+            return Err(error(match message.id {
+                Some(_) => "ERR IDMP requires a non-empty producer ID",
+                None => "ERR IDMPAUTO requires a non-empty producer ID",
+            }));
         }
         if message.id.is_some_and(<[u8]>::is_empty) {
             return Err(error("ERR IDMP requires a non-empty idempotent ID"));
@@ -310,7 +320,7 @@ fn not_appended(why: AppendError) -> Stop {
 fn xadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
     let mut clause = Clause::default();
-    while args.peek() != Some(b"*") && clause.read(args, true)? {}
+    while clause.read(args, true)? {}
     let id_text = args.peek().ok_or_else(wrong_arity)?;
     let wish = NewId::parse(id_text).map_err(|_| INVALID_ID)?;
     args.next()?;
@@ -418,16 +428,16 @@ fn journal_added<'a>(
     }
 }
 
-/// A name for a message made of what it says: 128 bits of its fields, in order, each with its length.
+/// A name for a message made of what it says, whatever the order of its fields: the sum of a hash of 128 bits for each pair.
 fn hash_of<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> [u8; 16] {
-    let mut hasher = xxhash_rust::xxh3::Xxh3::new();
-    for (name, value) in fields {
-        for text in [name, value] {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text);
-        }
-    }
-    hasher.digest128().to_le_bytes()
+    let each = fields.map(|(name, value)| {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        hasher.update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name);
+        hasher.update(value);
+        hasher.digest128()
+    });
+    each.fold(0, u128::wrapping_add).to_le_bytes()
 }
 
 fn xlen(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
@@ -613,17 +623,18 @@ fn xcfgset(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (mut remembered_s, mut messages_max) = (None, None);
     while !args.is_empty() {
         if args.option_with_value("IDMP-DURATION") {
-            let bounds = 1..=ProducerLimits::REMEMBERED_S_MAX as i64;
-            remembered_s = Some(args.int_in(bounds, "ERR invalid duration")? as u64);
+            let seconds =
+                u64::try_from(args.int()?).ok().filter(|s| (1..=ProducerLimits::REMEMBERED_S_MAX).contains(s));
+            remembered_s = Some(seconds.ok_or(error("ERR IDMP-DURATION must be between 1 and 86400 seconds"))?);
         } else if args.option_with_value("IDMP-MAXSIZE") {
-            let bounds = 1..=ProducerLimits::MESSAGES_MAX as i64;
-            messages_max = Some(args.int_in(bounds, "ERR invalid maxsize")? as usize);
+            let most = usize::try_from(args.int()?).ok().filter(|n| (1..=ProducerLimits::MESSAGES_MAX).contains(n));
+            messages_max = Some(most.ok_or(error("ERR IDMP-MAXSIZE must be between 1 and 10000 entries"))?);
         } else {
             return Err(SYNTAX);
         }
     }
     if remembered_s.is_none() && messages_max.is_none() {
-        return Err(SYNTAX);
+        return Err(error("ERR At least one parameter must be specified"));
     }
 
     let stream = edit.get_mut::<StreamBox>(key)?.ok_or(NO_SUCH_KEY)?;

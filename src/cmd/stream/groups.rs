@@ -128,7 +128,7 @@ pub(super) fn no_group_in(key: &[u8], group: &[u8]) -> Stop {
 
 /// An id of a stream, or `$` for its last one.
 fn id_or_last(text: &[u8], stream: &Stream) -> Result<StreamId, Stop> {
-    if text == b"$" { Ok(stream.log().last_id()) } else { id(text) }
+    if shown(text) == b"$" { Ok(stream.log().last_id()) } else { id(text) }
 }
 
 fn create(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
@@ -162,7 +162,7 @@ fn set_id(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     if stream.group(group).is_none() {
         return Err(no_group_in(key, group));
     }
-    let id = match id_text {
+    let id = match shown(id_text) {
         // Redis takes the ends of a range here, and only here.
         b"-" => StreamId::MIN,
         b"+" => StreamId::MAX,

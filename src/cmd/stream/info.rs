@@ -213,7 +213,7 @@ fn reply_full_group(reply: &mut Reply, name: &[u8], group: &Group, log: &Log, co
 }
 
 fn reply_delivery(reply: &mut Reply, pending: &Pending) {
-    reply_count(reply, pending.delivered_ms);
+    reply_count(reply, pending.owner.map_or(0, |_| pending.delivered_ms));
     reply_count(reply, pending.deliveries);
 }
 

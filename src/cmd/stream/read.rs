@@ -155,7 +155,12 @@ impl<'a> Options<'a> {
             } else if args.option_with_value("MAXSIZE") {
                 let most = usize::try_from(args.int()?).ok().filter(|&most| most > 0);
                 options.budget.bytes_max = most.ok_or(error("ERR MAXSIZE must be > 0"))?;
-            } else if for_group && args.option_with_value("CLAIM") {
+            } else if args.option_with_value("CLAIM") {
+                if !for_group {
+                    return Err(error(
+                        "ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead.",
+                    ));
+                }
                 let idle =
                     parse_i64(args.next()?).ok_or(error("ERR min-idle-time is not an integer or out of range"))?;
                 let idle = u64::try_from(idle).map_err(|_| error("ERR min-idle-time must be a positive integer"))?;
@@ -395,6 +400,8 @@ fn start_of(edit: &mut Edit, options: &Options, index: usize) -> Result<ReadFrom
         return Err(Stop::Bytes(text));
     }
     match ReadFrom::parse(options.id_text(index)).map_err(|_| INVALID_ID)? {
+        // As in Redis the greatest id there is, behind which nobody has a history, stands for `>`.
+        ReadFrom::After(StreamId::MAX) => Ok(ReadFrom::New),
         ReadFrom::LastId => Err(error(
             "ERR The $ ID is meaningless in the context of XREADGROUP: you want to read the history of this consumer by \
              specifying a proper ID, or use the > ID to get new messages. The $ ID would just return an empty result set.",
@@ -438,7 +445,7 @@ fn read_as_consumer<'a>(
     out.turn_to(key);
     match from {
         _ if out.is_full() => {}
-        ReadFrom::After(after) if after.successor().is_some() => {
+        ReadFrom::After(after) => {
             out.begin(reply);
             let mut existing = Vec::new();
             reader.history(at, after, options.count_max, |id, entry| {
@@ -488,7 +495,7 @@ fn read_as_consumer<'a>(
             });
             retry_at = options.claim_idle_ms.and_then(|idle_min_ms| reader.next_idle_ms(idle_min_ms));
         }
-        ReadFrom::After(_) | ReadFrom::LastId | ReadFrom::LastEntry => {}
+        ReadFrom::LastId | ReadFrom::LastEntry => {}
     }
     out.end(reply);
     make_known(edit, options, key, &change);

@@ -417,6 +417,22 @@ fn entries_can_be_given_back() {
            4) (integer) 5
         > XNACK s g NO IDS 1 1-0
         (error) ERR mode must be SILENT, FAIL, or FATAL
+        > XNACK s g FAIL NO IDS 1 1-0
+        (error) ERR Unrecognized XNACK option 'NO'
+        > XNACK s g FAIL IDS 1 1-0 RETRYCOUNT
+        (error) ERR Unrecognized XNACK option 'RETRYCOUNT'
+        > XNACK s g FAIL IDS 1 1-0 RETRYCOUNT x
+        (error) ERR value is not an integer or out of range
+        > XNACK s g FAIL IDS 1 1-0 RETRYCOUNT -1
+        (error) ERR Invalid RETRYCOUNT value, must be >= 0
+        > XNACK s g FAIL FORCE RETRYCOUNT 5
+        (error) ERR syntax error, expected IDS keyword
+        > XNACK s g FAIL IDS 0 1-0
+        (error) ERR numids must be a positive integer
+        > XNACK s g FAIL IDS 2 1-0
+        (error) ERR number of IDs doesn't match numids
+        > XNACK s g FAIL IDS 1 1-
+        (error) ERR Invalid stream ID specified as stream command argument
         > XNACK s none FAIL IDS 1 1-0
         (error) NOGROUP No such key 's' or consumer group 'none'
         > XACK s g 1-0
@@ -425,6 +441,46 @@ fn entries_can_be_given_back() {
         (integer) 0
         > XNACK s g FAIL FORCE IDS 1 1-0
         (integer) 1
+        "#,
+    );
+}
+
+/// First released is first claimed; who is released again goes to the end of the line.
+#[test]
+fn what_was_given_back_waits_in_line() {
+    check(
+        r#"
+        > XADD s 1-0 a b
+        "1-0"
+        > XADD s 2-0 a b
+        "2-0"
+        > XADD s 3-0 a b
+        "3-0"
+        > XGROUP CREATE s g 0
+        OK
+        > XNACK s g FAIL IDS 2 3-0 1-0 FORCE
+        (integer) 2
+        > XNACK s g FAIL IDS 1 3-0
+        (integer) 1
+        > XREADGROUP GROUP g a COUNT 3 CLAIM 5 STREAMS s >
+        1) 1) "s"
+           2) 1) 1) "1-0"
+                 2) 1) "a"
+                    2) "b"
+                 3) (integer) -1
+                 4) (integer) 0
+              2) 1) "3-0"
+                 2) 1) "a"
+                    2) "b"
+                 3) (integer) -1
+                 4) (integer) 0
+              3) 1) "1-0"
+                 2) 1) "a"
+                    2) "b"
+                 3) (integer) 0
+                 4) (integer) 0
+        > XREAD CLAIM 5 STREAMS s 0
+        (error) ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead.
         "#,
     );
 }
@@ -453,17 +509,35 @@ fn a_message_said_twice_is_one_entry() {
         > XLEN s
         (integer) 2
         > XCFGSET s IDMP-DURATION 0
-        (error) ERR invalid duration
+        (error) ERR IDMP-DURATION must be between 1 and 86400 seconds
         > XCFGSET s IDMP-MAXSIZE 10001
-        (error) ERR invalid maxsize
+        (error) ERR IDMP-MAXSIZE must be between 1 and 10000 entries
+        > XCFGSET s IDMP-MAXSIZE x
+        (error) ERR value is not an integer or out of range
         > XCFGSET s
-        (error) ERR syntax error
+        (error) ERR At least one parameter must be specified
+        > XADD s IDMP p 1 IDMPAUTO p * a b
+        (error) ERR IDMP/IDMPAUTO specified multiple times
+        > XADD s IDMP "" 1 * a b
+        (error) ERR IDMP requires a non-empty producer ID
+        > XADD s IDMPAUTO "" * a b
+        (error) ERR IDMPAUTO requires a non-empty producer ID
+        > XADD s IDMP p "" * a b
+        (error) ERR IDMP requires a non-empty idempotent ID
+        > XADD s IDMP p 1 * a
+        (error) ERR wrong number of arguments for 'xadd' command
+        > XADD s IDMPAUTO order * a 1 b 2
+        "1767225600000-3"
+        > XADD s IDMPAUTO order * b 2 a 1
+        "1767225600000-3"
+        > XADD s IDMPAUTO order * a 2 b 1
+        "1767225600000-4"
         > XCFGSET none IDMP-DURATION 1
         (error) ERR no such key
         > XCFGSET s IDMP-DURATION 1
         OK
         > XADD s IDMP p 1 * a b
-        "1767225600000-3"
+        "1767225600000-5"
         ~ 1000
         > XADD s IDMP p 1 * a b
         "1767225601000-0"

@@ -11,7 +11,7 @@ mod tests;
 
 use super::args::{Args, Rest};
 use super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key};
-use super::error::{Done, NOT_A_FLOAT, NOT_AN_INTEGER, SYNTAX, Stop, error, error_with};
+use super::error::{COUNT_OUT_OF_RANGE, Done, NOT_A_FLOAT, NOT_AN_INTEGER, SYNTAX, Stop, error, error_with};
 use super::scan;
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -398,9 +398,6 @@ fn zrandmember(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     }
     Ok(())
 }
-
-const COUNT_OUT_OF_RANGE: &str =
-    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
 
 fn zscan(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;

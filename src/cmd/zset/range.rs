@@ -348,7 +348,7 @@ fn zrangestore(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 }
 
 /// Puts a result under a key in place of what is there; an empty one only removes that.
-pub(super) fn store(edit: &mut Edit, key: &[u8], result: Option<Zset>, event: &'static str) {
+pub(in crate::cmd) fn store(edit: &mut Edit, key: &[u8], result: Option<Zset>, event: &'static str) {
     match result.filter(|zset| !zset.is_empty()) {
         Some(zset) => {
             edit.set(key, zset, None);

@@ -5,6 +5,7 @@
 //! first removes those of them that have lapsed, because the journal must tell of that before it tells of the command.
 
 use super::Edit;
+use crate::db::snapshot::before_change;
 use crate::ds::keytable;
 use crate::types::hash::Hash;
 use crate::types::value;
@@ -30,8 +31,11 @@ impl Edit<'_> {
 
     fn remove_fields(&mut self, key: &[u8], remove: impl FnOnce(&mut Hash) -> Vec<Vec<u8>>) {
         let slot = self.hash(key);
-        let record = self.table().table.get_mut(slot, key);
-        let Some(hash) = record.and_then(|record| record.into_mut::<Hash>()) else { return };
+        let keyspace = &mut *self.keyspace;
+        let db = &mut keyspace.dbs[self.db];
+        let Some(record) = db.table.get_mut(slot, key) else { return };
+        before_change(&mut keyspace.snapshot, db.home, &record);
+        let Some(hash) = record.into_mut::<Hash>() else { return };
         let removed = remove(hash);
         if removed.is_empty() {
             return;

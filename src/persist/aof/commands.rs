@@ -49,7 +49,13 @@ fn write(out: &mut Vec<u8>, args: &[&[u8]]) {
 }
 
 /// `words` of them make one element.
-fn write_elements(out: &mut Vec<u8>, name: &[u8], key: &[u8], words: usize, mut elements: impl Iterator<Item = Vec<u8>>) {
+fn write_elements(
+    out: &mut Vec<u8>,
+    name: &[u8],
+    key: &[u8],
+    words: usize,
+    mut elements: impl Iterator<Item = Vec<u8>>,
+) {
     loop {
         let some: Vec<Vec<u8>> = elements.by_ref().take(ELEMENTS_MAX * words).collect();
         if some.is_empty() {
@@ -109,7 +115,8 @@ fn write_stream(out: &mut Vec<u8>, key: &[u8], stream: &Stream) {
     if let Some(producers) = stream.producers() {
         let limits = producers.limits();
         let (duration, size) = (limits.remembered_s.to_string(), limits.messages_max.to_string());
-        let words: [&[u8]; 6] = [b"XCFGSET", key, b"IDMP-DURATION", duration.as_bytes(), b"IDMP-MAXSIZE", size.as_bytes()];
+        let words: [&[u8]; 6] =
+            [b"XCFGSET", key, b"IDMP-DURATION", duration.as_bytes(), b"IDMP-MAXSIZE", size.as_bytes()];
         write(out, &words);
         for (producer, message, id) in producers.iter() {
             write(out, &[b"XIDMPRECORD", key, producer, message, id.to_string().as_bytes()]);

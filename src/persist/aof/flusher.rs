@@ -26,7 +26,10 @@ pub enum Order {
         end: u64,
     },
     /// Force to disk what the loop has written up to `end`.
-    Sync { file: LogFile, end: u64 },
+    Sync {
+        file: LogFile,
+        end: u64,
+    },
     Remove(Vec<PathBuf>),
     /// All that was ordered before is done when this is reported.
     Mark,
@@ -37,7 +40,10 @@ pub enum Report {
     /// Durable up to here.
     Synced(u64),
     /// A sync that was ordered by itself has failed; it covered what lay before `end`.
-    SyncFailed { end: u64, error: DiskError },
+    SyncFailed {
+        end: u64,
+        error: DiskError,
+    },
     /// Bytes were handed over, and are not on the disk.
     AppendFailed(DiskError),
     /// Memory to be used again.

@@ -95,7 +95,8 @@ pub fn find(disk: &dyn Disk, places: &Places) -> Result<Option<Manifest>, String
     let has_manifest = disk.exists(&path).map_err(|error| DiskError::new("stat", &path, error).in_full())?;
     if has_manifest {
         let text = disk::read_all(disk, &path).map_err(|error| DiskError::new("read", &path, error).in_full())?;
-        let manifest = Manifest::parse(&text).map_err(|error| format!("Error reading the manifest {}, {error}", path.display()))?;
+        let manifest = Manifest::parse(&text)
+            .map_err(|error| format!("Error reading the manifest {}, {error}", path.display()))?;
         finish_upgrade(disk, places, &manifest).map_err(|error| error.in_full())?;
         return Ok(Some(manifest));
     }
@@ -156,7 +157,13 @@ fn open_increment(disk: &dyn Disk, places: &Places, manifest: &mut Manifest) -> 
 
 impl Log {
     /// Opens a log whose files have been loaded, or whose base has just been written, for what comes from journal offset `from` on.
-    pub fn open(disk: Arc<dyn Disk>, places: Places, mut manifest: Manifest, from: u64, now_us: u64) -> Result<Self, DiskError> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        places: Places,
+        mut manifest: Manifest,
+        from: u64,
+        now_us: u64,
+    ) -> Result<Self, DiskError> {
         let current = match manifest.increments.last() {
             Some(last) => {
                 let path = places.path(&last.name);
@@ -225,7 +232,13 @@ impl Log {
     }
 
     /// Takes what was journaled in a turn, all of it or none, up to journal offset `end`. `bytes` comes back empty.
-    pub fn append(&mut self, policy: Policy, bytes: &mut Vec<u8>, end: u64, orders: &mut Vec<Order>) -> Option<&DiskError> {
+    pub fn append(
+        &mut self,
+        policy: Policy,
+        bytes: &mut Vec<u8>,
+        end: u64,
+        orders: &mut Vec<Order>,
+    ) -> Option<&DiskError> {
         if bytes.is_empty() {
             return None;
         }
@@ -392,7 +405,10 @@ impl Log {
             self.try_again();
         }
         if let Some(failure) = &self.failure {
-            let error = failure.error.raw_os_error().map_or_else(|| failure.error.kind().into(), std::io::Error::from_raw_os_error);
+            let error = failure
+                .error
+                .raw_os_error()
+                .map_or_else(|| failure.error.kind().into(), std::io::Error::from_raw_os_error);
             return Err(DiskError::new(failure.call, &failure.path, error));
         }
         self.current.file.sync().map_err(|error| DiskError::new("fsync", &self.current.path, error))?;

@@ -36,7 +36,10 @@ pub enum ReadError {
     /// It ends within a request.
     Torn,
     /// At `offset` stands what no server writes.
-    Corrupt { offset: u64, reason: &'static str },
+    Corrupt {
+        offset: u64,
+        reason: &'static str,
+    },
     Io(io::Error),
 }
 
@@ -172,7 +175,9 @@ impl<R: Read> Requests<R> {
         let rest = &self.buffer[start..];
         match rest.first() {
             Some(b'#') => Err(ReadError::Torn),
-            Some(b'*' | b'$') if rest[1..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'\r') => Err(ReadError::Torn),
+            Some(b'*' | b'$') if rest[1..].iter().all(|byte| byte.is_ascii_digit() || *byte == b'\r') => {
+                Err(ReadError::Torn)
+            }
             None => Err(ReadError::Torn),
             Some(_) => Err(self.corrupt(start, "Bad file format: neither a length nor a request")),
         }

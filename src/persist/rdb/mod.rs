@@ -5,9 +5,12 @@
 //!
 //!   record    (FA runnel-stream · …)  FC deadline ms  F8 idle s | F9 frequency   form · key · value       all but the last where there is one
 //! ```
-//! `write` makes it, `read` takes it apart. What the records go into, and when, is for the server to say.
+//! `write` makes it, `read` takes it apart; `save` brings it to a file, `check` is redis-check-rdb, `dump` the frame of a single value. What the records go into, and when, is for the server to say.
 
+pub mod check;
+pub mod dump;
 pub mod read;
+pub mod save;
 pub mod write;
 
 pub use read::{Error, Event, Options, Reader, Reason};

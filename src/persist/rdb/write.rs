@@ -93,6 +93,12 @@ pub fn database(out: &mut Chunk, index: usize, keys: usize, volatile: usize) {
     out.length(volatile as u64);
 }
 
+/// What follows is in this database, of which `database` has told already.
+pub fn same_database(out: &mut Chunk, index: usize) {
+    out.byte(opcode::DATABASE);
+    out.length(index as u64);
+}
+
 /// A key with its value, whole.
 #[inline]
 pub fn record(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access) {
@@ -105,6 +111,13 @@ pub fn record(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access
 /// A key and the beginning of its value: all of it where it is short, else what `Encoding::go_on` goes on from.
 #[inline]
 pub fn begin_record(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access) -> Encoding {
+    record_head(out, record, dialect, access);
+    Encoding::start(record, dialect, out)
+}
+
+/// A key and all else that comes before its value.
+#[inline]
+pub fn record_head(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access) {
     let form = codec::form_of(record, dialect);
     if form == Form::STREAM_2
         && let Some(beyond) = codec::beyond(record)
@@ -128,13 +141,17 @@ pub fn begin_record(out: &mut Chunk, record: &Record, dialect: Dialect, access: 
     }
     out.byte(form.0);
     out.text(record.key());
-    Encoding::start(record, dialect, out)
 }
 
 /// The mark at the end; the checksum comes from the `Writer`.
 pub fn end(out: &mut Chunk) {
     out.byte(opcode::END);
 }
+
+/// Longer texts are not compressed: that would take as much memory again.
+const COMPRESSED_MAX: usize = 8 * 1024 * 1024;
+/// What goes to the output at once of a text that is not compressed.
+const PART_BYTES: usize = 1024 * 1024;
 
 /// Packs chunks, counts and checksums their bytes, and writes them.
 pub struct Writer<W> {
@@ -163,6 +180,33 @@ impl<W: Write> Writer<W> {
         self.checksum = self.checksum.map(|checksum| crc64::update(checksum, bytes));
         self.bytes += bytes.len() as u64;
         self.output.write_all(bytes)
+    }
+
+    /// A text that is too large for a chunk. Beyond `COMPRESSED_MAX` it is written as it is, which takes no memory.
+    pub fn write_text(&mut self, text: &[u8], compresses: bool) -> io::Result<()> {
+        if compresses && text.len() <= COMPRESSED_MAX {
+            let mut chunk = Chunk::with_capacity(true, text.len() + 9);
+            chunk.blob(text);
+            return self.write(&chunk);
+        }
+        let mut head = Chunk::new(false);
+        head.length(text.len() as u64);
+        self.write(&head)?;
+        for part in text.chunks(PART_BYTES) {
+            self.put(part)?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.checksum = self.checksum.map(|checksum| crc64::update(checksum, bytes));
+        self.output.write_all(bytes)?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    pub fn output(&self) -> &W {
+        &self.output
     }
 
     /// Bytes written so far.

@@ -4,15 +4,12 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use super::temporary;
-use crate::config::{self, MaxmemoryPolicy};
-use crate::db::evict;
 use crate::persist::aof::commands::{write_database, write_record};
 use crate::persist::aof::log::Places;
 use crate::persist::disk::{Disk, DiskError, DiskFile};
-use crate::persist::rdb::write::{self, Access, Facts, Version, Writer};
-use crate::server::Server;
-use crate::types::codec::{Chunk, Dialect};
-use crate::types::value::Record;
+use crate::persist::rdb::write::{self, Facts, Writer};
+use crate::server::{Server, snapshots};
+use crate::types::codec::Chunk;
 
 /// A base, complete and durable, that has not its name yet.
 pub struct Prepared {
@@ -28,7 +25,8 @@ pub fn write(disk: &dyn Disk, places: &Places, server: &Server) -> Result<Prepar
     let file = disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
     let is_rdb = server.config.aof_use_rdb_preamble;
     let written = if is_rdb { write_snapshot(&*file, server) } else { write_commands(&*file, server) };
-    let durable = written.map_err(|error| ("write", error)).and_then(|()| file.sync().map_err(|error| ("fsync", error)));
+    let durable =
+        written.map_err(|error| ("write", error)).and_then(|()| file.sync().map_err(|error| ("fsync", error)));
     if let Err((call, error)) = durable {
         // A half of a base is of no use; the error that matters is the first.
         let _ = disk.remove(&path);
@@ -57,28 +55,27 @@ fn write_commands(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
 
 fn write_snapshot(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
     let config = &server.config;
-    let dialect = match config.rdb_dialect {
-        config::RdbDialect::Redis => Dialect::Redis,
-        config::RdbDialect::Valkey => Dialect::Valkey,
-    };
-    let has_field_deadlines = databases(server).any(|db| server.keyspace.db(db).timed_hashes() > 0);
+    let (dialect, now) = (snapshots::dialect(config), server.clock.unix_ms());
     let mut writer = Writer::new(BufWriter::with_capacity(CHUNK, file), config.rdbchecksum);
     let mut chunk = Chunk::new(config.rdbcompression);
     write::start(
         &mut chunk,
         &Facts {
-            version: Version::oldest(has_field_deadlines, dialect),
+            version: server.snapshot_version(),
             compatible_with: &config.compat_version.to_string(),
             unix_s: server.clock.unix_us / 1_000_000,
             used_memory: crate::util::memory::used(),
             is_aof_base: true,
         },
     );
+    for library in &server.snapshots.libraries {
+        write::function(&mut chunk, library);
+    }
     for index in databases(server) {
         let db = server.keyspace.db(index);
         write::database(&mut chunk, index, db.len(), db.volatile());
         for record in db.records() {
-            write::record(&mut chunk, &record, dialect, access(server, &record));
+            write::record(&mut chunk, &record, dialect, snapshots::access(&record, config, now));
             if chunk.len() >= CHUNK {
                 writer.write(&chunk)?;
                 chunk.clear();
@@ -88,15 +85,4 @@ fn write_snapshot(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
     write::end(&mut chunk);
     writer.write(&chunk)?;
     writer.finish()?.flush()
-}
-
-/// What the eviction policy will want to know of a record.
-fn access(server: &Server, record: &Record) -> Access {
-    use MaxmemoryPolicy::{AllkeysLfu, AllkeysLru, VolatileLfu, VolatileLru};
-    let (config, now) = (&server.config, server.clock.unix_ms());
-    match config.maxmemory_policy {
-        AllkeysLru | VolatileLru => Access::IdleSeconds(evict::idle_ms(record, now) / 1000),
-        AllkeysLfu | VolatileLfu => Access::Frequency(evict::frequency(record, config, now).min(255) as u8),
-        _ => Access::Unknown,
-    }
 }

@@ -29,13 +29,13 @@ impl Thread {
     pub fn start(
         disk: Arc<dyn Disk>,
         prepare: impl FnOnce() + Send + 'static,
-        ring: impl Fn() + Send + 'static,
+        ring: Arc<dyn Fn() + Send + Sync>,
     ) -> io::Result<Self> {
         let (orders, inbox) = unbounded();
         let (outbox, reports) = unbounded();
         std::thread::Builder::new().name("aof".into()).spawn(move || {
             prepare();
-            flusher::run(&*disk, &inbox, &outbox, &ring);
+            flusher::run(&*disk, &inbox, &outbox, &*ring);
         })?;
         Ok(Self { orders, reports })
     }

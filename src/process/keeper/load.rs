@@ -9,7 +9,6 @@ use std::io::{Cursor, Read};
 use std::path::PathBuf;
 
 use super::len_of;
-use super::preamble::{Preamble, Source};
 use crate::persist::aof::Manifest;
 use crate::persist::aof::log::{Places, write_manifest};
 use crate::persist::aof::manifest::Part;
@@ -18,6 +17,7 @@ use crate::persist::disk::{Disk, DiskError};
 use crate::server::Server;
 use crate::server::durability::Loading;
 use crate::server::replay::Replay;
+use crate::server::snapshots::{Keeping, Load};
 use crate::util::clock::monotonic_us;
 
 pub struct Loader {
@@ -33,6 +33,8 @@ pub struct Loader {
     told_us: u64,
 }
 
+type Source = Box<dyn Read + Send>;
+
 /// The file that is being read.
 struct Current {
     part: Part,
@@ -44,7 +46,7 @@ struct Current {
 
 /// What is read from it now.
 enum Content {
-    Snapshot(Box<Preamble>),
+    Snapshot(Box<Load>),
     Requests(Requests<Source>),
     /// Between the two.
     Nothing,
@@ -60,8 +62,7 @@ impl Loader {
         let total_bytes = lengths.sum::<Result<u64, _>>().map_err(|error| {
             format!("The AOF file does not exist or cannot be read, though the manifest names it: {error}")
         })?;
-        server.durability.loading =
-            Some(Loading { began_ms: server.clock.unix_ms(), total_bytes, loaded_bytes: 0 });
+        server.durability.loading = Some(Loading { began_ms: server.clock.unix_ms(), total_bytes, loaded_bytes: 0 });
         let now_us = monotonic_us();
         Ok(Self {
             parts: manifest.files().cloned().collect(),
@@ -114,7 +115,7 @@ impl Loader {
         }
         let content = if is_snapshot {
             let len = len_of(disk, &path).map_err(|error| error.in_full())?;
-            let preamble = Preamble::new(server, source, len);
+            let preamble = Load::of(server, source, len, Keeping { lapsed: true, replace: false });
             Content::Snapshot(Box::new(preamble.map_err(|error| broken_base(&path, &error.to_string()))?))
         } else {
             Content::Requests(Requests::new(source, 0))
@@ -153,7 +154,9 @@ impl Loader {
                 ));
             }
             tracing::warn!("!!! Warning: short read while loading the AOF file {path} !!!");
-            tracing::warn!("AOF {path} loaded anyway because aof-load-truncated is enabled: it is cut at offset {whole_until}");
+            tracing::warn!(
+                "AOF {path} loaded anyway because aof-load-truncated is enabled: it is cut at offset {whole_until}"
+            );
         } else if current.part.len.is_some() && server.config.aof_load_truncated {
             tracing::warn!(
                 "The AOF file {path} has lost its end, behind offset {whole_until}: the increments behind it are not loaded"
@@ -188,7 +191,9 @@ impl Loader {
         if let Some(replay) = self.replay.take() {
             if let Some(first) = &replay.first_error {
                 let count = replay.errors;
-                tracing::warn!("{count} requests of the append-only file were answered with an error, the first with: {first}");
+                tracing::warn!(
+                    "{count} requests of the append-only file were answered with an error, the first with: {first}"
+                );
             }
             server.end_replay(replay);
         }
@@ -205,7 +210,8 @@ impl Loader {
     }
 }
 
-const REPAIR: &str = "Make a backup of your AOF folder, then use runnel-server --check-aof --fix <manifest> to repair it.";
+const REPAIR: &str =
+    "Make a backup of your AOF folder, then use runnel-server --check-aof --fix <manifest> to repair it.";
 
 /// Enough to tell a snapshot from requests.
 const MAGIC_BYTES: u64 = 6;
@@ -235,9 +241,11 @@ impl Current {
         for _ in 0..REQUESTS_AT_ONCE {
             match &mut self.content {
                 Content::Snapshot(preamble) => {
-                    if preamble.read_one(server).map_err(Trouble::Base)? {
+                    let ended = preamble.step(server, REQUESTS_AT_ONCE);
+                    if ended.map_err(|error| Trouble::Base(error.to_string()))? {
                         self.read_behind_snapshot();
                     }
+                    return Ok(false);
                 }
                 Content::Requests(requests) => {
                     match requests.next().map_err(Trouble::Read)? {

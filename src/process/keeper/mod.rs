@@ -14,7 +14,6 @@
 mod base;
 mod hands;
 mod load;
-mod preamble;
 #[cfg(test)]
 mod simulation;
 
@@ -26,7 +25,9 @@ use crate::persist::aof::flusher::{Order, Report};
 use crate::persist::aof::log::{self, Event, Places, Policy};
 use crate::persist::aof::{Log, Manifest};
 use crate::persist::disk::{Disk, DiskError, write_all};
+use crate::persist::snapshot::{self, Job, Outcome, Plan};
 use crate::server::{HostRequest, Server, SessionId};
+use crate::util::clock::monotonic_us;
 use base::Prepared;
 pub use hands::{Hands, Thread};
 use load::Loader;
@@ -41,9 +42,19 @@ pub struct Keeper {
     /// Bytes on their way from the journal to the log.
     bytes: Vec<u8>,
     orders: Vec<Order>,
-    /// What could not be written when a rewrite was tried: not at once again.
+    /// Wakes the loop from a snapshot's thread. Without it bases are written at once.
+    ring: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// The base that is being written while the server goes on.
+    rewriting: Option<Rewriting>,
+    /// A rewrite that failed is not tried at once again.
     retry_rewrite_at_us: u64,
     last_look_us: u64,
+}
+
+struct Rewriting {
+    job: Job,
+    path: PathBuf,
+    began_us: u64,
 }
 
 /// The process must end, and why.
@@ -73,11 +84,13 @@ pub fn policy(config: &Config) -> Policy {
 /// Where the log lies: what CONFIG SET dir does later does not move it.
 pub fn places(folder: &Path, config: &Config) -> Places {
     let file_name = config.appendfilename.display().into_owned();
-    Places {
-        folder: folder.join(config.appenddirname.path()),
-        old_file: folder.join(&file_name),
-        file_name,
-    }
+    Places { folder: folder.join(config.appenddirname.path()), old_file: folder.join(&file_name), file_name }
+}
+
+/// Whether there is a log in the folder of the process.
+pub fn is_there(config: &Config) -> bool {
+    let places = places(Path::new("."), config);
+    places.manifest().exists() || places.old_file.exists()
 }
 
 impl Keeper {
@@ -96,6 +109,8 @@ impl Keeper {
             loader: None,
             bytes: Vec::new(),
             orders: Vec::new(),
+            ring: None,
+            rewriting: None,
             retry_rewrite_at_us: 0,
             last_look_us: 0,
         };
@@ -112,12 +127,18 @@ impl Keeper {
         Ok(keeper)
     }
 
+    /// From now on bases are written by a thread while the server goes on; `ring` wakes the loop from it.
+    pub fn write_bases_in_background(&mut self, ring: Arc<dyn Fn() + Send + Sync>) {
+        self.ring = Some(ring);
+    }
+
     /// A folder in which nothing can be written is found out now rather than with the first client's first write.
     fn try_folder(&self, places: &Places) -> Result<(), DiskError> {
         log::make_folder(&*self.disk, places)?;
         let path = places.path("temp-test-write");
         let file = self.disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
-        write_all(&*file, b"can this folder be written?\n").map_err(|(_, error)| DiskError::new("write", &path, error))?;
+        write_all(&*file, b"can this folder be written?\n")
+            .map_err(|(_, error)| DiskError::new("write", &path, error))?;
         file.sync().map_err(|error| DiskError::new("fsync", &path, error))?;
         self.disk.remove(&path).map_err(|error| DiskError::new("unlink", &path, error))
     }
@@ -187,7 +208,7 @@ impl Keeper {
     /// The turn's end, before its replies leave: what was journaled goes to the log.
     #[inline]
     pub fn end_turn(&mut self, server: &mut Server) -> Result<(), Fatal> {
-        if self.log.is_none() && !server.config.appendonly {
+        if self.log.is_none() && self.rewriting.is_none() && !server.config.appendonly {
             return Ok(());
         }
         self.keep(server)
@@ -198,6 +219,7 @@ impl Keeper {
             return Ok(());
         }
         self.hear(server)?;
+        self.hear_of_base(server);
         self.follow_config(server);
         self.log_journal(server);
         self.send_orders();
@@ -212,7 +234,9 @@ impl Keeper {
         if server.config.aof_timestamp_enabled {
             log.note_time(&mut self.bytes, (server.clock.unix_us / SECOND_US) as i64);
         }
-        if let Some(failed) = log.append(policy(&server.config), &mut self.bytes, server.journal.offset(), &mut self.orders) {
+        if let Some(failed) =
+            log.append(policy(&server.config), &mut self.bytes, server.journal.offset(), &mut self.orders)
+        {
             server.durability.refusal = Some(failed.in_full());
         }
     }
@@ -240,7 +264,9 @@ impl Keeper {
             Some(Event::Recovered) => {
                 server.durability.refusal = None;
                 if self.log.as_ref().is_some_and(|log| log.suspect) {
-                    tracing::warn!("A sync has failed: the log is written anew, since the disk may have lost a part of it");
+                    tracing::warn!(
+                        "A sync has failed: the log is written anew, since the disk may have lost a part of it"
+                    );
                     server.durability.rewrite.is_scheduled = true;
                 }
             }
@@ -300,6 +326,7 @@ impl Keeper {
     }
 
     fn turn_off(&mut self, server: &mut Server) {
+        self.give_up_rewriting(server);
         self.log_journal(server);
         let Some(mut log) = self.log.take() else { return };
         self.finish_log(&mut log);
@@ -357,7 +384,9 @@ impl Keeper {
         }
         self.last_look_us = now_us;
         let Some(log) = &mut self.log else { return };
-        if log.failure().is_none() && let Err(error) = log.look() {
+        if log.failure().is_none()
+            && let Err(error) = log.look()
+        {
             tracing::warn!("The append-only file has vanished: {error}. It is written anew.");
             server.durability.refusal = Some(error.in_full());
             server.durability.rewrite.is_scheduled = true;
@@ -370,11 +399,19 @@ impl Keeper {
         let least = u64::try_from(server.config.auto_aof_rewrite_min_size).unwrap_or(0);
         let base = log.base_size.max(1);
         let outgrown = percentage > 0 && log.size > least && (log.size.saturating_sub(base)) * 100 / base >= percentage;
-        outgrown && server.clock.monotonic_us >= self.retry_rewrite_at_us && log.failure().is_none()
+        outgrown
+            && self.rewriting.is_none()
+            && server.clock.monotonic_us >= self.retry_rewrite_at_us
+            && log.failure().is_none()
     }
 
     /// Writes the base anew and begins a new increment behind it.
     fn rewrite(&mut self, server: &mut Server) {
+        if self.rewriting.is_some() || server.keyspace.has_snapshot() {
+            // One image of the data set at a time: as soon as the other is done.
+            server.durability.rewrite.is_scheduled = self.rewriting.is_none();
+            return;
+        }
         // What was journaled before this moment is in the base to come, and must not stand behind it.
         self.log_journal(server);
         if self.log.as_ref().is_some_and(|log| log.failure().is_some()) {
@@ -385,10 +422,27 @@ impl Keeper {
         let facts = &mut server.durability.rewrite;
         facts.is_scheduled = false;
         facts.count += 1;
-        let began_us = crate::util::clock::monotonic_us();
-        let done = self.write_anew(server);
-        let took_ms = (crate::util::clock::monotonic_us() - began_us) / 1000;
+        facts.began_ms = Some(server.clock.unix_ms());
+        let began_us = monotonic_us();
+        let done = match (&self.ring, server.config.aof_use_rdb_preamble) {
+            (Some(ring), true) => {
+                let ring = Arc::clone(ring);
+                self.begin_background(server, ring, began_us)
+            }
+            _ => self.write_anew(server).map(|()| true),
+        };
+        match done {
+            Ok(false) => tracing::info!("Background append only file rewriting started"),
+            Ok(true) => self.rewritten(server, began_us, Ok(())),
+            Err(error) => self.rewritten(server, began_us, Err(error.in_full())),
+        }
+    }
+
+    /// The base is written, in place or not at all.
+    fn rewritten(&mut self, server: &mut Server, began_us: u64, done: Result<(), String>) {
+        let took_ms = (monotonic_us() - began_us) / 1000;
         let facts = &mut server.durability.rewrite;
+        facts.began_ms = None;
         facts.last_took_ms = Some(took_ms);
         facts.last_failed = done.is_err();
         match done {
@@ -410,6 +464,71 @@ impl Keeper {
                 tracing::warn!("Background AOF rewrite failed: {error}");
             }
         }
+    }
+
+    /// Begins to write the base by a thread. False: it goes on.
+    fn begin_background(
+        &mut self,
+        server: &mut Server,
+        ring: Arc<dyn Fn() + Send + Sync>,
+        began_us: u64,
+    ) -> Result<bool, DiskError> {
+        let places = places(&self.folder, &server.config);
+        match &mut self.log {
+            Some(log) => {
+                log.begin_rewrite(&mut self.orders)?;
+                server.journal.begin_part();
+            }
+            None => log::make_folder(&*self.disk, &places)?,
+        }
+        let path = temporary(&places, "rewriteaof-bg");
+        let plan = Plan {
+            temporary: path.clone(),
+            target: None,
+            is_aof_base: true,
+            functions: server.snapshots.libraries.clone(),
+            now_ms: server.clock.unix_ms(),
+        };
+        let processors = server.config.bio_cpulist.display().into_owned();
+        let prepare = move || super::affinity::bind_to(&processors);
+        let (config, keyspace) = (&server.config, &server.keyspace);
+        let (sink, job) = snapshot::start(Arc::clone(&self.disk), plan, config, keyspace, ring, prepare)
+            .map_err(|error| DiskError::new("start a thread for", &path, error))?;
+        server.keyspace.begin_snapshot(sink);
+        self.rewriting = Some(Rewriting { job, path, began_us });
+        Ok(false)
+    }
+
+    /// Takes notice of the end of the base that is being written.
+    fn hear_of_base(&mut self, server: &mut Server) {
+        let Some(outcome) = self.rewriting.as_mut().and_then(|rewriting| rewriting.job.poll()) else { return };
+        let Some(Rewriting { path, began_us, .. }) = self.rewriting.take() else { return };
+        let done = match outcome {
+            Outcome::Finished { .. } => self.put_base(server, &path).map_err(|error| error.in_full()),
+            Outcome::Failed(failure) => Err(failure.text),
+        };
+        if done.is_err() {
+            server.keyspace.give_up_snapshot(&mut server.garbage);
+        }
+        self.rewritten(server, began_us, done);
+    }
+
+    fn put_base(&mut self, server: &Server, path: &Path) -> Result<(), DiskError> {
+        if let Some(log) = &mut self.log {
+            return log.finish_rewrite(path, true, &mut self.orders);
+        }
+        let places = places(&self.folder, &server.config);
+        let mut manifest = log::find(&*self.disk, &places).ok().flatten().unwrap_or_default();
+        log::adopt_base(&*self.disk, &places, &mut manifest, path, true, 0)?;
+        log::forget_history(&*self.disk, &places, &mut manifest, &mut self.orders)
+    }
+
+    /// The base that is being written is wanted no more.
+    fn give_up_rewriting(&mut self, server: &mut Server) {
+        let Some(Rewriting { job, .. }) = self.rewriting.take() else { return };
+        server.keyspace.give_up_snapshot(&mut server.garbage);
+        job.wait();
+        server.durability.rewrite.began_ms = None;
     }
 
     fn write_anew(&mut self, server: &mut Server) -> Result<(), DiskError> {
@@ -464,6 +583,7 @@ impl Keeper {
 
     /// The end: everything written and forced to disk. False where that failed.
     pub fn end(&mut self, server: &mut Server) -> bool {
+        self.give_up_rewriting(server);
         self.log_journal(server);
         let Some(mut log) = self.log.take() else { return true };
         tracing::info!("Calling fsync() on the AOF file.");

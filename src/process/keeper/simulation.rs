@@ -87,7 +87,8 @@ struct World {
 fn config(policy: &str, directives: &[(&str, &str)]) -> Config {
     let mut config = Config::default();
     let always = [("appendonly", "yes"), ("appendfsync", policy), ("auto-aof-rewrite-min-size", "2000")];
-    let pairs: Vec<_> = always.iter().chain(directives).map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
+    let pairs: Vec<_> =
+        always.iter().chain(directives).map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     config.set(&pairs, true).expect("directives of the test");
     config
 }
@@ -106,8 +107,16 @@ impl World {
         let disk = HostileDisk::default();
         let (server, keeper, queue) = boot(&disk, config).expect("an empty disk");
         let random = Random::new(seed);
-        let mut world =
-            Self { disk, queue, server, keeper, clients: Vec::new(), operations: Vec::new(), promises: Vec::new(), random };
+        let mut world = Self {
+            disk,
+            queue,
+            server,
+            keeper,
+            clients: Vec::new(),
+            operations: Vec::new(),
+            promises: Vec::new(),
+            random,
+        };
         world.connect();
         world
     }
@@ -492,9 +501,24 @@ fn a_rewritten_log_rebuilds_the_data_set() {
         let config = config("everysec", &[("aof-use-rdb-preamble", preamble)]);
         let mut world = World::new(1, &config);
         for line in [
-            "SET s text", "SET n 12345", "SET t soon PX 100000", "RPUSH l a b 3", "SADD s1 1 2 3", "SADD s2 a b", "ZADD z 1.5 a inf b",
-            "HSET h f v g w", "HPEXPIRE h 100000 FIELDS 1 f", "XADD x 1-1 a b", "XADD x 2-1 a b c d", "XDEL x 1-1",
-            "XGROUP CREATE x g 0", "XREADGROUP GROUP g me STREAMS x >", "XADD e 5-5 a b", "XTRIM e MAXLEN 0", "SELECT 3", "SET other 1",
+            "SET s text",
+            "SET n 12345",
+            "SET t soon PX 100000",
+            "RPUSH l a b 3",
+            "SADD s1 1 2 3",
+            "SADD s2 a b",
+            "ZADD z 1.5 a inf b",
+            "HSET h f v g w",
+            "HPEXPIRE h 100000 FIELDS 1 f",
+            "XADD x 1-1 a b",
+            "XADD x 2-1 a b c d",
+            "XDEL x 1-1",
+            "XGROUP CREATE x g 0",
+            "XREADGROUP GROUP g me STREAMS x >",
+            "XADD e 5-5 a b",
+            "XTRIM e MAXLEN 0",
+            "SELECT 3",
+            "SET other 1",
         ] {
             let words: Vec<&str> = line.split(' ').collect();
             let reply = say(&mut world, &words);
@@ -503,8 +527,12 @@ fn a_rewritten_log_rebuilds_the_data_set() {
         assert_eq!(say(&mut world, &["BGREWRITEAOF"]), "+Background append only file rewriting started");
         let (again, ..) = boot(&world.disk, &config).expect("it loads");
         let digest = |server: Server| crate::testing::digest(&mut Playground::of(server));
-        let name = world.disk.paths().iter().map(|path| path.display().to_string()).find(|name| name.contains("2.base"));
-        assert_eq!(name.as_deref().and_then(|name| name.rsplit('.').next()), Some(if preamble == "yes" { "rdb" } else { "aof" }));
+        let name =
+            world.disk.paths().iter().map(|path| path.display().to_string()).find(|name| name.contains("2.base"));
+        assert_eq!(
+            name.as_deref().and_then(|name| name.rsplit('.').next()),
+            Some(if preamble == "yes" { "rdb" } else { "aof" })
+        );
         let now = world.server.clock;
         let mut before = Playground::of(world.server);
         before.server.clock = now;

@@ -5,10 +5,11 @@
 //! server skips.
 //!
 //! ```text
-//!   1 │ groups │ (name │ consumers │ (name · given)… │ owner made up? │ nacked │ (id)…)… │ producers? │ …
+//!   1 │ groups │ (name │ consumers │ (name · given)… │ owner made up? │ nacked │ (id · turn)…)… │ producers? │ …
 //!   …  remembered s │ messages max │ added │ duplicates │ messages │ (producer · message · id)…
 //! ```
-//! All numbers are lengths; `given` is 0 for never, else one more than the milliseconds; ids are 16 bytes.
+//! All numbers are lengths; `given` is 0 for never, else one more than the milliseconds; ids are 16 bytes; a turn is a
+//! place in the line of those that were released.
 
 use super::{Chunk, Malformed, Slice, Source};
 use crate::types::stream::{Group, Pending, PendingQuery, ProducerLimits, Stream, StreamBox, StreamId};
@@ -40,12 +41,16 @@ impl Nacked<'_> {
     }
 
     pub fn ids(&self) -> impl Iterator<Item = StreamId> {
+        self.entries().map(|entry| entry.id)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Pending> {
         // Idle since before all time: only what has no owner is.
         let query =
             PendingQuery { start: StreamId::MIN, end: StreamId::MAX, owner: None, idle_min_ms: u64::MAX, now_ms: 0 };
         let wanted = usize::try_from(self.len).unwrap_or(usize::MAX);
         (wanted > 0)
-            .then(|| self.group.query(query).filter(|entry| entry.owner.is_none()).map(|entry| entry.id))
+            .then(|| self.group.query(query).filter(|entry| entry.owner.is_none()))
             .into_iter()
             .flatten()
             .take(wanted)
@@ -81,7 +86,10 @@ fn write_group(name: &[u8], group: &Group, out: &mut Chunk) {
     let nacked = nacked(group);
     out.length(u64::from(nacked.needs_owner()));
     out.length(nacked.len);
-    nacked.ids().for_each(|id| out.raw(&id.to_key()));
+    for entry in nacked.entries() {
+        out.raw(&entry.id.to_key());
+        out.length(entry.delivered_ms);
+    }
 }
 
 fn write_producers(stream: &Stream, out: &mut Chunk) {
@@ -138,13 +146,13 @@ fn read_group(stream: &mut Stream, name: &[u8], source: &mut Slice<'_>) -> Resul
     let made_up = source.length()? == 1;
     let mut last = None;
     for _ in 0..source.length()? {
-        let id = source.id()?;
+        let (id, turn) = (source.id()?, source.length()?);
         if last.replace(id).is_some_and(|last| last >= id) {
             return Err(Malformed::new("negatively acknowledged entries are not in order"));
         }
         let Some(group) = &mut group else { continue };
         if let Some(entry) = group.pending(id) {
-            group.put_pending(&[Pending { owner: None, delivered_ms: 0, ..entry }]);
+            group.put_pending(&[Pending { owner: None, delivered_ms: turn, ..entry }]);
         }
     }
     if let Some(group) = group

@@ -96,9 +96,18 @@ impl Encoding {
     /// Writes what is short, or the beginning of what is long.
     pub fn start(record: &Record, dialect: Dialect, out: &mut Chunk) -> Self {
         let place = match record.payload() {
-            Payload::Inline(text) => done(out.text(text)),
-            Payload::Integer(value) => done(out.number(value)),
-            Payload::Blob(blob) => done(out.blob(blob.as_slice())),
+            Payload::Inline(text) => {
+                out.text(text);
+                done(())
+            }
+            Payload::Integer(value) => {
+                out.number(value);
+                done(())
+            }
+            Payload::Blob(blob) => {
+                out.blob(blob.as_slice());
+                done(())
+            }
             Payload::Word(_) => start_collection(record, dialect, out),
         };
         Self { place, dialect }

@@ -262,7 +262,7 @@ impl<'a> GroupReader<'a> {
         Some(oldest.owner.map_or(0, |_| oldest.delivered_ms.saturating_add(idle_min_ms)))
     }
 
-    /// XNACK, for one id: takes the entry from its owner and puts it first in line. Says whether it did.
+    /// XNACK, for one id: takes the entry from its owner and puts it in line before all that have one, behind those released before. Says whether it did.
     ///
     /// `force` makes an existing entry that is not pending so.
     pub fn nack(&mut self, id: StreamId, mode: NackMode, deliveries: Option<u64>, force: bool) -> bool {
@@ -277,7 +277,8 @@ impl<'a> GroupReader<'a> {
             NackMode::Fatal => DELIVERIES_MAX,
         };
         let deliveries = deliveries.unwrap_or(counted);
-        self.group.put_pending(&[Pending { id, delivered_ms: 0, deliveries, owner: None }]);
+        let turn = self.group.take_turn();
+        self.group.put_pending(&[Pending { id, delivered_ms: turn, deliveries, owner: None }]);
         true
     }
 

@@ -15,6 +15,8 @@ pub struct Group {
     pub(super) entries_read: Option<u64>,
     table: PendingTable,
     consumers: Consumers,
+    /// The turn of the entry that is released next.
+    next_turn: u64,
 }
 
 /// One who reads for a group.
@@ -49,7 +51,13 @@ pub struct PendingQuery {
 
 impl Group {
     pub(super) fn new(last_delivered_id: StreamId, entries_read: Option<u64>) -> Self {
-        Self { last_delivered_id, entries_read, table: PendingTable::new(), consumers: Consumers::default() }
+        Self {
+            last_delivered_id,
+            entries_read,
+            table: PendingTable::new(),
+            consumers: Consumers::default(),
+            next_turn: 0,
+        }
     }
 
     pub fn last_delivered_id(&self) -> StreamId {
@@ -171,7 +179,17 @@ impl Group {
     pub fn put_pending(&mut self, entries: &[Pending]) {
         debug_assert!(entries.iter().all(|entry| entry.owner.is_none_or(|owner| self.consumer(owner).is_some())));
         debug_assert!(entries.is_sorted_by_key(|entry| entry.id), "pending entries come in order of ids");
+        let last_turn = entries.iter().filter(|entry| entry.owner.is_none()).map(|entry| entry.delivered_ms).max();
+        self.next_turn = last_turn.map_or(self.next_turn, |turn| self.next_turn.max(turn.saturating_add(1)));
         self.table.put_all(entries, &mut self.consumers);
+    }
+
+    /// The turn of an entry that is released now, behind all that were before.
+    pub(super) fn take_turn(&mut self) -> u64 {
+        if !self.table.has_unowned() {
+            self.next_turn = 0;
+        }
+        self.next_turn
     }
 
     /// Bytes on the heap. O(consumers).

@@ -120,7 +120,7 @@ impl StreamId {
     }
 
     fn parse_end(text: &[u8], seq_if_missing: u64) -> Result<Self, IdError> {
-        match text {
+        match up_to_zero(text) {
             b"-" => Ok(Self::MIN),
             b"+" => Ok(Self::MAX),
             _ => Self::parse(text, seq_if_missing),
@@ -140,7 +140,7 @@ impl StreamId {
 impl NewId {
     /// The id argument of XADD. `0-0` parses here and is refused by [`super::Stream::next_id`].
     pub fn parse(text: &[u8]) -> Result<Self, IdError> {
-        if text == b"*" {
+        if up_to_zero(text) == b"*" {
             return Ok(Self::Auto);
         }
         match split(text)? {
@@ -153,7 +153,7 @@ impl NewId {
 impl ReadFrom {
     /// Which of the special ids a command allows is for the command to say.
     pub fn parse(text: &[u8]) -> Result<Self, IdError> {
-        match text {
+        match up_to_zero(text) {
             b"$" => Ok(Self::LastId),
             b"+" => Ok(Self::LastEntry),
             b">" => Ok(Self::New),
@@ -185,10 +185,16 @@ impl std::fmt::Display for StreamId {
 /// Redis reads ids from a buffer of 128 bytes and refuses what does not fit.
 const TEXT_LEN_MAX: usize = 127;
 
+/// An id as Redis sees it: up to its first zero byte.
+fn up_to_zero(text: &[u8]) -> &[u8] {
+    &text[..text.iter().position(|&byte| byte == 0).unwrap_or(text.len())]
+}
+
 fn split(text: &[u8]) -> Result<(u64, Option<&[u8]>), IdError> {
     if text.len() > TEXT_LEN_MAX {
         return Err(IdError::Invalid);
     }
+    let text = up_to_zero(text);
     let (ms, seq) = match memchr::memchr(b'-', text) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),

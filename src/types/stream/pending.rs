@@ -16,6 +16,7 @@ pub(super) type ConsumerIndex = u32;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     pub id: StreamId,
+    /// When it was delivered last; without an owner its turn among those that have none.
     pub delivered_ms: u64,
     pub deliveries: u64,
     /// Nothing once the entry was negatively acknowledged.
@@ -27,15 +28,16 @@ pub struct Pending {
 /// ```text
 ///   radix tree by the chunk's key                     a chunk: at most 128 entries from its key to the next chunk's key
 ///
-///   0-0 ─────────► Chunk   weight 3, mark 1000        base ms 1005   base time 1000
+///   0-0 ─────────► Chunk   weight 3, mark 5           base ms 1005   base time 1000
 ///                            │                        ┌ ms ┬ seq ┬ time ┬ deliveries ┬ owner ┐
 ///                            └────────────────────►   │ +0 │   0 │   +0 │          1 │     0 │   16 bytes an entry
-///                                                     │ +0 │   1 │  +40 │          1 │     1 │   (44 where one of a chunk's
-///                                                     │ +7 │   0 │  +40 │          2 │  none │    entries does not fit)
-///   1700-3 ──────► Chunk   weight 128, mark 1090      └────┴─────┴──────┴────────────┴───────┘
+///                                                     │ +0 │   1 │  +40 │          1 │     1 │   (40 where one of a chunk's
+///                                                     │ +7 │   0 │    5 │          2 │  none │    entries does not fit)
+///   1700-3 ──────► Chunk   weight 128, mark OWNED+1090└────┴─────┴──────┴────────────┴───────┘
 ///
 ///   weight = entries in the chunk              adds up to "how many are pending"
-///   mark   = least time of delivery + 1        the least of all leads to the entry that is idle longest; 0: without an owner
+///   mark   = least time of delivery + OWNED    the least of all leads to the entry that is idle longest;
+///            or a turn below OWNED             without an owner: before all others, in order of their turns
 /// ```
 ///
 /// Invariants (`check`): no chunk is empty, ids ascend within and across chunks, a chunk's ids are at least its key.
@@ -75,7 +77,7 @@ enum Entries {
 struct Narrow {
     ms: u32,
     seq: u32,
-    /// One more than the distance from the base; 0 without an owner.
+    /// The distance from the base; without an owner the turn itself.
     time: u32,
     deliveries: u16,
     owner: u16,
@@ -83,6 +85,9 @@ struct Narrow {
 
 const CHUNK_LEN_MAX: usize = 128;
 const NO_OWNER: u16 = u16::MAX;
+
+/// Marks of entries that have an owner are above all turns.
+const OWNED: u64 = 1 << 63;
 
 /// What a poisoned entry's count is set to; it has a short form of its own so that such entries stay small.
 pub const DELIVERIES_MAX: u64 = i64::MAX as u64;
@@ -114,7 +119,12 @@ impl PendingTable {
         self.chunks.last().map(|chunk| chunk.entries.get(chunk.entries.len() - 1))
     }
 
-    /// The entry that waits longest: one without an owner first, then the oldest delivery; the least id among equals.
+    /// Whether an entry has no owner. O(1).
+    pub(super) fn has_unowned(&self) -> bool {
+        self.chunks.total().mark < OWNED
+    }
+
+    /// The entry that waits longest: those without an owner in order of their turns, then the oldest delivery; the least id among equals.
     pub(super) fn oldest(&self) -> Option<Pending> {
         let chunk = self.chunks.lowest()?;
         let mark = self.chunks.total().mark;
@@ -125,7 +135,7 @@ impl PendingTable {
     ///
     /// Chunks in which all are younger are skipped without being looked at.
     pub(super) fn delivered_by(&self, from: StreamId, delivered_max_ms: Option<u64>) -> impl Iterator<Item = Pending> {
-        let mark_max = delivered_max_ms.map_or(0, |ms| ms.saturating_add(1));
+        let mark_max = delivered_max_ms.map_or(OWNED - 1, owned_mark);
         let mut chunk = self.chunk_of(from).filter(|chunk| chunk.last_id() >= from);
         let mut at = chunk.map_or(0, |chunk| chunk.entries.lower_bound(from));
         if chunk.is_none() {
@@ -394,10 +404,15 @@ impl Pending {
 
     fn mark(&self) -> u64 {
         match self.owner {
-            None => 0,
-            Some(_) => self.delivered_ms.saturating_add(1),
+            None => self.delivered_ms.min(OWNED - 1),
+            Some(_) => owned_mark(self.delivered_ms),
         }
     }
+}
+
+#[inline]
+fn owned_mark(delivered_ms: u64) -> u64 {
+    OWNED | delivered_ms.min(OWNED - 1)
 }
 
 impl Occurrences {
@@ -517,11 +532,9 @@ impl Entries {
 
     fn least_mark(&self) -> u64 {
         match self {
-            Entries::Narrow { base_time, entries, .. } => match entries.iter().map(|entry| entry.time).min() {
-                Some(0) => 0,
-                Some(least) => base_time.saturating_add(u64::from(least)),
-                None => u64::MAX,
-            },
+            Entries::Narrow { base_time, entries, .. } => {
+                entries.iter().map(|entry| entry.mark(*base_time)).min().unwrap_or(u64::MAX)
+            }
             Entries::Wide(entries) => entries.iter().map(Pending::mark).min().unwrap_or(u64::MAX),
         }
     }
@@ -625,8 +638,8 @@ impl Narrow {
             ms: u32::try_from(entry.id.ms.checked_sub(base_ms)?).ok()?,
             seq: u32::try_from(entry.id.seq).ok()?,
             time: match entry.owner {
-                None => 0,
-                Some(_) => u32::try_from(entry.delivered_ms.checked_sub(base_time)?).ok()?.checked_add(1)?,
+                None => u32::try_from(entry.delivered_ms).ok()?,
+                Some(_) => u32::try_from(entry.delivered_ms.checked_sub(base_time)?).ok()?,
             },
             deliveries: match entry.deliveries {
                 DELIVERIES_MAX => NARROW_DELIVERIES_MAX,
@@ -645,12 +658,19 @@ impl Narrow {
     }
 
     #[inline]
+    fn mark(&self, base_time: u64) -> u64 {
+        match self.owner {
+            NO_OWNER => u64::from(self.time),
+            _ => owned_mark(base_time + u64::from(self.time)),
+        }
+    }
+
+    #[inline]
     fn widen(&self, base_ms: u64, base_time: u64) -> Pending {
         let owner = (self.owner != NO_OWNER).then_some(ConsumerIndex::from(self.owner));
         Pending {
             id: self.id(base_ms),
-            // Without an owner there is no time of delivery.
-            delivered_ms: owner.map_or(0, |_| base_time + u64::from(self.time - 1)),
+            delivered_ms: owner.map_or(0, |_| base_time) + u64::from(self.time),
             deliveries: match self.deliveries {
                 NARROW_DELIVERIES_MAX => DELIVERIES_MAX,
                 count => u64::from(count),

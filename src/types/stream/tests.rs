@@ -21,8 +21,9 @@ struct Model {
 #[derive(Clone, Debug, Default)]
 struct ModelGroup {
     last: StreamId,
-    /// Owner, time of delivery, number of deliveries.
+    /// Owner, time of delivery (without an owner: its turn), number of deliveries.
     pending: BTreeMap<StreamId, (Option<u8>, u64, u64)>,
+    released: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -375,10 +376,10 @@ fn group_step(
                 true
             });
             let mut line: Vec<_> =
-                model.pending.iter().map(|(id, pending)| (pending.0.map(|_| pending.1), *id)).collect();
+                model.pending.iter().map(|(id, pending)| (pending.0.is_some(), pending.1, *id)).collect();
             line.sort_unstable();
             let mut expected = Vec::new();
-            for (_, id) in line {
+            for (_, _, id) in line {
                 if expected.len() as u64 == count || !old_enough(idle, now, &model.pending[&id]) {
                     break;
                 }
@@ -403,7 +404,8 @@ fn group_step(
                     NackMode::Fail => before,
                     NackMode::Fatal => DELIVERIES_MAX,
                 };
-                model.pending.insert(id, (None, 0, deliveries));
+                model.released += 1;
+                model.pending.insert(id, (None, model.released, deliveries));
             }
         }
         Action::Forget { consumer, .. } => {
@@ -435,6 +437,11 @@ fn group_step(
     }
 }
 
+/// Without an owner there is only a turn, of which the order counts.
+fn timeless_unless_owned((owner, time, deliveries): (Option<u8>, u64, u64)) -> (Option<u8>, u64, u64) {
+    (owner, owner.map_or(0, |_| time), deliveries)
+}
+
 fn compare(stream: &Stream, model: &Model) {
     stream.check();
     let log = stream.log();
@@ -448,9 +455,16 @@ fn compare(stream: &Stream, model: &Model) {
     for ((_, group), expected) in stream.groups().zip(model.groups.values()) {
         let pending: BTreeMap<_, _> = group
             .pending_from(StreamId::MIN)
-            .map(|pending| (pending.id, (owner_of(group, &pending), pending.delivered_ms, pending.deliveries)))
+            .map(|pending| {
+                (
+                    pending.id,
+                    timeless_unless_owned((owner_of(group, &pending), pending.delivered_ms, pending.deliveries)),
+                )
+            })
             .collect();
-        assert_eq!(pending, expected.pending);
+        let expected_pending =
+            expected.pending.iter().map(|(id, pending)| (*id, timeless_unless_owned(*pending))).collect();
+        assert_eq!(pending, expected_pending);
         assert_eq!(group.last_delivered_id(), expected.last);
         assert_eq!(group.lag(log), model.entries.iter().filter(|entry| entry.0 > expected.last).count() as u64);
     }

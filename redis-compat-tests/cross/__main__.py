@@ -1,0 +1,93 @@
+"""Snapshots across servers: each real server's file loads here with the same content, and ours loads there.
+
+`content.py` makes a data set with every type and encoding and reads it back, typed, through commands; servers and sockets are
+differential's. A value is also carried alone, by DUMP and RESTORE. What a server cannot hold (deadlines of fields, before 7.4) is left out there.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "differential"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from content import Client, describe, differences, fill  # noqa: E402
+from servers import Server  # noqa: E402
+
+
+def saved(name, binary, settings, with_fields):
+    """A server's data set: its file and what is in it."""
+    server = Server(name, binary, settings)
+    client = Client(server.port)
+    fill(client, with_fields)
+    content = describe(client)
+    client.run("SAVE")
+    values = {(db, key): client.in_db(db, "DUMP", key) for db, keys in content.items() for key in keys}
+    path = os.path.join(server.folder, "dump.rdb")
+    keep = path + ".kept"
+    shutil.copy(path, keep)
+    return server, client, content, keep, values
+
+
+def loaded(name, binary, settings, path):
+    server = Server(name, binary, settings)
+    server.process.kill()
+    server.process.wait()
+    shutil.copy(path, os.path.join(server.folder, "dump.rdb"))
+    server.start()
+    return server, Client(server.port)
+
+
+def compare(title, expected, found):
+    lines = differences(expected, found)
+    print(f"{'ok' if not lines else 'DIFFERENT':9} {title}: {sum(map(len, expected.values()))} keys")
+    for line in lines[:12]:
+        print("    " + line)
+    return not lines
+
+
+def carried(title, values, content, client):
+    """DUMP there, RESTORE here."""
+    client.run("FLUSHALL")
+    for (db, key), payload in values.items():
+        deadline = content[db][key]["deadline"]
+        answer = client.in_db(db, "RESTORE", key, max(0, deadline), payload, "ABSTTL")
+        if answer != b"OK":
+            print(f"DIFFERENT {title}: RESTORE {key} said {answer}")
+            return False
+    return compare(title, content, describe(client))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", default=os.environ.get("RUNNEL_SERVER"))
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME=BINARY", help="a real server; its name says what it can")
+    options = parser.parse_args()
+    good = True
+    for peer in options.peer:
+        name, binary = peer.split("=", 1)
+        has_fields = name.startswith("valkey") or name.startswith("redis-8")
+        dialect = ["--rdb-dialect", "valkey" if name.startswith("valkey") else "redis"]
+        for small in ([], ["--list-max-listpack-size", "4", "--hash-max-listpack-entries", "3", "--set-max-intset-entries", "3",
+                           "--zset-max-listpack-entries", "3", "--rdbcompression", "no"]):
+            how = "small limits" if small else "defaults"
+            there = saved(name, binary, small, has_fields)
+            ours = loaded("runnel", options.server, dialect + small, there[3])
+            good &= compare(f"{name}'s file here, {how}", there[2], describe(ours[1]))
+            ours[1].run("SAVE")
+            again = loaded(name, binary, small, os.path.join(ours[0].folder, "dump.rdb"))
+            good &= compare(f"saved again here, loaded there, {how}", there[2], describe(again[1]))
+            good &= carried(f"{name}'s DUMP here, {how}", there[4], there[2], ours[1])
+            mine = saved("runnel", options.server, dialect + small, has_fields)
+            back = loaded(name, binary, small, mine[3])
+            good &= compare(f"our file in {name}, {how}", mine[2], describe(back[1]))
+            good &= carried(f"our DUMP in {name}, {how}", mine[4], mine[2], back[1])
+            for server in (there[0], ours[0], again[0], mine[0], back[0]):
+                server.process.kill()
+                server.process.wait()
+                shutil.rmtree(server.folder, ignore_errors=True)
+    sys.exit(0 if good else 1)
+
+
+main()

@@ -1,0 +1,275 @@
+//! The one property that counts: whatever happens while a snapshot is taken, its image is the state in which it began.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::{Sink, Walked};
+use crate::cmd::table;
+use crate::config::Config;
+use crate::db::{DbIndex, Keyspace};
+use crate::testing::{Chooser, Playground, digest_stream, is_fuzzed};
+use crate::types::hash::Hash;
+use crate::types::list::List;
+use crate::types::set::Set;
+use crate::types::stream::StreamBox;
+use crate::types::value::{self, RecordRef};
+use crate::types::zset::Zset;
+use crate::util::random::Random;
+
+/// What every key of every database holds, as text.
+type Image = BTreeMap<(DbIndex, Vec<u8>), String>;
+
+/// Writes down what it is handed, and whether that was the end.
+#[derive(Clone, Default)]
+struct Notebook(Arc<Mutex<Pages>>);
+
+#[derive(Default)]
+struct Pages {
+    image: Image,
+    is_finished: bool,
+    is_full: bool,
+}
+
+impl Sink for Notebook {
+    fn take(&mut self, db: DbIndex, record: RecordRef<'_>) {
+        let twice = self.0.lock().unwrap().image.insert((db, record.key().to_vec()), text(record));
+        assert_eq!(twice, None, "a record was handed over twice");
+    }
+
+    fn has_room(&mut self) -> bool {
+        !self.0.lock().unwrap().is_full
+    }
+
+    fn finish(self: Box<Self>) {
+        self.0.lock().unwrap().is_finished = true;
+    }
+}
+
+fn text(record: RecordRef<'_>) -> String {
+    let sorted = |mut lines: Vec<String>| {
+        lines.sort();
+        lines.join("\n")
+    };
+    let content = if let Some(string) = value::string(&record) {
+        format!("{:?}", string.to_vec())
+    } else if let Some(list) = record.get::<List>() {
+        format!("{:?}", list.iter().map(|item| item.to_vec()).collect::<Vec<_>>())
+    } else if let Some(set) = record.get::<Set>() {
+        sorted(set.iter().map(|item| format!("{:?}", item.to_vec())).collect())
+    } else if let Some(hash) = record.get::<Hash>() {
+        let line = |entry: crate::types::hash::Entry<'_>| {
+            format!("{:?} {:?} {:?}", entry.field.to_vec(), entry.value.to_vec(), entry.deadline)
+        };
+        sorted(hash.iter(0).map(line).collect())
+    } else if let Some(zset) = record.get::<Zset>() {
+        format!("{:?}", zset.iter().map(|entry| (entry.member.to_vec(), entry.score)).collect::<Vec<_>>())
+    } else {
+        digest_stream(record.get::<StreamBox>().expect("there are six types"))
+    };
+    format!("{:?} {:?}\n{content}", value::kind(record.borrow()), record.deadline())
+}
+
+fn image_of(keyspace: &Keyspace) -> Image {
+    let records =
+        |db: DbIndex| keyspace.db(db).table.iter().map(move |record| ((db, record.key().to_vec()), text(record)));
+    (0..keyspace.databases()).flat_map(records).collect()
+}
+
+/// A snapshot under way beside the copy of the state that it should turn out to be.
+struct Trial {
+    notebook: Notebook,
+    expected: Image,
+}
+
+impl Trial {
+    fn begin(playground: &mut Playground) -> Self {
+        let notebook = Notebook::default();
+        let expected = image_of(&playground.server.keyspace);
+        playground.server.keyspace.begin_snapshot(Box::new(notebook.clone()));
+        Self { notebook, expected }
+    }
+
+    /// A slice of so many steps. True at the end, where the image was compared.
+    fn slice(&self, playground: &mut Playground, steps: usize, is_full: bool) -> bool {
+        self.notebook.0.lock().unwrap().is_full = is_full;
+        let mut left = steps;
+        let mut may_go_on = || {
+            left = left.saturating_sub(1);
+            left > 0
+        };
+        let mut garbage = Vec::new();
+        let walked = playground.server.keyspace.walk_snapshot(&mut may_go_on, &mut garbage);
+        let pages = self.notebook.0.lock().unwrap();
+        assert_eq!(walked == Walked::Done, pages.is_finished);
+        if pages.is_finished {
+            assert!(
+                pages.image == self.expected,
+                "the image is not that of the moment: {:#?}",
+                self.differences(&pages)
+            );
+        }
+        pages.is_finished
+    }
+
+    fn differences(&self, pages: &Pages) -> Vec<String> {
+        let mut keys: Vec<_> = pages.image.keys().chain(self.expected.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        let differ = keys.into_iter().filter(|key| pages.image.get(key) != self.expected.get(key));
+        let show = |key: &(DbIndex, Vec<u8>)| {
+            let (was, is) = (self.expected.get(key), pages.image.get(key));
+            format!("{} {:?}: {was:?} -> {is:?}", key.0, String::from_utf8_lossy(&key.1))
+        };
+        differ.take(5).map(show).collect()
+    }
+}
+
+/// Small limits, so that every encoding and its conversions come up.
+fn small_limits() -> Config {
+    let mut config = Config::default();
+    for name in [
+        "list-max-listpack-size",
+        "hash-max-listpack-entries",
+        "set-max-listpack-entries",
+        "set-max-intset-entries",
+        "zset-max-listpack-entries",
+        "stream-node-max-entries",
+    ] {
+        config.set(&[(name.as_bytes(), b"3")], true).expect("the limits exist");
+    }
+    config
+}
+
+/// Every command there is, on few keys.
+#[test]
+fn any_command_between_two_slices_leaves_the_image_as_it_was() {
+    let entries: Vec<_> = table::all().iter().copied().filter(|entry| is_fuzzed(entry)).collect();
+    for seed in 0..24 {
+        let mut random = Random::new(seed);
+        let data: Vec<u8> = (0..6000).map(|_| random.next_u64() as u8).collect();
+        let mut choose = Chooser::new(&data);
+        let mut playground = Playground::new(if seed % 2 == 0 { small_limits() } else { Config::default() }, seed);
+        let mut trial = None;
+        while !choose.is_done() {
+            let entry = entries[choose.below(entries.len())];
+            let args = choose.request(entry);
+            let client = ["a", "b", "c"][choose.below(3)];
+            let id = playground.client(client);
+            if playground.server.sessions.get(id).is_held() {
+                playground.advance(100_000);
+            } else {
+                playground.run(client, args.iter());
+            }
+            match choose.below(24) {
+                0 => playground.advance(choose.below(5000) as u64),
+                1 if trial.is_none() => trial = Some(Trial::begin(&mut playground)),
+                2 => playground.server.keyspace.check(),
+                3 | 4 => {
+                    let steps = choose.below(3);
+                    let full = choose.below(4) == 0;
+                    if trial.as_ref().is_some_and(|trial| trial.slice(&mut playground, steps, full)) {
+                        trial = None;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Some(trial) = trial {
+            assert!(trial.slice(&mut playground, usize::MAX, false), "nothing held the walk back");
+        }
+    }
+}
+
+/// Many keys in several databases: tables grow, shrink, are swapped and flushed under the walk.
+#[test]
+fn tables_may_change_as_they_like_under_the_walk() {
+    for seed in 0..5 {
+        let mut random = Random::new(seed);
+        let mut playground = Playground::new(small_limits(), seed);
+        let mut trial: Option<Trial> = None;
+        let mut finished = 0;
+        let mut grows = true;
+        for step in 0..12_000 {
+            if step % 3000 == 0 {
+                grows = !grows || step == 0;
+            }
+            let command = command(&mut random, grows);
+            playground.run("", command.iter());
+            if random.index(400) == 0 {
+                playground.advance(random.index(3000) as u64);
+            }
+            match (&trial, random.index(if trial.is_some() { 30 } else { 200 })) {
+                (None, 0) => trial = Some(Trial::begin(&mut playground)),
+                (Some(_), 0) if random.index(40) == 0 => {
+                    let mut garbage = Vec::new();
+                    playground.server.keyspace.give_up_snapshot(&mut garbage);
+                    trial = None;
+                }
+                (Some(running), 0) if running.slice(&mut playground, 1 + random.index(12), random.index(5) == 0) => {
+                    trial = None;
+                    finished += 1;
+                    playground.server.keyspace.check();
+                }
+                _ => {}
+            }
+        }
+        if let Some(trial) = trial {
+            assert!(trial.slice(&mut playground, usize::MAX, false), "nothing held the walk back");
+        }
+        assert!(finished > 0, "no snapshot came to its end (seed {seed})");
+    }
+}
+
+fn command(random: &mut Random, grows: bool) -> Vec<String> {
+    const KEYS: usize = 4000;
+    let key = |random: &mut Random| format!("key:{}", random.index(KEYS));
+    let number = |random: &mut Random| random.index(50).to_string();
+    let one = key(random);
+    let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect::<Vec<_>>();
+    let choice = random.index(if grows { 64 } else { 100 });
+    match choice {
+        0..30 => words(&["SET", &one, &"x".repeat(random.index(300))]),
+        30..33 => words(&["SET", &one, "v", "PX", &random.index(20_000).to_string()]),
+        33..36 => words(&["INCR", &one]),
+        36..39 => words(&["APPEND", &one, "more"]),
+        39..42 => words(&["RPUSH", &one, &number(random), "b"]),
+        42..45 => words(&["SADD", &one, &number(random), "b"]),
+        45..48 => words(&["HSET", &one, &number(random), "b"]),
+        48..50 => words(&["HPEXPIRE", &one, &number(random), "FIELDS", "1", "1"]),
+        50..53 => words(&["ZADD", &one, &number(random), "b"]),
+        53..55 => words(&["XADD", &one, "*", "f", &number(random)]),
+        55..57 => words(&["RENAME", &one, &key(random)]),
+        57..59 => words(&["COPY", &one, &key(random), "REPLACE"]),
+        59..61 => words(&["MOVE", &one, &random.index(3).to_string()]),
+        61 => words(&["SELECT", &random.index(3).to_string()]),
+        62 => words(&["PEXPIRE", &one, &random.index(9000).to_string()]),
+        63 if random.index(8) == 0 => words(&["SWAPDB", &random.index(3).to_string(), &random.index(3).to_string()]),
+        63 => words(&["PERSIST", &one]),
+        64 if random.index(40) == 0 => words(&["FLUSHALL"]),
+        65 if random.index(20) == 0 => words(&["FLUSHDB"]),
+        66 => words(&["LPOP", &one]),
+        67 => words(&["SPOP", &one]),
+        _ => {
+            let mut del = words(&["DEL"]);
+            del.extend((0..40).map(|_| key(random)));
+            del
+        }
+    }
+}
+
+/// So many snapshots given up in a row that stamps come round again.
+#[test]
+fn snapshots_given_up_leave_no_trace() {
+    let mut playground = Playground::default();
+    for key in 0..2000 {
+        playground.run("", ["SET", &format!("key:{key}"), "value"].iter());
+    }
+    for round in 0..200 {
+        let trial = Trial::begin(&mut playground);
+        trial.slice(&mut playground, round % 7 * 20, false);
+        playground.run("", ["SET", &format!("key:{round}"), "other"].iter());
+        playground.server.keyspace.give_up_snapshot(&mut Vec::new());
+    }
+    let trial = Trial::begin(&mut playground);
+    assert!(trial.slice(&mut playground, usize::MAX, false));
+}

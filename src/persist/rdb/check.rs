@@ -1,0 +1,101 @@
+//! What redis-check-rdb does: reads a file as a start would and says what is in it, or where and why it breaks off.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use super::read::{Event, Options, Reader};
+use crate::types::value;
+
+/// What was found, as lines to print; `Err` where the file is broken.
+pub fn check(path: &Path, options: Options) -> Result<String, String> {
+    let name = path.display();
+    let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+    let (size, file) = opened.map_err(|error: io::Error| format!("Cannot open file {name}: {error}\n"))?;
+    let mut report = Report { text: String::new() };
+    report.line(0, &format!("Checking RDB file {name}"));
+    let mut reader = match Reader::new(file, size, options) {
+        Ok(reader) => reader,
+        Err(error) => return Err(report.broken(error.offset, &error.reason.to_string(), None, &Counts::default())),
+    };
+    let mut counts = Counts::default();
+    loop {
+        let begin = reader.offset();
+        match reader.next_event() {
+            Ok(Event::Aux { name, value }) => {
+                let (name, value) = (String::from_utf8_lossy(&name), String::from_utf8_lossy(&value));
+                report.line(begin, &format!("AUX FIELD {name} = '{value}'"));
+            }
+            Ok(Event::Database(db)) => report.line(begin, &format!("Selecting DB ID {db}")),
+            Ok(Event::Record(record, _)) => {
+                counts.keys += 1;
+                counts.last_kind = Some(value::kind_of(&record).name());
+                if let Some(deadline) = record.deadline() {
+                    counts.volatile += 1;
+                    counts.lapsed += u64::from(deadline < crate::util::clock::unix_us() / 1000);
+                }
+            }
+            Ok(Event::Function(_)) => counts.libraries += 1,
+            Ok(Event::Module(name)) => report.line(begin, &format!("MODULE AUX for: {name}")),
+            Ok(Event::Sizes { .. } | Event::Empty) => {}
+            Ok(Event::End) => break,
+            Err(error) => {
+                let key = reader.key().to_vec();
+                return Err(report.broken(error.offset, &error.reason.to_string(), Some(&key), &counts));
+            }
+        }
+    }
+    let offset = reader.offset();
+    report.line(
+        offset,
+        if options.checksums {
+            "Checksum OK"
+        } else {
+            "RDB file was saved with checksum disabled: no check performed."
+        },
+    );
+    report.line(offset, "\\o/ RDB looks OK! \\o/");
+    report.counts(&counts);
+    Ok(report.text)
+}
+
+#[derive(Default)]
+struct Counts {
+    keys: u64,
+    volatile: u64,
+    lapsed: u64,
+    libraries: u64,
+    last_kind: Option<&'static str>,
+}
+
+struct Report {
+    text: String,
+}
+
+impl Report {
+    fn line(&mut self, offset: u64, text: &str) {
+        self.text.push_str(&format!("[offset {offset}] {text}\n"));
+    }
+
+    fn counts(&mut self, counts: &Counts) {
+        self.text.push_str(&format!("[info] {} keys read\n", counts.keys));
+        self.text.push_str(&format!("[info] {} expires\n", counts.volatile));
+        self.text.push_str(&format!("[info] {} already expired\n", counts.lapsed));
+        if counts.libraries > 0 {
+            self.text.push_str(&format!("[info] {} functions\n", counts.libraries));
+        }
+    }
+
+    fn broken(mut self, offset: u64, reason: &str, key: Option<&[u8]>, counts: &Counts) -> String {
+        self.text.push_str("--- RDB ERROR DETECTED ---\n");
+        self.line(offset, reason);
+        if let Some(key) = key.filter(|key| !key.is_empty()) {
+            self.text.push_str(&format!("[additional info] Reading key '{}'\n", String::from_utf8_lossy(key)));
+        }
+        if let Some(kind) = counts.last_kind {
+            self.text.push_str(&format!("[additional info] The last key read whole was a {kind}\n"));
+        }
+        self.counts(counts);
+        self.text
+    }
+}

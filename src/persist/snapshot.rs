@@ -1,0 +1,412 @@
+//! The thread that writes a snapshot, and what lies between it and the walk.
+//!
+//! ```text
+//!   loop                                                     thread
+//!   walk ────► record ──► chunk (256 KiB) ──► channel ──► pack · checksum · write · sync · rename
+//!   writers ──►                                 ▲                        │
+//!                     `has_room` looks at what waits here ◄── written ───┘
+//! ```
+//!
+//! What waits is bounded twice. The walk stops while `WALK_BYTES` wait: the disk's speed is its speed. A writer that has to hand over what
+//! it is about to change does not ask; beyond `WAITING_BYTES_MAX` it waits until the thread has taken something, so that clients who
+//! change data faster than the disk takes it in come down to the disk's speed, and memory stays bounded. Where the thread takes nothing for
+//! `PATIENCE` the snapshot is given up instead: a disk that hangs is no reason for a server to hang.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+
+use super::disk::{self, Disk, DiskError, DiskFile};
+use super::rdb::CHECKSUM_BYTES;
+use super::rdb::write::{self, Access, Facts, Version, Writer};
+use crate::config::{Config, MaxmemoryPolicy, RdbDialect};
+use crate::db::snapshot::Sink;
+use crate::db::{DbIndex, Keyspace, evict};
+use crate::ds::blob::SharedBlob;
+use crate::ds::record::Payload;
+use crate::types::codec::{Chunk, Dialect};
+use crate::types::value::RecordRef;
+
+/// A chunk goes to the thread when it has this many bytes.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// The walk stops while this many bytes wait for the thread.
+const WALK_BYTES: usize = 8 * 1024 * 1024;
+/// Nobody hands over more while this many bytes wait. With what the thread works on and what the allocator rounds up, a snapshot takes
+/// less than 64 MiB.
+const WAITING_BYTES_MAX: usize = 48 * 1024 * 1024;
+/// So long a writer waits for a thread that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// What was written is forced to the disk every so many bytes, lest the last sync has all of it to do.
+const SYNC_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What is to be written, and where.
+pub struct Plan {
+    /// The file that is written.
+    pub temporary: PathBuf,
+    /// The file whose place it takes in the end, where it takes any.
+    pub target: Option<PathBuf>,
+    pub is_aof_base: bool,
+    /// The source texts of the libraries of functions.
+    pub functions: Vec<Vec<u8>>,
+    /// Unix time.
+    pub now_ms: u64,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome {
+    Finished {
+        /// Of the file.
+        bytes: u64,
+    },
+    Failed(Failure),
+}
+
+/// Where and why writing failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// "No space left on device (write temp-7.rdb, errno 28) at offset 4096"
+    pub text: String,
+}
+
+/// Begins a snapshot of the keyspace as it is now: the sink is for `Keyspace::begin_snapshot`, which must follow at once, and the job for
+/// asking how it goes. `ring` is called on the thread when there is room again or it has ended,
+/// `prepare` when it begins.
+pub fn start(
+    disk: Arc<dyn Disk>,
+    plan: Plan,
+    config: &Config,
+    keyspace: &Keyspace,
+    ring: Arc<dyn Fn() + Send + Sync>,
+    prepare: impl FnOnce() + Send + 'static,
+) -> io::Result<(Box<dyn Sink>, Job)> {
+    let (sender, inbox) = bounded(WAITING_BYTES_MAX / CHUNK_BYTES);
+    let (report, outcome) = bounded(1);
+    let shared = Arc::new(Shared::default());
+    let manner = Manner {
+        checksums: config.rdbchecksum,
+        compresses: config.rdbcompression,
+        sync_as_it_goes: config.rdb_save_incremental_fsync,
+    };
+    let outlet = Outlet { sender, shared: Arc::clone(&shared), ring: Arc::clone(&ring) };
+    let sink = RdbSink::new(outlet, &plan, config, keyspace);
+    let job = Job { outcome, shared: Arc::clone(&shared), temporary: plan.temporary.clone() };
+    thread::Builder::new().name("snapshot".into()).spawn(move || {
+        prepare();
+        let outcome = write_file(&*disk, &plan, &manner, &inbox, &shared, &*ring);
+        // Whoever sends more finds the channel closed.
+        drop(inbox);
+        if !matches!(outcome, Some(Outcome::Finished { .. })) {
+            // There may be nothing to remove.
+            let _ = disk.remove(&plan.temporary);
+        }
+        if let Some(outcome) = outcome {
+            let _ = report.send(outcome);
+        }
+        drop(report);
+        ring();
+    })?;
+    Ok((Box::new(sink), job))
+}
+
+/// A snapshot that is being written.
+pub struct Job {
+    outcome: Receiver<Outcome>,
+    shared: Arc<Shared>,
+    temporary: PathBuf,
+}
+
+impl Job {
+    /// What came of it, once.
+    pub fn poll(&mut self) -> Option<Outcome> {
+        if self.shared.hangs.load(Ordering::Acquire) {
+            return Some(Outcome::Failed(self.hanging()));
+        }
+        self.outcome.try_recv().ok()
+    }
+
+    /// Waits for the end. `None` where the snapshot was given up.
+    pub fn wait(self) -> Option<Outcome> {
+        self.outcome.recv().ok()
+    }
+
+    /// Bytes that wait to be written.
+    pub fn waiting_bytes(&self) -> usize {
+        self.shared.waiting_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
+    fn hanging(&self) -> Failure {
+        let path = self.temporary.display();
+        Failure { text: format!("The disk takes nothing for {} s (write {path})", PATIENCE.as_secs()) }
+    }
+}
+
+/// What the two sides know of each other.
+#[derive(Default)]
+struct Shared {
+    waiting_bytes: AtomicUsize,
+    /// The walk has stopped for want of room.
+    wants_room: AtomicBool,
+    /// The thread has taken nothing for too long.
+    hangs: AtomicBool,
+}
+
+/// What goes over the channel.
+enum Message {
+    Chunk(Chunk),
+    /// The value of the record that the last chunk ends with.
+    Blob(SharedBlob),
+    End,
+}
+
+impl Message {
+    fn len(&self) -> usize {
+        match self {
+            Message::Chunk(chunk) => chunk.len(),
+            Message::Blob(blob) => blob.as_ref().len(),
+            Message::End => 0,
+        }
+    }
+}
+
+/// The loop's end of the channel.
+struct Outlet {
+    sender: Sender<Message>,
+    shared: Arc<Shared>,
+    ring: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Outlet {
+    fn send(&self, message: Message) {
+        if self.shared.hangs.load(Ordering::Acquire) {
+            return;
+        }
+        let bytes = message.len();
+        self.shared.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
+        // A channel that is closed means that the thread has failed, which it says itself.
+        if let Err(error) = self.sender.send_timeout(message, PATIENCE) {
+            self.shared.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
+            if error.is_timeout() {
+                self.shared.hangs.store(true, Ordering::Release);
+                (self.ring)();
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        let is_full = || self.shared.waiting_bytes.load(Ordering::SeqCst) >= WALK_BYTES;
+        if !is_full() {
+            return true;
+        }
+        self.shared.wants_room.store(true, Ordering::SeqCst);
+        // The thread may have looked just before.
+        !is_full()
+    }
+}
+
+/// Makes a snapshot file's parts of records.
+struct RdbSink {
+    outlet: Outlet,
+    chunk: Chunk,
+    compresses: bool,
+    dialect: Dialect,
+    /// The database that the records last written are in.
+    db: Option<DbIndex>,
+    /// Keys of each database, and those with a deadline, until they are told.
+    sizes: Vec<Option<(usize, usize)>>,
+    access: Box<dyn Fn(&RecordRef<'_>) -> Access + Send>,
+}
+
+impl RdbSink {
+    fn new(outlet: Outlet, plan: &Plan, config: &Config, keyspace: &Keyspace) -> Self {
+        let databases = (0..keyspace.databases()).map(|index| keyspace.db(index));
+        let dialect = match config.rdb_dialect {
+            RdbDialect::Redis => Dialect::Redis,
+            RdbDialect::Valkey => Dialect::Valkey,
+        };
+        let has_field_deadlines = databases.clone().any(|db| db.timed_hashes() > 0);
+        let mut sink = Self {
+            outlet,
+            chunk: Chunk::with_capacity(config.rdbcompression, CHUNK_BYTES),
+            compresses: config.rdbcompression,
+            dialect,
+            db: None,
+            sizes: databases.map(|db| Some((db.len(), db.volatile()))).collect(),
+            access: access(config, plan.now_ms),
+        };
+        let facts = Facts {
+            version: Version::oldest(has_field_deadlines, dialect),
+            compatible_with: &config.compat_version.to_string(),
+            unix_s: plan.now_ms / 1000,
+            used_memory: crate::util::memory::used(),
+            is_aof_base: plan.is_aof_base,
+        };
+        write::start(&mut sink.chunk, &facts);
+        for source in &plan.functions {
+            write::function(&mut sink.chunk, source);
+        }
+        sink
+    }
+
+    fn flush(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        let chunk = std::mem::replace(&mut self.chunk, Chunk::with_capacity(self.compresses, CHUNK_BYTES));
+        self.outlet.send(Message::Chunk(chunk));
+    }
+
+    fn go_to(&mut self, db: DbIndex) {
+        if self.db.replace(db) == Some(db) {
+            return;
+        }
+        match self.sizes[db].take() {
+            Some((keys, volatile)) => write::database(&mut self.chunk, db, keys, volatile),
+            None => write::same_database(&mut self.chunk, db),
+        }
+    }
+}
+
+impl Sink for RdbSink {
+    fn take(&mut self, db: DbIndex, record: RecordRef<'_>) {
+        self.go_to(db);
+        let access = (self.access)(&record);
+        if let Payload::Blob(blob) = record.payload()
+            && let Some(shared) = blob.share()
+        {
+            write::record_head(&mut self.chunk, &record, self.dialect, access);
+            self.flush();
+            return self.outlet.send(Message::Blob(shared));
+        }
+        write::record(&mut self.chunk, &record, self.dialect, access);
+        if self.chunk.len() >= CHUNK_BYTES - CHUNK_BYTES / 16 {
+            self.flush();
+        }
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.outlet.has_room()
+    }
+
+    fn finish(mut self: Box<Self>) {
+        write::end(&mut self.chunk);
+        self.flush();
+        self.outlet.send(Message::End);
+    }
+}
+
+/// What is told of when a record was last used: under a policy that asks for it.
+fn access(config: &Config, now_ms: u64) -> Box<dyn Fn(&RecordRef<'_>) -> Access + Send> {
+    match config.maxmemory_policy {
+        MaxmemoryPolicy::AllkeysLru | MaxmemoryPolicy::VolatileLru => {
+            Box::new(move |record| Access::IdleSeconds(evict::idle_ms(record, now_ms) / 1000))
+        }
+        MaxmemoryPolicy::AllkeysLfu | MaxmemoryPolicy::VolatileLfu => {
+            let config = config.clone();
+            Box::new(move |record| Access::Frequency(evict::frequency(record, &config, now_ms) as u8))
+        }
+        _ => Box::new(|_| Access::Unknown),
+    }
+}
+
+/// The thread's directives, as they were when it began.
+struct Manner {
+    checksums: bool,
+    compresses: bool,
+    sync_as_it_goes: bool,
+}
+
+/// What the thread does. `None` where the snapshot was given up.
+fn write_file(
+    disk: &dyn Disk,
+    plan: &Plan,
+    manner: &Manner,
+    inbox: &Receiver<Message>,
+    shared: &Shared,
+    ring: &dyn Fn(),
+) -> Option<Outcome> {
+    let failed =
+        |error: DiskError, offset: u64| Some(Outcome::Failed(Failure { text: format!("{error} at offset {offset}") }));
+    let path = &plan.temporary;
+    let file = match disk.create(path) {
+        Ok(file) => file,
+        Err(error) => return failed(DiskError::new("open", path, error), 0),
+    };
+    let mut writer = Writer::new(Paced::new(file, manner.sync_as_it_goes), manner.checksums);
+    loop {
+        let message = inbox.recv().ok()?;
+        let bytes = message.len();
+        let written = match &message {
+            Message::Chunk(chunk) => writer.write(chunk),
+            Message::Blob(blob) => writer.write_text(blob.as_ref(), manner.compresses),
+            Message::End => break,
+        };
+        drop(message);
+        let waiting = shared.waiting_bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        if waiting < WALK_BYTES / 2 && shared.wants_room.swap(false, Ordering::SeqCst) {
+            ring();
+        }
+        if let Err(error) = written {
+            let call = writer.output().call;
+            return failed(DiskError::new(call, path, error), writer.bytes());
+        }
+    }
+    let bytes = writer.bytes() + CHECKSUM_BYTES as u64;
+    let output = match writer.finish() {
+        Ok(output) => output,
+        Err(error) => return failed(DiskError::new("write", path, error), bytes - CHECKSUM_BYTES as u64),
+    };
+    if let Err(error) = output.file.sync() {
+        return failed(DiskError::new("fsync", path, error), bytes);
+    }
+    drop(output);
+    if let Some(target) = &plan.target {
+        let renamed = disk.rename(path, target).map_err(|error| DiskError::new("rename", target, error));
+        if let Err(error) = renamed.and_then(|()| disk::sync_folder_of(disk, target)) {
+            return failed(error, bytes);
+        }
+    }
+    Some(Outcome::Finished { bytes })
+}
+
+/// A file that is forced to the disk as it grows, lest the last sync has all of it to do and others wait for the disk meanwhile.
+struct Paced {
+    file: Box<dyn DiskFile>,
+    paced: bool,
+    unsynced_bytes: u64,
+    /// The system call that was made last.
+    call: &'static str,
+}
+
+impl Paced {
+    fn new(file: Box<dyn DiskFile>, paced: bool) -> Self {
+        Self { file, paced, unsynced_bytes: 0, call: "write" }
+    }
+}
+
+impl Write for Paced {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.call = "write";
+        let written = self.file.write(bytes)?;
+        self.unsynced_bytes += written as u64;
+        if self.paced && self.unsynced_bytes >= SYNC_BYTES {
+            self.unsynced_bytes = 0;
+            self.call = "fsync";
+            self.file.sync()?;
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! Snapshots of a real process: what they hold, what comes of a disk that refuses, and how they end before their time.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Client, Running, request, start, wait_for};
+use runnel::ds::keytable::Seed;
+use runnel::persist::rdb::read::{Event, Options, Reader};
+use runnel::types::codec::Limits;
+use runnel::types::{hash, list, set, value, zset};
+
+/// The strings of a snapshot file, by database and key.
+fn strings(path: &Path) -> BTreeMap<(usize, String), String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (file, size) = (fs::File::open(path).unwrap(), fs::metadata(path).unwrap().len());
+    let options = options();
+    let mut reader = Reader::new(file, size, options).expect("a snapshot");
+    let mut found = BTreeMap::new();
+    let mut db = 0;
+    loop {
+        match reader.next_event().expect("a whole snapshot") {
+            Event::Database(index) => db = index,
+            Event::Record(record, _) => {
+                let value = value::string(&record.borrow()).expect("a string").to_vec();
+                let twice = found.insert((db, text(record.key())), text(&value));
+                assert_eq!(twice, None, "a key comes twice");
+            }
+            Event::End => return found,
+            _ => {}
+        }
+    }
+}
+
+fn info(client: &mut Client, field: &str) -> String {
+    let text = client.command(&["INFO", "persistence"]);
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{field}:")).map(str::to_owned));
+    line.unwrap_or_else(|| panic!("no {field} in {text}"))
+}
+
+fn wait_for_end(client: &mut Client) {
+    wait_for("the end of the save", || (info(client, "rdb_bgsave_in_progress") == "0").then_some(()));
+}
+
+fn leftovers(server: &Running) -> Vec<String> {
+    let names = fs::read_dir(server.folder.path("")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("temp-")).collect()
+}
+
+#[test]
+fn a_snapshot_holds_the_moment_of_its_command_whatever_is_written_meanwhile() {
+    const KEYS: usize = 20_000;
+    let server = start(&["--save", ""]);
+    let mut client = server.connect();
+    let large = "x".repeat(100_000);
+    for key in 0..KEYS {
+        client.send(&request(&["SET", &format!("key:{key}"), "before"]));
+    }
+    (0..KEYS).for_each(|_| assert_eq!(client.reply(), "OK"));
+    assert_eq!(client.command(&["SET", "large", &large]), "OK");
+    // What follows in one breath with BGSAVE is already too late.
+    client.send(&request(&["BGSAVE"]));
+    client.send(&request(&["APPEND", "large", "more"]));
+    client.send(&request(&["SWAPDB", "0", "1"]));
+    client.send(&request(&["SELECT", "1"]));
+    for key in 0..KEYS {
+        client.send(&request(&["SET", &format!("key:{}", key * 7919 % KEYS), "after"]));
+        client.send(&request(&["SET", &format!("new:{key}"), "after"]));
+    }
+    client.send(&request(&["FLUSHDB"]));
+    assert_eq!(client.reply(), "Background saving started");
+    (0..3 + 2 * KEYS + 1).for_each(|_| assert!(!client.reply().starts_with('-')));
+    wait_for_end(&mut client);
+    assert_eq!(
+        (info(&mut client, "rdb_last_bgsave_status"), info(&mut client, "rdb_saves")),
+        ("ok".into(), "1".into())
+    );
+
+    let found = strings(&server.folder.path("dump.rdb"));
+    assert_eq!(found.len(), KEYS + 1);
+    assert_eq!(found[&(0, "large".into())], large);
+    assert!(found.iter().all(|((db, key), value)| *db == 0 && (key == "large" || value == "before")));
+    assert!(server.log().contains("DB saved on disk"), "{}", server.log());
+    assert_eq!(leftovers(&server), [""; 0]);
+}
+
+#[test]
+fn a_save_that_fails_refuses_writes_and_tells_why_until_one_succeeds() {
+    let server = start(&["--save", "3600 1", "--dbfilename", "taken"]);
+    let mut client = server.connect();
+    assert_eq!(client.command(&["SET", "a", "1"]), "OK");
+    fs::create_dir(server.folder.path("taken")).unwrap();
+    assert_eq!(client.command(&["BGSAVE"]), "Background saving started");
+    wait_for_end(&mut client);
+    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "err");
+    for command in [&["SET", "a", "2"][..], &["PING"]] {
+        let refusal = client.command(command);
+        assert!(refusal.starts_with("-MISCONF Redis is configured to save RDB snapshots"), "{refusal}");
+        assert!(refusal.contains("(rename taken, errno 21) at offset "), "{refusal}");
+    }
+    assert_eq!(client.command(&["GET", "a"]), "1");
+    assert!(server.log().contains("Background saving error"), "{}", server.log());
+    assert_eq!(leftovers(&server), [""; 0]);
+
+    fs::remove_dir(server.folder.path("taken")).unwrap();
+    assert_eq!(client.command(&["BGSAVE"]), "Background saving started");
+    wait_for_end(&mut client);
+    assert_eq!(client.command(&["SET", "a", "2"]), "OK");
+    assert_eq!(strings(&server.folder.path("taken")), BTreeMap::from([((0, "a".into()), "1".into())]));
+}
+
+#[test]
+fn rules_save_by_themselves_and_a_flush_leaves_an_empty_file() {
+    let server = start(&["--save", "1 3"]);
+    let mut client = server.connect();
+    for key in ["a", "b", "c"] {
+        assert_eq!(client.command(&["SET", key, "1"]), "OK");
+    }
+    wait_for("a save", || (info(&mut client, "rdb_saves") == "1").then_some(()));
+    assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "0");
+    assert!(server.log().contains("3 changes in 1 seconds. Saving..."), "{}", server.log());
+    assert_eq!(strings(&server.folder.path("dump.rdb")).len(), 3);
+    assert_eq!(client.command(&["FLUSHALL"]), "OK");
+    assert_eq!(strings(&server.folder.path("dump.rdb")).len(), 0);
+    assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "0");
+}
+
+#[test]
+fn the_end_of_the_server_is_the_end_of_its_save() {
+    let mut server = start(&["--save", "", "--rdb-key-save-delay", "10000000"]);
+    let mut client = server.connect();
+    assert_eq!(client.command(&["SET", "a", "1"]), "OK");
+    assert_eq!(client.command(&["BGSAVE"]), "Background saving started");
+    assert_eq!(client.command(&["BGSAVE"]), "-ERR Background save already in progress");
+    assert_eq!(client.command(&["BGSAVE", "SCHEDULE"]), "-ERR Background save already in progress");
+    wait_for("the file", || (leftovers(&server).len() == 1).then_some(()));
+    assert_eq!(info(&mut client, "current_save_keys_total"), "1");
+    client.send(&request(&["SHUTDOWN", "NOSAVE"]));
+    assert!(server.ended().success());
+    assert_eq!(leftovers(&server), [""; 0]);
+    assert!(!server.folder.path("dump.rdb").exists());
+}
+
+fn options() -> Options {
+    let seed: &'static Seed = Box::leak(Box::new(Seed::new([1, 2])));
+    let zset = zset::Limits { entries_max: 128, value_bytes_max: 64, seed };
+    let limits = Limits {
+        list: list::Limits::default(),
+        set: set::Limits::with_seed(seed),
+        hash: hash::Limits::with_seed(seed),
+        zset,
+    };
+    Options { limits, checksums: true, any_version: false }
+}
