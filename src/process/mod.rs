@@ -5,6 +5,7 @@
 
 pub mod affinity;
 pub mod check;
+pub mod check_aof;
 pub mod daemon;
 mod facts;
 pub mod keeper;

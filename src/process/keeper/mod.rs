@@ -525,9 +525,12 @@ impl Keeper {
 
     /// The base that is being written is wanted no more.
     fn give_up_rewriting(&mut self, server: &mut Server) {
-        let Some(Rewriting { job, .. }) = self.rewriting.take() else { return };
+        let Some(Rewriting { job, path, .. }) = self.rewriting.take() else { return };
         server.keyspace.give_up_snapshot(&mut server.garbage);
-        job.wait();
+        if matches!(job.wait(), Some(Outcome::Finished { .. })) {
+            // What is left behind is removed at the next start.
+            let _ = self.disk.remove(&path);
+        }
         server.durability.rewrite.began_ms = None;
     }
 
