@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use runnel::command_line::{self, Mode};
-use runnel::config::{self, Config, Loaded, Source};
+use runnel::config::{Config, Loaded, Source};
 use runnel::net;
 use runnel::process::supervisor::Supervisor;
 use runnel::process::{self, affinity, check, check_aof, daemon, limits, log, signals, title::Title};
@@ -48,7 +48,7 @@ fn fail(text: &str) -> ExitCode {
 }
 
 fn serve(source: &Source) -> ExitCode {
-    let Loaded { config, notices } = match config::load(source, &config::Disk) {
+    let Loaded { config, notices, .. } = match check::load(source) {
         Ok(loaded) => loaded,
         Err(error) => return fail(&error.to_string()),
     };
@@ -98,6 +98,10 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
     let mut server = Server::new(config, process::random_seed(), clock);
+    if let Err(error) = server.load_users(&process::Process) {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
     // A log holds everything; where there is none yet it begins with what the snapshot has.
     let has_log = server.config.appendonly && process::keeper::is_there(&server.config);
     if !has_log && let Err(error) = process::load::snapshot(&mut server) {

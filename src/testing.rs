@@ -16,6 +16,8 @@
 //! Nothing here opens a socket or reads a clock, so a dialogue gives the same replies every time. After each command the keyspace's own
 //! invariants are checked.
 
+pub mod snapshots;
+
 use std::collections::BTreeMap;
 
 use crate::cmd::table::{self, Entry};
@@ -456,6 +458,7 @@ pub fn fuzz_commands(data: &[u8]) {
             playground.advance(choose.below(5000) as u64);
         }
     }
+    snapshots::check_snapshot(&mut playground);
     check_replay(config, playground);
 }
 

@@ -122,6 +122,7 @@ pub fn catalogue() -> Vec<Load> {
     hashes(&mut loads);
     sets(&mut loads);
     sorted_sets(&mut loads);
+    bits_and_places(&mut loads);
     streams(&mut loads);
     conversations(&mut loads);
     append_only(&mut loads);
@@ -243,6 +244,20 @@ fn sets(loads: &mut Vec<Load>) {
     loads.push(simple("sinterstore-100k", "SINTERSTORE out a b", 1, 1).data(&pair));
 }
 
+/// Numbers in requests have leading zeros, which a bit's offset must not: it is fixed, and the keys differ.
+fn bits_and_places(loads: &mut Vec<Load>) {
+    let bits = [fill("SETBIT", "bits:{n} 8191 1", 10_000, 1)];
+    loads.extend(at_depths("getbit", "GETBIT bits:{r:10000} 4321", &[16]).map(|load| load.data(&bits)));
+    loads.extend(at_depths("setbit", "SETBIT bits:{r:10000} 4321 1", &[16]).map(|load| load.data(&bits)));
+    let megabyte = [fill("SETBIT", "large 8388607 1", 1, 1)];
+    loads.extend(at_depths("bitcount-1m", "BITCOUNT large", &[16]).map(|load| load.data(&megabyte)));
+    loads.extend(at_depths("pfadd", "PFADD hll:{r:1000} element:{r}", &[16]));
+    // A degree has a thousand places on every parallel: some twenty lie within the circle.
+    let places = [fill("GEOADD places", "{p}e-3 {r:80} place:{n}", 100_000, 100)];
+    let search = "GEOSEARCH places FROMMEMBER place:{r:100000} BYRADIUS 100 km ASC";
+    loads.extend(at_depths("geosearch", search, &[16]).map(|load| load.data(&places).keys(100_000)));
+}
+
 fn sorted_sets(loads: &mut Vec<Load>) {
     let large = [fill("ZADD zset", "{p} element:{n}", MILLION, 100)];
     for (pipeline, requests) in [(1, 200_000), (16, 500_000)] {
@@ -301,6 +316,9 @@ fn streams(loads: &mut Vec<Load>) {
     ] {
         loads.push(simple(name, line, 1, connections).data(&claimable));
     }
+    let holed = [entries(5 * MILLION), group, fill("XDEL stream", "1{n+2000000}-1", 100_000, 100)];
+    let about = "XINFO GROUPS with a lag, of five million entries of which a hundred thousand were deleted";
+    loads.push(simple("xinfo-groups-5m", "XINFO GROUPS stream", 1, 50).data(&holed).about(about));
     let end_to_end = vec![
         party(1, 16, Role::Producer { outstanding_max: 4000 }),
         party(4, 1, Role::Consumer { count: 100, block: true }),

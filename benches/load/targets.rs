@@ -59,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     cpu("sorted sets", "zadd-p16-*,zpopmin-p16-*,zqueue-p16-*", 0.50),
     cpu("ranges", "zrange-100-p16-*,zrangebyscore-100-p16-*,zrevrank-p16-*,hgetall-50-p16-*,smembers-100-p16-*", 0.70),
     cpu("set algebra", "zunionstore-100k-*,sinterstore-100k-*", 0.60),
+    cpu("bits, places", "getbit-p16-*,setbit-p16-*,bitcount-1m-p16-*,pfadd-p16-*,geosearch-p16-*", 0.80),
     cpu("collections, P1", "hset-p1-*,sadd-p1-*,hget-p1-*,sismember-p1-*,spop-p1-*,zscore-p1-*", 0.85),
     cpu("collections, P1", "zadd-p1-*,zpopmin-p1-*,zqueue-p1-*,zrange-100-p1-*,zrangebyscore-100-p1-*", 0.85),
     cpu("collections, P1", "zrevrank-p1-*,hgetall-50-p1-*,smembers-100-p1-*", 0.85),

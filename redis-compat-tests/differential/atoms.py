@@ -10,7 +10,7 @@ HOMES = {  # the keys a group's commands mostly use; a quarter of the time they 
     "string": [b"str:1", b"str:2", b"str:3"], "list": [b"list:1", b"list:2", b"list:3"], "hash": [b"hash:1", b"hash:2", b"hash:3"],
     "set": [b"set:1", b"set:2", b"set:3", b"set:4"], "zset": [b"zset:1", b"zset:2", b"zset:3"],
     "stream": [b"stream:1", b"stream:2"], "bitmap": [b"bit:1", b"bit:2", b"bit:3"], "hll": [b"hll:1", b"hll:2", b"hll:3"],
-    "geo": [b"geo:1", b"geo:2"], "sort": [b"list:1", b"set:1", b"zset:1", b"set:2"], "scripting": [b"str:1", b"list:1"],
+    "geo": [b"geo:1", b"geo:2"], "sort": [b"list:1", b"set:1", b"set:2"], "scripting": [b"str:1", b"list:1"],
 }
 
 SMALL = [b"0", b"1", b"2", b"3", b"4", b"5", b"7", b"10", b"-1", b"-2", b"-3", b"-5"]
@@ -37,6 +37,22 @@ CHANNEL_PATTERNS = [b"*", b"news.*", b"n?ws", b"chat", b"", b"[nc]*", b"zzz"]
 STREAM_IDS = [b"1-1", b"1-2", b"2-0", b"2-1", b"3-5", b"5-1", b"10-10", b"0-1", b"0-0", b"7", b"20", b"100-0", b"18446744073709551615-18446744073709551615",
               b"18446744073709551615-18446744073709551614", b"18446744073709551615"]
 BAD_STREAM_IDS = [b"", b"abc", b"1-", b"-1", b"1-1-1", b"1-a", b"18446744073709551616-0", b"1-18446744073709551616", b"-", b"+", b"*", b"$", b">", b"-5-1", b"1.5"]
+
+
+USERS = [b"rob", b"rob", b"rob", b"alice", b"bob", b"Bob"]  # rob, whom the rival logs in as, is changed but never deleted
+ACL_COMMANDS = [b"get", b"SET", b"mget", b"mset", b"del", b"exists", b"type", b"rename", b"copy", b"sort", b"append", b"getdel", b"lpush", b"lrange", b"blpop", b"lmove",
+                b"hset", b"hgetall", b"sadd", b"zadd", b"xadd", b"publish", b"subscribe", b"psubscribe", b"keys", b"scan", b"flushall", b"config", b"config|get", b"Config|SET",
+                b"client", b"client|id", b"client|list", b"object", b"object|encoding", b"memory|usage", b"command", b"command|count", b"select", b"ping", b"auth", b"multi", b"exec",
+                b"acl", b"acl|whoami", b"acl|list", b"acl|setuser", b"slowlog", b"xinfo|stream", b"nosuch", b"get|", b"|", b"", b"config|nosuch", b"config|get|x", b"client|id|x"]
+ACL_FIRST_ARGS = [b"select|0", b"SELECT|1", b"get|str:1", b"set|Str:1", b"object|encoding", b"echo|a", b"del|str:1", b"get|a|b"]
+ACL_CATEGORIES = [b"keyspace", b"read", b"write", b"set", b"sortedset", b"list", b"hash", b"string", b"bitmap", b"hyperloglog", b"geo", b"stream", b"pubsub", b"admin", b"fast",
+                  b"slow", b"blocking", b"Dangerous", b"connection", b"transaction", b"all", b"ALL", b"all", b"nosuch", b""]
+ACL_PATTERNS = [b"*", b"str:*", b"str:1", b"str:[12]", b"list:*", b"*:1", b"new*", b"", b"?tr:2", b"s*r:3", b"[", b"a b", b"a\x00b", b"news*", b"news.a", b"chat", b"n?ws", b"missing"]
+ACL_PASSWORDS = [b"a", b"b", b"", b"secret", b"a b"]
+ACL_HASHES = [b"ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb", b"a" * 64, b"A" * 64, b"a" * 63, b"abc", b"g" * 64, b""]
+ACL_WORDS = [b"on", b"on", b"off", b"nopass", b"resetpass", b"reset", b"sanitize-payload", b"skip-sanitize-payload", b"clearselectors", b"ON", b"ResetPass", b"foo", b"(", b")", b"()",
+             b"on\x00x", b"%"]
+ACL_PART_WORDS = [b"allkeys", b"resetkeys", b"allchannels", b"resetchannels", b"allcommands", b"nocommands", b"AllKeys", b"", b"bar", b"+get\x00x"]
 
 
 class Draw:
@@ -137,6 +153,17 @@ def member(draw):
 
 def number_member(draw):
     return draw.of(INTEGERS_AS_MEMBERS if draw.random() < 0.93 else [b"40000", b"-40000", b"3000000000", b"9223372036854775807", b"x", b"007", b" 5"])
+
+
+def sortable_key(draw):
+    """A key that SORT finds, or is wrong about; of sorted sets only that which is there to be sorted."""
+    keys = [name for name in draw.all_keys if not name.startswith((b"zset:", b"geo:", b"lex:"))]
+    return draw.of([b"list:1", b"set:1", b"set:2", b"sorted"] if draw.random() < 0.78 else keys or [b"list:1"])
+
+
+def plain_score(draw):
+    """One that is written alike in both encodings of a sorted set."""
+    return draw.of(SMALL + [b"1.5", b"-2.25", b"100000", b"inf", b"abc"])
 
 
 def sortable(draw):
@@ -400,6 +427,59 @@ SCRIPTS = [
     b"return {redis.call('exists', KEYS[1]), redis.call('type', KEYS[1])}", b"return redis.pcall('nosuch').err", b"local t = redis.call('set', 'str:1', 1); return t.ok", b"return 1e15", b"return -1.5",
     b"#!lua\nreturn 1", b"#!lua flags=no-writes\nreturn redis.call('set', KEYS[1], 1)", b"#!nosuch\nreturn 1", b"#!lua flags=bad\nreturn 1",
 ]
+
+def user(draw):
+    return draw.of(USERS) if draw.random() < 0.97 else draw.of([b"nobody", b"", b"a b", b"a\x00b"])
+
+
+def deleted_user(draw):
+    return draw.of([b"alice", b"bob", b"Bob", b"nobody", b""])
+
+
+def password(draw):
+    return draw.of(ACL_PASSWORDS)
+
+
+def part_rule(draw):
+    """What a user's root permissions and selectors have in common."""
+    dice = draw.random()
+    if dice < 0.34:
+        return draw.of([b"+", b"+", b"-"]) + draw.of(ACL_COMMANDS)
+    if dice < 0.40:
+        return draw.of([b"+", b"+", b"+", b"-"]) + draw.of(ACL_FIRST_ARGS)
+    if dice < 0.58:
+        return draw.of([b"+@", b"-@"]) + draw.of(ACL_CATEGORIES)
+    if dice < 0.70:
+        return b"~" + draw.of(ACL_PATTERNS)
+    if dice < 0.80:
+        return b"%" + draw.of([b"R", b"W", b"RW", b"WR", b"r", b"w", b"", b"RR", b"X"]) + draw.of([b"~", b"~", b"~", b"~", b"~", b""]) + draw.of(ACL_PATTERNS)
+    if dice < 0.90:
+        return b"&" + draw.of(ACL_PATTERNS)
+    return draw.of(ACL_PART_WORDS)
+
+
+def rule(draw):
+    dice = draw.random()
+    if dice < 0.70:
+        return part_rule(draw)
+    if dice < 0.86:
+        return draw.of(ACL_WORDS)
+    if dice < 0.94:
+        return draw.of([b">", b">", b"<"]) + draw.of(ACL_PASSWORDS)
+    return draw.of([b"#", b"#", b"!"]) + draw.of(ACL_HASHES)
+
+
+def selector(draw):
+    rules = [part_rule(draw) for _ in range(1 + int(draw.random() * 4))]
+    quoted = [b'"%b"' % one if draw.random() < 0.03 else one for one in rules if b" " not in one]
+    return b"(" + b" ".join(quoted) + b")"
+
+
+def selector_pieces(draw, out, _):
+    """A selector given as several arguments, perhaps never closed."""
+    pieces = selector(draw).split(b" ")
+    out += pieces if draw.random() < 0.95 else pieces[:-1]
+
 
 ATOMS = {name.replace("_", "-"): function for name, function in list(globals().items())
          if callable(function) and not isinstance(function, type) and function.__module__ == __name__}

@@ -17,7 +17,7 @@ def facts(control):
     for entry in control.answer("COMMAND"):
         command_facts(entry, found)
     for name, fields in maplike(control.answer("COMMAND", "DOCS")).items():
-        flatten(f"docs/{text(name)}", named(fields), found)
+        document_facts(text(name), maplike(fields), found)
     for name, setting in maplike(control.answer("CONFIG", "GET", "*")).items():
         found[f"config/{text(name)}"] = text(setting)
     section = "?"
@@ -49,6 +49,33 @@ def command_facts(entry, found):
             found[f"command/{name}/{part}"] = item
     for sub in entry[-1]:
         command_facts(sub, found)
+
+
+def document_facts(name, fields, found):
+    """What a client can act on: version, group, flags, and the arguments' structure. Prose, history and the names of groups are each server's own."""
+    for part, item in fields.items():
+        part = text(part)
+        if part == "arguments":
+            for at, argument in enumerate(item):
+                argument_facts(f"docs/{name}/arguments/{at}", maplike(argument), found)
+        elif part == "subcommands":
+            for sub, inner in maplike(item).items():
+                document_facts(text(sub), maplike(inner), found)
+        elif part not in ("summary", "complexity", "history"):
+            flatten(f"docs/{name}/{part}", named(item), found)
+
+
+def argument_facts(path, fields, found):
+    """One argument; a group of one is what it holds."""
+    fields = {text(part): item for part, item in fields.items()}
+    inner = fields.get("arguments", [])
+    for part in ("type", "token", "key_spec_index"):
+        if part in fields:
+            found[f"{path}/{part}"] = text(fields[part])
+    for flag in fields.get("flags", []):
+        found[f"{path}/flags/{text(flag)}"] = ""
+    for at, argument in enumerate(inner):
+        argument_facts(f"{path}/{at}", maplike(argument), found)
 
 
 def maplike(flat):
@@ -136,6 +163,7 @@ def run(ours_binary, oracles):
             if len(counts) == 1:
                 print("\n".join("  " + line for line in lines))
             else:
+                CACHE.mkdir(exist_ok=True)
                 told = CACHE / f"data-{version}.txt"
                 told.write_text("\n".join(lines) + "\n")
                 print(f"  told only, in {told.relative_to(CACHE.parent)}")

@@ -12,7 +12,7 @@ import traceback
 from grammar import Grammar
 from pair import Diverged, OracleDied, Pair
 from shrink import shrunk, transcript
-from units import Units, believable
+from units import RIVAL, Units, believable
 
 UNITS_PER_DATASET = 1000
 SHRINKS_PER_SIGNATURE = 1
@@ -42,6 +42,7 @@ def work(job, results):
     pair = None
     try:
         pair = Pair(job.oracle, job.ours, job.resp)
+        pair.unmarked = {RIVAL} if "acl" in job.groups else set()
         commands, datasets, oracle_deaths, signatures, missing, seed = 0, 0, 0, {}, set(), job.seed
         while commands < job.count and len(signatures) < job.failures_max:
             units, grammar = stream_of(job.groups, seed, pair)

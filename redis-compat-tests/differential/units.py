@@ -22,6 +22,7 @@ WAITING_FORMS = {
     "stream": ["XREAD [COUNT count] BLOCK ( \"5\" | \"-1\" | \"x\" ) STREAMS streams:read-from",
                "XREADGROUP GROUP group consumer [COUNT count] BLOCK \"5\" STREAMS streams:group-read-from"],
 }
+RULE_FORMS = ['ACL SETUSER "rob" rule ...', 'ACL SETUSER "rob" selector', 'ACL SETUSER "rob" ( "resetkeys" | "resetchannels" | "allkeys" | "allchannels" | "+@all" | "-@all" )']
 RANDOM_FORMS = {
     "set": ["SPOP key [count]", "SRANDMEMBER key [count]"],
     "hash": ["HRANDFIELD key [count [WITHVALUES]]"],
@@ -50,7 +51,7 @@ THRESHOLDS = {  # directive: (default, values that make both encodings appear)
 }
 DEFAULTS = [item for name, (default, _) in THRESHOLDS.items() for item in (name, default)] + [
     b"maxmemory-policy", b"noeviction", b"notify-keyspace-events", b"", b"slowlog-max-len", b"128", b"slowlog-log-slower-than", b"-1", b"maxmemory-samples", b"5",
-    b"lfu-decay-time", b"1", b"tcp-keepalive", b"300", b"proto-max-bulk-len", b"536870912"]
+    b"acl-pubsub-default", b"resetchannels", b"acllog-max-len", b"128", b"lfu-decay-time", b"1", b"tcp-keepalive", b"300", b"proto-max-bulk-len", b"536870912"]
 
 
 def forms_of(table, groups, available):
@@ -63,6 +64,7 @@ class Units:
         self.hello = [b"HELLO", b"%d" % resp]
         self.resp = resp
         self.available = available
+        self.rules = forms_of({"acl": RULE_FORMS}, groups, available)
         self.bodies = forms_of(BODY_FORMS, groups, available)
         self.waits = forms_of(WAITING_FORMS, groups, available)
         self.randoms = forms_of(RANDOM_FORMS, groups, available)
@@ -83,6 +85,8 @@ class Units:
             chances += [(0.006, self.other_protocol), (0.01, self.reset), (0.01, self.reply_off), (0.003, self.refused_login)]
             if "client|tracking" in self.available:
                 chances += [(0.003, self.invalidation)]
+        if "acl" in groups:
+            chances += [(0.25, self.guarded), (0.02, self.guarded_transaction), (0.05, self.dryrun)]
         if self.waits:
             chances += [(0.002, self.wait)]
         if self.randoms:
@@ -113,6 +117,9 @@ class Units:
         """A command inside MULTI: one that waits is safe only there, so nothing may end the transaction early."""
         if self.bodies and self.random() < 0.1:
             return self.made(self.bodies)
+        return self.single_command()
+
+    def single_command(self):
         while True:
             command = self.grammar.command()
             if command[0].upper() not in ENDS:
@@ -140,6 +147,29 @@ class Units:
         """Another client's writes between MULTI and EXEC."""
         return [(MAIN, [b"MULTI"]), (MAIN, self.grammar.command()), (RIVAL, self.grammar.command()), (MAIN, self.grammar.command()),
                               (MAIN, [b"EXEC"]), (RIVAL, [b"SELECT", b"0"])]
+
+    def logged_in(self):
+        """The rival as rob, who may log in whatever was done to him."""
+        return [(MAIN, [b"ACL", b"SETUSER", b"rob", b"on", b"nopass"]), (RIVAL, [b"AUTH", b"rob", b"x"])]
+
+    def guarded(self):
+        """Rules are given, and rob feels them."""
+        steps = self.logged_in()
+        if self.random() < 0.3:
+            steps.append((MAIN, [b"ACL", b"SETUSER", b"rob", b"+@all", b"-acl", self.draw.of([b"~str:*", b"%R~str:*", b"~*", b"allchannels", b"(~str:1 +@write)", b"-@write"])]))
+        steps += [(MAIN, self.made(self.rules)) for _ in range(int(self.random() * 3))]
+        steps += [(RIVAL, self.single_command()) for _ in range(1 + int(self.random() * 5))]
+        return steps + [(MAIN, [b"ACL", b"LOG", b"3"])]
+
+    def guarded_transaction(self):
+        """What was allowed when it was queued may not be any more when it is run."""
+        steps = self.logged_in() + [(MAIN, [b"ACL", b"SETUSER", b"rob", b"+multi", b"+exec", b"allcommands"]), (RIVAL, [b"MULTI"])]
+        steps += [(RIVAL, self.body_command()) for _ in range(1 + int(self.random() * 4))]
+        steps += [(MAIN, self.made(self.rules)), (MAIN, [b"ACL", b"SETUSER", b"rob", b"+exec"])]
+        return steps + [(RIVAL, [b"EXEC"]), (MAIN, [b"ACL", b"LOG", b"3"])]
+
+    def dryrun(self):
+        return [(MAIN, [b"ACL", b"DRYRUN", self.draw.of([b"rob", b"rob", b"alice", b"default"])] + self.body_command())]
 
     def threshold(self):
         if not self.thresholds:
@@ -238,8 +268,8 @@ class Units:
 
 
 def tells_counts(unit):
-    """Whether a unit tells the server how many entries there were or were read: Redis then computes lags from that."""
-    return has_word(unit, b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID")
+    """Whether a unit tells the server how many entries there were or were read, or where they end: Redis then computes lags from that."""
+    return has_word(unit, b"XSETID", b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID")
 
 
 def has_word(unit, *words):

@@ -20,6 +20,7 @@ pub struct Command {
     pub run: Run,
     pub flags: &'static [Flag],
     pub keys: &'static [KeySpec],
+    pub channels: Channels,
     pub group: Group,
     pub since: &'static str,
     /// Time complexity, in words.
@@ -54,6 +55,7 @@ pub const COMMAND: Command = Command {
     run: Run::Parent(&[]),
     flags: &[],
     keys: &[],
+    channels: Channels::None,
     group: Group::Generic,
     since: "1.0.0",
     cost: "O(1)",
@@ -111,8 +113,8 @@ pub enum Flag {
 }
 
 impl Flag {
-    /// All flags with the names clients know, in the order in which they are listed.
-    pub const NAMES: [(Flag, &'static str); 20] = [
+    /// All flags with the names clients know, in the order in which they are listed. Redis keeps `MayReplicate` to itself.
+    pub const NAMES: [(Flag, &'static str); 19] = [
         (Flag::Write, "write"),
         (Flag::Readonly, "readonly"),
         (Flag::DenyOom, "denyoom"),
@@ -127,7 +129,6 @@ impl Flag {
         (Flag::Asking, "asking"),
         (Flag::Fast, "fast"),
         (Flag::NoAuth, "no_auth"),
-        (Flag::MayReplicate, "may_replicate"),
         (Flag::NoMandatoryKeys, "no_mandatory_keys"),
         (Flag::NoAsyncLoading, "no_async_loading"),
         (Flag::NoMulti, "no_multi"),
@@ -257,6 +258,18 @@ impl Category {
             Category::Scripting => "scripting",
         }
     }
+}
+
+/// Which arguments are channels that ACL rules must allow. Who stops listening is not asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channels {
+    None,
+    /// The first.
+    First,
+    /// All.
+    All,
+    /// All are patterns of channels.
+    Patterns,
 }
 
 /// Where some of a command's keys are, and what is done with them.
@@ -406,7 +419,11 @@ impl Command {
             Category::Slow => !self.has(Flag::Fast),
             Category::Blocking => self.has(Flag::Blocking),
             // SORT, generic as it is, works on what is in collections and counts among theirs alone.
-            Category::Keyspace => self.group == Group::Generic && !self.categories.contains(&Category::List),
+            // WAIT is about the connection's changes.
+            Category::Keyspace => {
+                let elsewhere = [Category::List, Category::Connection];
+                self.group == Group::Generic && !self.categories.iter().any(|category| elsewhere.contains(category))
+            }
             Category::String => self.group == Group::String,
             Category::List => self.group == Group::List,
             Category::Set => self.group == Group::Set,

@@ -129,7 +129,7 @@ pub const COMMANDS: &[Command] = &[
         keys: READ_KEY,
         since: "6.2.0",
         cost: SEARCH_COST,
-        usage: "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
+        usage: "key <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | <BYBOX width> height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [WITHCOORD] [WITHDIST] [WITHHASH]",
         summary: "Finds members within a circle or a box.",
         ..GEO
     },
@@ -141,7 +141,7 @@ pub const COMMANDS: &[Command] = &[
         keys: &[key(1, Access::Ow, &[KeyFlag::Update]), key(2, Access::Ro, &[KeyFlag::Access])],
         since: "6.2.0",
         cost: SEARCH_COST,
-        usage: "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | BYBOX width height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
+        usage: "destination source <FROMMEMBER member | FROMLONLAT longitude latitude> <BYRADIUS radius <M | KM | FT | MI> | <BYBOX width> height <M | KM | FT | MI>> [ASC | DESC] [COUNT count [ANY]] [STOREDIST]",
         summary: "Stores the members within a circle or a box.",
         ..GEO
     },

@@ -15,6 +15,58 @@ pub struct FoundKey {
     pub flags: &'static [KeyFlag],
 }
 
+/// What somebody must be allowed to do with a key: read its value, change it, both, or just know of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Needs(u8);
+
+impl Needs {
+    pub const NONE: Self = Self(0);
+    pub const READ: Self = Self(1);
+    pub const WRITE: Self = Self(2);
+
+    pub fn of(flags: &[KeyFlag]) -> Self {
+        flags.iter().fold(Self::NONE, |needs, flag| match flag {
+            KeyFlag::Access => needs.and(Self::READ),
+            KeyFlag::Update | KeyFlag::Insert | KeyFlag::Delete => needs.and(Self::WRITE),
+            KeyFlag::NotKey | KeyFlag::Incomplete | KeyFlag::VariableFlags => needs,
+        })
+    }
+
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    #[inline]
+    pub const fn are_within(self, granted: Self) -> bool {
+        self.0 & !granted.0 == 0
+    }
+}
+
+/// The key of a command that has exactly one, always in the same place, and the most that can be done with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SoleKey {
+    pub index: u8,
+    pub needs: Needs,
+}
+
+pub fn sole_key(command: &Command) -> Option<SoleKey> {
+    let [spec] = command.keys else { return None };
+    let hides_more = [KeyFlag::NotKey, KeyFlag::Incomplete].iter().any(|flag| spec.flags.contains(flag));
+    match (spec.begin, spec.find) {
+        (Begin::Index(index), Find::Range { last: 0, .. })
+            if !hides_more && index < command.arity.unsigned_abs() as usize =>
+        {
+            Some(SoleKey { index: u8::try_from(index).ok()?, needs: Needs::of(spec.flags) })
+        }
+        _ => None,
+    }
+}
+
+/// True where keys besides those found may be read: the arguments only have patterns of them.
+pub fn reads_unnamed_keys(command: &Command) -> bool {
+    key_specs(command).any(|spec| matches!(spec.begin, Begin::Unknown) && spec.access == Access::Ro)
+}
+
 /// Finds a request's keys; `None` where its arguments do not allow to tell.
 pub type FindKeys = fn(Request) -> Option<Vec<FoundKey>>;
 
@@ -91,7 +143,8 @@ fn keys_by_specs(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
 /// A number of keys, at least one.
 fn counted(request: Request, at: usize) -> Option<usize> {
     let count = (at < request.len()).then(|| parse_i64(request.arg(at)))??;
-    usize::try_from(count).ok().filter(|count| *count > 0)
+    // Redis counts with 32 bits from here on: what is too large for them names fewer keys, or none.
+    usize::try_from(count as i32).ok().filter(|keys| *keys > 0 && count > 0)
 }
 
 fn last_of_range(begin: usize, last: i32, limit: usize, arguments: usize) -> Option<usize> {

@@ -554,10 +554,15 @@ fn move_one((source, from): Place, (destination, to): Place, edit: &mut Edit, re
     }
     edit.list_mut(destination)?;
 
-    let Some(text) = edit.list_mut(source)?.and_then(|list| list.pop(from, &limits, |item| item.to_vec())) else {
-        return Ok(false);
+    let moved = match edit.list_mut(source)? {
+        Some(list) if source == destination => list.turn(from, to, &limits),
+        Some(list) => list.pop(from, &limits, |item| item.to_vec()),
+        None => None,
     };
-    edit.get_or_new::<List>(destination)?.push(to, &text, &limits);
+    let Some(text) = moved else { return Ok(false) };
+    if source != destination {
+        edit.get_or_new::<List>(destination)?.push(to, &text, &limits);
+    }
     edit.changed(destination, Class::List, push_event(to));
     edit.changed(source, Class::List, pop_event(from));
 

@@ -19,6 +19,7 @@ mod hash;
 mod hyperloglog;
 mod keys;
 mod list;
+mod room;
 mod scan;
 mod server;
 mod set;
@@ -63,12 +64,15 @@ pub const GROUPS: &[&[Command]] = &[
     server::transaction::COMMANDS,
     server::introspect::COMMANDS,
     server::config::COMMANDS,
+    server::acl::COMMANDS,
     server::info::COMMANDS,
     server::slowlog::COMMANDS,
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::instance::COMMANDS,
     server::aof::COMMANDS,
+    server::replication::COMMANDS,
+    server::module::COMMANDS,
     server::debug::COMMANDS,
     server::persistence::COMMANDS,
 ];

@@ -3,6 +3,7 @@
 use super::args::Args;
 use super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, counted_keys, key, keys};
 use super::error::{COUNT_OUT_OF_RANGE, Done, SYNTAX, Stop, error};
+use super::room::Room;
 use super::scan;
 use crate::config::Config;
 use crate::db::effect::Class;
@@ -413,8 +414,13 @@ fn srandmember(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     };
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     if count < 0 {
+        let room = Room::of(reply, view.config);
         reply.array(wanted);
-        set.draws(wanted, &mut random, |member| reply.item(member));
+        set.draws(wanted, &mut random, |member| {
+            reply.item(member);
+            room.is_left(reply)
+        });
+        room.end(reply)?;
     } else {
         reply.array(wanted.min(set.len()));
         set.sample(wanted, &mut random, |member| reply.item(member));

@@ -75,11 +75,14 @@ const STORE_KEY: KeySpec = KeySpec {
     notes: "The destination of STORE, which may stand anywhere among the options",
 };
 
+const BY_DENIED: Stop = error("ERR BY option of SORT denied due to insufficient ACL permissions.");
+/// Even of GET #, which reads no other key.
+const GET_DENIED: Stop = error("ERR GET option of SORT denied due to insufficient ACL permissions.");
 const NOT_A_WEIGHT: Stop = error("ERR One or more scores can't be converted into double");
 
 fn sort(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    let wanted = Wanted::read(true, args)?;
+    let wanted = Wanted::read(true, edit.may_read_all_keys, args)?;
 
     let Some(destination) = wanted.store else {
         return show(&wanted, key, &edit.view(), reply);
@@ -99,7 +102,7 @@ fn sort(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
 fn sort_ro(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    let wanted = Wanted::read(false, args)?;
+    let wanted = Wanted::read(false, view.may_read_all_keys, args)?;
     show(&wanted, key, view, reply)
 }
 
@@ -145,7 +148,7 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn read(may_store: bool, args: &mut Args<'a>) -> Result<Self, Stop> {
+    fn read(may_store: bool, may_read_all_keys: bool, args: &mut Args<'a>) -> Result<Self, Stop> {
         let mut wanted = Self {
             by: None,
             as_they_are: false,
@@ -167,9 +170,13 @@ impl<'a> Wanted<'a> {
                 () if may_store && args.option_with_value("STORE") => wanted.store = Some(args.next()?),
                 () if args.option_with_value("BY") => {
                     let pattern = Pattern::new(args.next()?);
+                    if !may_read_all_keys && !matches!(pattern, Pattern::Nothing | Pattern::Element) {
+                        return Err(BY_DENIED);
+                    }
                     wanted.as_they_are |= matches!(pattern, Pattern::Nothing | Pattern::Element);
                     wanted.by = Some(pattern);
                 }
+                () if args.len() >= 2 && !may_read_all_keys && args.option("GET") => return Err(GET_DENIED),
                 () if args.option_with_value("GET") => wanted.gets.push(Pattern::new(args.next()?)),
                 () => return Err(SYNTAX),
             }

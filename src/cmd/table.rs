@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use super::GROUPS;
 use super::command::{Begin, Command, Find, Flag, Run};
-use super::keyspec;
+use super::keyspec::{self, SoleKey};
 use crate::resp::request::Request;
 
 /// An entry with its precomputed facts.
@@ -19,6 +19,9 @@ pub struct Entry {
     pub flags: u32,
     /// The first key's index where a constant one exists: 0 for none.
     pub first_key: u8,
+    pub sole_key: Option<SoleKey>,
+    /// Its arguments have patterns of further keys.
+    pub reads_unnamed_keys: bool,
     pub subcommands: Vec<&'static Entry>,
     /// "get", "client|list": how statistics and ACLs name it.
     pub full_name: String,
@@ -94,6 +97,8 @@ fn build(command: &'static Command, parent: Option<&'static Command>, all: &mut 
         id: all.len(),
         flags: flags(command),
         first_key: first_key(command),
+        sole_key: keyspec::sole_key(command),
+        reads_unnamed_keys: keyspec::reads_unnamed_keys(command),
         subcommands,
         full_name,
     }));

@@ -35,6 +35,26 @@ pub struct Source {
 pub struct Loaded {
     pub config: Config,
     pub notices: Vec<Notice>,
+    /// Where each of `config.users` stands.
+    pub user_lines: Vec<UserLine>,
+}
+
+/// A `user` line of which only the server can tell whether its rules are any.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UserLine {
+    origin: String,
+    number: usize,
+    line: String,
+}
+
+impl Loaded {
+    /// The error of the `user` line with this index in `config.users`.
+    pub fn refuse_user(&self, index: usize, rule: &[u8], reason: &str) -> StartError {
+        let UserLine { origin, number, line } = self.user_lines[index].clone();
+        let version = self.config.compat_version.to_string();
+        let reason = format!("Error in user declaration '{}': {reason}", String::from_utf8_lossy(rule));
+        StartError::Line { version, origin, number, line, reason }
+    }
 }
 
 /// A directive that was set although it has no effect here, once for each.
@@ -124,6 +144,7 @@ struct Loader<'a> {
     files: &'a dyn Files,
     config: Config,
     notices: Vec<Notice>,
+    user_lines: Vec<UserLine>,
     /// Directives already given.
     given: HashSet<&'static str>,
     /// Where `replicaof` was given, to refuse it there if the server is to be a cluster.
@@ -132,7 +153,14 @@ struct Loader<'a> {
 
 impl<'a> Loader<'a> {
     fn new(files: &'a dyn Files) -> Self {
-        Self { files, config: Config::default(), notices: Vec::new(), given: HashSet::new(), replicaof: None }
+        Self {
+            files,
+            config: Config::default(),
+            notices: Vec::new(),
+            user_lines: Vec::new(),
+            given: HashSet::new(),
+            replicaof: None,
+        }
     }
 
     fn file(&mut self, path: &Path, depth: usize) -> Result<usize, StartError> {
@@ -182,7 +210,15 @@ impl<'a> Loader<'a> {
             None if name.eq_ignore_ascii_case(b"include") && values.len() == 1 => {
                 return self.include(&values[0], (line, origin, number), depth);
             }
-            None => self.not_a_value(name, values),
+            None => {
+                let users = self.config.users.len();
+                let result = self.not_a_value(name, values);
+                if self.config.users.len() > users {
+                    let line = String::from_utf8_lossy(line).into_owned();
+                    self.user_lines.push(UserLine { origin: origin.to_string(), number, line });
+                }
+                result
+            }
         };
         result.map_err(|reason| self.refusal(line, origin, number, &reason))
     }
@@ -278,7 +314,7 @@ impl<'a> Loader<'a> {
             self.config.pidfile = "/var/run/redis.pid".into();
         }
         self.config.dir = text(&absolute(self.files, self.config.dir.path()));
-        Ok(Loaded { config: self.config, notices: self.notices })
+        Ok(Loaded { config: self.config, notices: self.notices, user_lines: self.user_lines })
     }
 
     fn refusal(&self, line: &[u8], origin: &Origin, number: usize, reason: &str) -> StartError {

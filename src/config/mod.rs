@@ -17,7 +17,7 @@ mod table;
 mod value;
 
 pub use checks::TITLE_VARIABLES;
-pub use load::{Disk, Files, Loaded, Notice, Source, StartError, load};
+pub use load::{Disk, Files, Loaded, Notice, Source, StartError, UserLine, load};
 pub use rewrite::{differences, reference};
 pub use special::*;
 pub use table::{DIRECTIVES, Values};

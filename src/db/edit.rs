@@ -32,6 +32,8 @@ pub struct Edit<'a> {
     pub random: &'a RefCell<Random>,
     /// EXEC, scripts and replay answer at once where a client of its own would wait.
     pub may_wait: bool,
+    /// Whoever asks may read any key, also one that its command does not name.
+    pub may_read_all_keys: bool,
     /// Records that are dear to free; the server hands them to a thread.
     pub garbage: &'a mut Vec<Garbage>,
 }
@@ -56,13 +58,15 @@ impl<'a> Edit<'a> {
         may_wait: bool,
         garbage: &'a mut Vec<Garbage>,
     ) -> Self {
-        Self { keyspace, effects, db, now, config, touch, random, may_wait, garbage }
+        Self { keyspace, effects, db, now, config, touch, random, may_wait, may_read_all_keys: true, garbage }
     }
 
     /// The same moment, for reading.
     #[inline]
     pub fn view(&self) -> View<'_> {
-        View::new(self.keyspace, self.db, self.now, self.config, self.touch, self.random, self.may_wait)
+        let mut view = View::new(self.keyspace, self.db, self.now, self.config, self.touch, self.random, self.may_wait);
+        view.may_read_all_keys = self.may_read_all_keys;
+        view
     }
 
     pub fn databases(&self) -> usize {

@@ -26,8 +26,18 @@ use crate::types::value::{Record, RecordRef};
 
 /// Takes the records of a snapshot.
 pub trait Sink: Send {
-    /// Takes over a record that was in this database. It is not told twice of the same one.
+    /// Takes over a record that was in this database, whole. It is not told twice of the same one.
     fn take(&mut self, db: DbIndex, record: RecordRef<'_>);
+
+    /// As `take`, but of a large record only the beginning, which is told by true: `go_on` takes the rest, and meanwhile other records may
+    /// be taken.
+    fn begin(&mut self, db: DbIndex, record: RecordRef<'_>) -> bool;
+
+    /// Takes a further part of the record that was begun, which has not changed since. Whether there is more.
+    fn go_on(&mut self, record: RecordRef<'_>) -> bool;
+
+    /// Whether so much waits behind the record that was begun that its rest should come at once.
+    fn is_pressed(&self) -> bool;
 
     /// Whether the walk may go on now. A writer who has to hand over a record does not ask.
     fn has_room(&mut self) -> bool;
@@ -55,6 +65,8 @@ pub struct Snapshot {
     /// The database being walked, by the index that it had in the beginning, and the position in its table.
     home: DbIndex,
     position: u64,
+    /// The record of which the walk has handed over only a part so far.
+    begun: Option<Box<[u8]>>,
     /// Databases that were flushed before the walk was through with them.
     flushed: Vec<Db>,
     keys: Progress,
@@ -98,9 +110,51 @@ impl Snapshot {
     fn hand_over(&mut self, home: DbIndex, record: &Record) {
         record.set_stamp(self.stamp);
         self.keys.done += 1;
-        if let Some(sink) = &mut self.sink {
+        let Some(sink) = &mut self.sink else { return };
+        // Of a record that is being handed over in parts, the rest goes before it is changed.
+        if self.home == home && self.begun.as_deref() == Some(record.key()) {
+            self.begun = None;
+            while sink.go_on(record.borrow()) {}
+        } else {
             sink.take(home, record.borrow());
         }
+    }
+
+    /// What the walk does with a record. False where only a part of it was handed over.
+    fn pass(&mut self, record: &Record) -> bool {
+        if let Some(sink) = &mut self.sink
+            && sink.begin(self.home, record.borrow())
+        {
+            self.begun = Some(record.key().into());
+            return false;
+        }
+        record.set_stamp(self.stamp);
+        self.keys.done += 1;
+        true
+    }
+
+    /// Goes on with the record of which a part was handed over. Why it stopped, if it did.
+    fn go_on(&mut self, db: &Db, may_go_on: &mut dyn FnMut() -> bool) -> Option<Walked> {
+        while let Some(key) = &self.begun {
+            let record = db.table.get(db.table.hash(key), key);
+            let has_more = match (&mut self.sink, &record) {
+                (Some(sink), Some(record)) => sink.go_on(record.borrow()),
+                _ => false,
+            };
+            if !has_more {
+                self.begun = None;
+                if let Some(record) = record {
+                    record.set_stamp(self.stamp);
+                    self.keys.done += 1;
+                }
+            }
+            let is_pressed = self.sink.as_ref().is_some_and(|sink| sink.is_pressed());
+            let stopped = if is_pressed { None } else { self.why_stop(may_go_on) };
+            if stopped.is_some() {
+                return stopped;
+            }
+        }
+        None
     }
 }
 
@@ -130,6 +184,7 @@ impl Keyspace {
             stamp,
             home: 0,
             position: 0,
+            begun: None,
             flushed: Vec::new(),
             keys: Progress { done: 0, total },
         }));
@@ -169,6 +224,7 @@ impl Keyspace {
     pub fn give_up_snapshot(&mut self, garbage: &mut Vec<Garbage>) {
         let Some(snapshot) = &mut self.snapshot else { return };
         snapshot.sink = None;
+        snapshot.begun = None;
         garbage.extend(snapshot.flushed.drain(..).map(Garbage::Db));
     }
 
@@ -219,7 +275,7 @@ impl Snapshot {
     /// Hands over what is left of a table from the position on. Why it stopped, if it did.
     fn walk_table(&mut self, db: &Db, may_go_on: &mut dyn FnMut() -> bool) -> Option<Walked> {
         while let Some(segment) = db.table.segment_at(self.position) {
-            let mut stopped = self.why_stop(may_go_on);
+            let mut stopped = self.why_stop(may_go_on).or_else(|| self.go_on(db, may_go_on));
             if stopped.is_some() {
                 return stopped;
             }
@@ -227,8 +283,9 @@ impl Snapshot {
                 if record.stamp() == self.stamp {
                     return ControlFlow::Continue(());
                 }
-                self.hand_over(self.home, &record);
-                if self.keys.done.is_multiple_of(STEP) {
+                if !self.pass(&record) {
+                    stopped = self.go_on(db, may_go_on);
+                } else if self.keys.done.is_multiple_of(STEP) {
                     stopped = self.why_stop(may_go_on);
                 }
                 if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

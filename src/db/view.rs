@@ -32,6 +32,8 @@ pub struct View<'a> {
     pub random: &'a RefCell<Random>,
     /// EXEC, scripts and replay answer at once where a client of its own would wait.
     pub may_wait: bool,
+    /// Whoever asks may read any key, also one that its command does not name.
+    pub may_read_all_keys: bool,
 }
 
 impl<'a> View<'a> {
@@ -44,7 +46,7 @@ impl<'a> View<'a> {
         random: &'a RefCell<Random>,
         may_wait: bool,
     ) -> Self {
-        Self { keyspace, db, now, config, touch, random, may_wait }
+        Self { keyspace, db, now, config, touch, random, may_wait, may_read_all_keys: true }
     }
 
     pub fn keyspace(&self) -> &'a Keyspace {

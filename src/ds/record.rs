@@ -378,11 +378,15 @@ impl<F: Family> Record<F> {
 
     /// Bytes of the record's own block and its blob; collections account for themselves.
     pub fn memory(&self) -> usize {
-        let blob = match self.payload() {
+        block_size(self.size()) + self.blob_memory()
+    }
+
+    /// Bytes of the blob, where there is one.
+    pub fn blob_memory(&self) -> usize {
+        match self.payload() {
             Payload::Blob(blob) => block_size(blob.capacity()),
             _ => 0,
-        };
-        block_size(self.size()) + blob
+        }
     }
 
     /// Takes the collection out; the record is gone.

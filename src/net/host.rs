@@ -86,6 +86,10 @@ impl Host for NetHost {
         self.process.disk()
     }
 
+    fn fill_random(&self, bytes: &mut [u8]) -> bool {
+        self.process.fill_random(bytes)
+    }
+
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
     }

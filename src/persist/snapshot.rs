@@ -29,16 +29,20 @@ use crate::db::snapshot::Sink;
 use crate::db::{DbIndex, Keyspace, evict};
 use crate::ds::blob::SharedBlob;
 use crate::ds::record::Payload;
-use crate::types::codec::{Chunk, Dialect};
-use crate::types::value::RecordRef;
+use crate::types::codec::{Chunk, Dialect, Encoding};
+use crate::types::value::{self, RecordRef};
 
 /// A chunk goes to the thread when it has this many bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// Of a large collection the walk hands over about so much at a time.
+const PART_BYTES: usize = 16 * 1024;
+/// So much may wait until a large collection is complete, before it is completed at once.
+const ASIDE_BYTES: usize = 8 * 1024 * 1024;
 /// The walk stops while this many bytes wait for the thread.
 const WALK_BYTES: usize = 8 * 1024 * 1024;
 /// Nobody hands over more while this many bytes wait. With what the thread works on and what the allocator rounds up, a snapshot takes
 /// less than 64 MiB.
-const WAITING_BYTES_MAX: usize = 48 * 1024 * 1024;
+const WAITING_BYTES_MAX: usize = 40 * 1024 * 1024;
 /// So long a writer waits for a thread that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What was written is forced to the disk every so many bytes, lest the last sync has all of it to do.
@@ -130,9 +134,9 @@ impl Job {
         self.outcome.try_recv().ok()
     }
 
-    /// Waits for the end. `None` where the snapshot was given up.
-    pub fn wait(self) -> Option<Outcome> {
-        self.outcome.recv().ok()
+    /// Waits until the thread has ended and removed what it has written, but not for a disk that hangs.
+    pub fn wait_for_removal(self) {
+        let _ = self.outcome.recv_timeout(PATIENCE);
     }
 
     /// Bytes that wait to be written.
@@ -224,6 +228,10 @@ struct RdbSink {
     /// Keys of each database, and those with a deadline, until they are told.
     sizes: Vec<Option<(usize, usize)>>,
     access: Box<dyn Fn(&RecordRef<'_>) -> Access + Send>,
+    /// A record of which only a part is in the chunks so far. Others that come in between wait in a chunk of their own.
+    begun: Option<Encoding>,
+    aside: Chunk,
+    aside_db: Option<DbIndex>,
 }
 
 impl RdbSink {
@@ -242,6 +250,9 @@ impl RdbSink {
             db: None,
             sizes: databases.map(|db| Some((db.len(), db.volatile()))).collect(),
             access: access(config, plan.now_ms),
+            begun: None,
+            aside: Chunk::new(config.rdbcompression),
+            aside_db: None,
         };
         let facts = Facts {
             version: Version::oldest(has_field_deadlines, dialect),
@@ -265,13 +276,39 @@ impl RdbSink {
         self.outlet.send(Message::Chunk(chunk));
     }
 
+    fn flush_if_full(&mut self) {
+        if self.chunk.len() >= CHUNK_BYTES - CHUNK_BYTES / 16 {
+            self.flush();
+        }
+    }
+
     fn go_to(&mut self, db: DbIndex) {
-        if self.db.replace(db) == Some(db) {
+        let (chunk, before) = match self.begun {
+            None => (&mut self.chunk, &mut self.db),
+            Some(_) => (&mut self.aside, &mut self.aside_db),
+        };
+        if before.replace(db) == Some(db) {
             return;
         }
         match self.sizes[db].take() {
-            Some((keys, volatile)) => write::database(&mut self.chunk, db, keys, volatile),
-            None => write::same_database(&mut self.chunk, db),
+            Some((keys, volatile)) => write::database(chunk, db, keys, volatile),
+            None => write::same_database(chunk, db),
+        }
+    }
+
+    fn is_large(record: &RecordRef<'_>) -> bool {
+        const ELEMENTS: usize = 2048;
+        value::collection_len(record).is_some_and(|elements| elements > ELEMENTS)
+    }
+
+    /// The record that was begun is complete: behind it comes what had to wait.
+    fn end_begun(&mut self) {
+        self.begun = None;
+        self.flush();
+        if let Some(db) = self.aside_db.take() {
+            self.db = Some(db);
+            let aside = std::mem::replace(&mut self.aside, Chunk::new(self.compresses));
+            self.outlet.send(Message::Chunk(aside));
         }
     }
 }
@@ -280,6 +317,9 @@ impl Sink for RdbSink {
     fn take(&mut self, db: DbIndex, record: RecordRef<'_>) {
         self.go_to(db);
         let access = (self.access)(&record);
+        if self.begun.is_some() {
+            return write::record(&mut self.aside, &record, self.dialect, access);
+        }
         if let Payload::Blob(blob) = record.payload()
             && let Some(shared) = blob.share()
         {
@@ -287,10 +327,43 @@ impl Sink for RdbSink {
             self.flush();
             return self.outlet.send(Message::Blob(shared));
         }
-        write::record(&mut self.chunk, &record, self.dialect, access);
-        if self.chunk.len() >= CHUNK_BYTES - CHUNK_BYTES / 16 {
-            self.flush();
+        let mut encoding = write::begin_record(&mut self.chunk, &record, self.dialect, access);
+        while !encoding.is_done() {
+            encoding.go_on(&record, CHUNK_BYTES, &mut self.chunk);
+            self.flush_if_full();
         }
+        self.flush_if_full();
+    }
+
+    fn begin(&mut self, db: DbIndex, record: RecordRef<'_>) -> bool {
+        if !Self::is_large(&record) {
+            self.take(db, record);
+            return false;
+        }
+        self.go_to(db);
+        let access = (self.access)(&record);
+        let encoding = write::begin_record(&mut self.chunk, &record, self.dialect, access);
+        if encoding.is_done() {
+            self.flush_if_full();
+            return false;
+        }
+        self.begun = Some(encoding);
+        true
+    }
+
+    fn go_on(&mut self, record: RecordRef<'_>) -> bool {
+        let Some(encoding) = &mut self.begun else { return false };
+        encoding.go_on(&record, PART_BYTES, &mut self.chunk);
+        let is_done = encoding.is_done();
+        self.flush_if_full();
+        if is_done {
+            self.end_begun();
+        }
+        !is_done
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.aside.len() >= ASIDE_BYTES
     }
 
     fn has_room(&mut self) -> bool {

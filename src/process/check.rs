@@ -4,17 +4,28 @@ use std::fs;
 use std::path::Path;
 
 use super::limits;
-use crate::config::{self, Source};
+use crate::config::{self, AclPubsubDefault, Loaded, Source, StartError};
 use crate::ds::keytable::Seed;
 use crate::persist::rdb;
+use crate::server::acl;
 
 /// What a check found, as text to print; `Err` where the exit code is to be 1.
 pub type Found = Result<String, String>;
 
+/// The configuration of a start, its `user` lines checked too.
+pub fn load(source: &Source) -> Result<Loaded, StartError> {
+    let loaded = config::load(source, &config::Disk)?;
+    let all_channels = loaded.config.acl_pubsub_default == AclPubsubDefault::AllChannels;
+    for (index, words) in loaded.config.users.iter().enumerate() {
+        acl::user_of_line(words, all_channels).map_err(|(rule, reason)| loaded.refuse_user(index, &rule, &reason))?;
+    }
+    Ok(loaded)
+}
+
 /// Reads a configuration as a start would. The directives that differ from the defaults, and those that mean nothing here.
 pub fn configuration(file: &Path) -> Found {
     let source = Source { file: Some(file.into()), ..Source::default() };
-    let loaded = config::load(&source, &config::Disk).map_err(|error| error.to_string())?;
+    let loaded = load(&source).map_err(|error| error.to_string())?;
     let mut text = format!("{} is valid.\n", file.display());
     for notice in &loaded.notices {
         text.push_str(&format!("# {notice}\n"));

@@ -46,6 +46,15 @@ impl Host for Process {
         Some(Arc::new(RealDisk))
     }
 
+    fn fill_random(&self, bytes: &mut [u8]) -> bool {
+        // So few bytes come at once or not at all.
+        bytes.chunks_mut(256).all(|part| {
+            // SAFETY: the pointer and the length are those of a slice that is ours to write.
+            let got = unsafe { libc::getrandom(part.as_mut_ptr().cast(), part.len(), 0) };
+            usize::try_from(got) == Ok(part.len())
+        })
+    }
+
     fn sleep(&self, time_us: u64) {
         std::thread::sleep(Duration::from_micros(time_us));
     }

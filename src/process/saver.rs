@@ -16,11 +16,13 @@ pub struct Saver {
     /// Wakes the loop.
     ring: Arc<dyn Fn() + Send + Sync>,
     job: Option<Job>,
+    /// How many were begun. A thread that hangs may come back and remove its file: another save has another.
+    begun: u64,
 }
 
 impl Saver {
     pub fn new(disk: Arc<dyn Disk>, ring: Arc<dyn Fn() + Send + Sync>) -> Self {
-        Self { disk, ring, job: None }
+        Self { disk, ring, job: None, begun: 0 }
     }
 
     pub fn begin(
@@ -31,7 +33,8 @@ impl Saver {
         now_ms: u64,
     ) -> Result<Box<dyn Sink>, String> {
         let target = PathBuf::from(config.dbfilename.display().into_owned());
-        let temporary = PathBuf::from(format!("temp-{}-background.rdb", std::process::id()));
+        self.begun += 1;
+        let temporary = PathBuf::from(format!("temp-{}-background-{}.rdb", std::process::id(), self.begun));
         let plan = Plan { temporary, target: Some(target), is_aof_base: false, functions, now_ms };
         let processors = config.bio_cpulist.display().into_owned();
         let prepare = move || affinity::bind_to(&processors);
@@ -56,7 +59,7 @@ impl Saver {
     /// Waits until the thread of a save that was given up has removed its file.
     pub fn give_up(&mut self) {
         if let Some(job) = self.job.take() {
-            job.wait();
+            job.wait_for_removal();
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::dispatch::Caller;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::Flag;
@@ -57,6 +58,9 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     }
     if session.transaction.is_some() && entry.has(Flag::NoMulti) {
         return Admission::Refuse(error("ERR Command not allowed inside a transaction"), Some(entry));
+    }
+    if let Some(stop) = server.acl_refusal(Caller::Client, id, entry, request) {
+        return Admission::Refuse(stop, Some(entry));
     }
     if let Some(stop) = refusal(server, id, entry) {
         return Admission::Refuse(stop, Some(entry));
@@ -243,7 +247,7 @@ impl Server {
     /// True where a client must authenticate before it may do anything.
     #[inline]
     pub fn needs_password(&self) -> bool {
-        !self.config.requirepass.is_empty()
+        self.acl.default_user().asks_for_password()
     }
 
     /// CLIENT PAUSE. Of two pauses the later end counts, and that of all commands.
@@ -299,7 +303,9 @@ impl Server {
     fn evict_down_to(&mut self, limit: u64) -> bool {
         loop {
             self.free_garbage_now();
-            if crate::util::memory::used() <= limit {
+            // What waits for the disk goes by itself: no key has to go for it.
+            let waiting = if self.saving.is_running() { self.host.save_waiting_bytes() as u64 } else { 0 };
+            if crate::util::memory::used().saturating_sub(waiting) <= limit {
                 return true;
             }
             let now = self.clock.unix_ms();

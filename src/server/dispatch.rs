@@ -4,7 +4,7 @@
 //! and replay call `call` with another `Caller`; there is no second path.
 
 use super::admit::{self, Admission};
-use super::session::{ReplyMode, SessionId};
+use super::session::{ReplyMode, Session, SessionId};
 use super::{Closing, Server};
 use crate::cmd::args::Args;
 use crate::cmd::command::{Flag, Run};
@@ -294,8 +294,8 @@ impl Server {
         self.effects.begin(self.is_anybody_listening(), self.journal.is_open() && caller != Caller::Replay);
         let moves = self.keyspace.moves();
         let result = match entry.command.run {
-            Run::Read(handler) => handler(&self.session_view(id, caller), &mut args, reply),
-            Run::Write(handler) => handler(&mut self.session_edit(id, caller), &mut args, reply),
+            Run::Read(handler) => handler(&self.session_view(id, caller, entry, request), &mut args, reply),
+            Run::Write(handler) => handler(&mut self.session_edit(id, caller, entry, request), &mut args, reply),
             Run::Server(handler) | Run::ParentAndServer(_, handler) => handler(self, id, &mut args, reply),
             Run::Parent(_) => unreachable!("admission resolves subcommands"),
         };
@@ -344,18 +344,29 @@ impl Server {
     }
 
     #[inline]
-    fn session_view(&self, id: SessionId, caller: Caller) -> View<'_> {
+    fn session_view(&self, id: SessionId, caller: Caller, entry: &Entry, request: Request) -> View<'_> {
         let session = self.sessions.get(id);
         let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
-        View::new(&self.keyspace, session.db, self.command_ms(), &self.config, session.touch(), &self.random, may_wait)
+        let mut view = View::new(
+            &self.keyspace,
+            session.db,
+            self.command_ms(),
+            &self.config,
+            session.touch(),
+            &self.random,
+            may_wait,
+        );
+        view.may_read_all_keys = may_read_all_keys(session, entry, request);
+        view
     }
 
     #[inline]
-    fn session_edit(&mut self, id: SessionId, caller: Caller) -> Edit<'_> {
+    fn session_edit(&mut self, id: SessionId, caller: Caller, entry: &Entry, request: Request) -> Edit<'_> {
         let session = self.sessions.get(id);
         let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
         let (db, touch, now) = (session.db, session.touch(), self.command_ms());
-        Edit::new(
+        let may_read_all_keys = may_read_all_keys(session, entry, request);
+        let mut edit = Edit::new(
             &mut self.keyspace,
             &mut self.effects,
             db,
@@ -365,7 +376,9 @@ impl Server {
             &self.random,
             may_wait,
             &mut self.garbage,
-        )
+        );
+        edit.may_read_all_keys = may_read_all_keys;
+        edit
     }
 
     fn stop(
@@ -393,12 +406,13 @@ impl Server {
                     TimeoutReply::Null => reply.null(),
                     TimeoutReply::NullArray => reply.null_array(),
                     TimeoutReply::Safe => super::waiting::reply_safe(self.is_safe(id), reply),
+                    TimeoutReply::Zero => reply.int(0),
                 },
             },
         }
     }
 
-    fn refuse(&mut self, id: SessionId, entry: Option<&'static Entry>, stop: Stop, reply: &mut Reply) {
+    pub(super) fn refuse(&mut self, id: SessionId, entry: Option<&'static Entry>, stop: Stop, reply: &mut Reply) {
         if let Some(entry) = entry {
             self.stats.count_rejected(entry.id);
         }
@@ -413,15 +427,14 @@ impl Server {
         if let Some(transaction) = &mut self.sessions.get_mut(id).transaction {
             transaction.aborted = true;
         }
-        if let Some(entry) = entry {
-            self.stop(Caller::Client, id, entry, Request::new(&[], &[]), stop, reply);
-        } else if let Stop::Error(text) = stop {
-            self.stats.count_error_text(text.as_bytes());
-            reply.error(text.as_bytes());
-        } else if let Stop::Bytes(text) = stop {
-            self.stats.count_error_text(&text);
-            reply.error(&text);
-        }
+        self.show_refusal(stop, reply);
+    }
+
+    /// The error of a command that is not run.
+    pub fn show_refusal(&mut self, stop: Stop, reply: &mut Reply) {
+        let text = admit::text_of(&stop);
+        self.stats.count_error_text(&text);
+        reply.error(&text);
     }
 
     /// Runs commands inside a command: EXEC, scripts. Effects of the outer command so far are made known first.
@@ -477,4 +490,10 @@ impl Server {
     pub fn database(&self, index: i64) -> Option<DbIndex> {
         usize::try_from(index).ok().filter(|&index| index < self.keyspace.databases())
     }
+}
+
+/// Whether a command whose arguments have patterns of keys may read what they lead to.
+#[inline]
+fn may_read_all_keys(session: &Session, entry: &Entry, request: Request) -> bool {
+    !session.restricted || !entry.reads_unnamed_keys || session.user.may_read_all_keys(entry, request)
 }

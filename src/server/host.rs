@@ -46,6 +46,11 @@ pub trait Host: Send {
         None
     }
 
+    /// Fills `bytes` with what nobody can guess; false where there is no source of it.
+    fn fill_random(&self, _bytes: &mut [u8]) -> bool {
+        false
+    }
+
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);
 

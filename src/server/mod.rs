@@ -3,6 +3,7 @@
 //! `Server` is a list of parts. Bytes come in through `consume`, replies wait in each session's output, and what the process around
 //! must do (flush, close, shut down) is left in `Outbox`. `dispatch` is the heart of the heart; read it first.
 
+pub mod acl;
 pub mod admit;
 pub mod cron;
 pub mod dispatch;
@@ -37,6 +38,7 @@ pub struct Server {
     pub config: Config,
     pub keyspace: Keyspace,
     pub sessions: Sessions,
+    pub acl: acl::Acl,
     pub effects: Effects,
     pub journal: Journal,
     pub durability: durability::Durability,
@@ -130,6 +132,7 @@ impl Server {
         Self {
             keyspace: Keyspace::new(databases, hash_seed),
             sessions: Sessions::default(),
+            acl: acl::Acl::new(&config),
             effects: Effects::default(),
             journal: Journal::default(),
             durability: durability::Durability::default(),
@@ -170,9 +173,8 @@ impl Server {
     /// A client has come in. It may do anything at once where no password is asked for.
     pub fn connect(&mut self, peer: session::Peer) -> SessionId {
         self.stats.connections += 1;
-        let id = self.sessions.open(peer, self.clock);
-        let needs_password = self.needs_password();
-        self.sessions.get_mut(id).authenticated = !needs_password;
+        let id = self.sessions.open(peer, self.acl.default_user(), self.clock);
+        self.log_out(id);
         id
     }
 

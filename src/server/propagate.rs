@@ -65,7 +65,10 @@ impl Server {
     fn hear(&mut self, running: Option<SessionId>, effect: Effect) {
         match effect {
             Effect::Changed { db, key, class, event } => {
-                self.watches.touch(&mut self.sessions, db, &key);
+                match class {
+                    Class::Expired => self.watches.touch_lapsed(&mut self.sessions, db, &key),
+                    _ => self.watches.touch(&mut self.sessions, db, &key),
+                }
                 if self.waiting.waits_for(db, &key) {
                     self.waiting.signal(db, key.clone(), Stir::All);
                 }

@@ -22,7 +22,7 @@ pub struct Replay {
 
 impl Server {
     pub fn begin_replay(&mut self) -> Replay {
-        let session = self.sessions.open(Peer::default(), self.clock);
+        let session = self.sessions.open(Peer::default(), self.acl.default_user(), self.clock);
         self.keyspace.replayed_ms = self.clock.unix_ms();
         let state = self.sessions.get_mut(session);
         (state.internal, state.authenticated, state.no_touch) = (true, true, true);

@@ -3,9 +3,12 @@
 //! A session has no socket: bytes are given to it and taken from it. It is referred to by `SessionId`, its place in the table; clients
 //! see its `client_id`, which is never used twice.
 
+use std::sync::Arc;
+
 use indexmap::IndexSet;
 use slab::Slab;
 
+use super::acl::User;
 use super::pubsub::Topic;
 use super::tracking::Mode;
 use super::waiting::Blocked;
@@ -92,7 +95,9 @@ pub struct Session {
     pub protocol: Protocol,
     pub db: DbIndex,
     pub authenticated: bool,
-    pub user: String,
+    pub user: Arc<User>,
+    /// The user may not do everything: commands are checked.
+    pub restricted: bool,
     pub name: Vec<u8>,
     pub library_name: Vec<u8>,
     pub library_version: Vec<u8>,
@@ -139,9 +144,9 @@ pub struct Session {
 }
 
 impl Sessions {
-    pub fn open(&mut self, peer: Peer, clock: Clock) -> SessionId {
+    pub fn open(&mut self, peer: Peer, user: &Arc<User>, clock: Clock) -> SessionId {
         self.last_client_id += 1;
-        let session = Session::new(self.last_client_id, peer, clock);
+        let session = Session::new(self.last_client_id, peer, user, clock);
         SessionId(self.slots.insert(session) as u32)
     }
 
@@ -193,7 +198,7 @@ impl Sessions {
 }
 
 impl Session {
-    fn new(client_id: u64, peer: Peer, clock: Clock) -> Self {
+    fn new(client_id: u64, peer: Peer, user: &Arc<User>, clock: Clock) -> Self {
         Self {
             client_id,
             peer,
@@ -202,7 +207,8 @@ impl Session {
             protocol: Protocol::Resp2,
             db: 0,
             authenticated: false,
-            user: "default".into(),
+            user: Arc::clone(user),
+            restricted: !user.is_unlimited(),
             name: Vec::new(),
             library_name: Vec::new(),
             library_version: Vec::new(),
@@ -237,6 +243,11 @@ impl Session {
             waits_for_host: false,
             internal: false,
         }
+    }
+
+    pub fn set_user(&mut self, user: &Arc<User>) {
+        self.user = Arc::clone(user);
+        self.restricted = !user.is_unlimited();
     }
 
     pub fn touch(&self) -> Touch {

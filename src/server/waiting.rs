@@ -243,6 +243,11 @@ impl Server {
         let start = out.mark();
         // While it runs it is not waiting; if it has to wait again it keeps its place.
         self.waiting.remove(id, &blocked);
+        if let Some(refusal) = self.acl_refusal(Caller::Resumed, id, blocked.entry, blocked.request.borrow()) {
+            self.waiting.pass_on(&blocked);
+            self.refuse(id, Some(blocked.entry), refusal, &mut Reply::new(out, protocol));
+            return self.ended_wait(id, start, out);
+        }
         let clients_before = self.waiting.clients();
         let journaled = self.journal.offset();
         self.call(Caller::Resumed, id, blocked.entry, blocked.request.borrow(), &mut Reply::new(out, protocol));
@@ -309,6 +314,7 @@ impl Server {
             TimeoutReply::Null => reply.null(),
             TimeoutReply::NullArray => reply.null_array(),
             TimeoutReply::Safe => reply_safe(is_safe, reply),
+            TimeoutReply::Zero => reply.int(0),
         })
     }
 

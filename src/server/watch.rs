@@ -64,6 +64,15 @@ impl Watches {
         }
     }
 
+    /// A key has lapsed: no change to those who began to watch it when its time was over already.
+    pub fn touch_lapsed(&self, sessions: &mut Sessions, db: DbIndex, key: &[u8]) {
+        for watcher in self.by_key.get(&(db, Box::from(key))).into_iter().flatten() {
+            let session = sessions.get_mut(*watcher);
+            let mut watched = session.watched.iter().filter(|watched| watched.db == db && *watched.key == *key);
+            session.watch_broken |= watched.any(|watched| !watched.was_absent);
+        }
+    }
+
     /// A whole database has changed: keys that were there, or are there now, count as touched. One that is still watched in peace
     /// was there just before if it was when the watch began.
     pub fn touch_all(&self, sessions: &mut Sessions, keyspace: &Keyspace, db: DbIndex) {

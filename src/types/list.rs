@@ -134,23 +134,27 @@ impl List {
     /// Takes the element at an end, after `read` has looked at it. O(1).
     #[inline]
     pub fn pop<R>(&mut self, end: End, limits: &Limits, read: impl FnOnce(Item<'_>) -> R) -> Option<R> {
-        let result = match self.0.shape_mut() {
-            ShapeMut::Packed(listpack) => {
-                let position = if end == End::Front { listpack.first() } else { listpack.last() }?;
-                let result = read(listpack.at(position));
-                listpack.delete(position);
-                return Some(result);
-            }
-            ShapeMut::Boxed(deque) => deque.pop(end, read)?,
-        };
+        let result = self.take(end, read)?;
         self.shrunk(limits);
         Some(result)
     }
 
-    /// Takes the element at one end and puts it back at the other; gives its text.
-    pub fn rotate(&mut self, from: End, limits: &Limits) -> Option<Vec<u8>> {
-        let text = self.pop(from, limits, |item| item.to_vec())?;
-        let to = if from == End::Front { End::Back } else { End::Front };
+    #[inline]
+    fn take<R>(&mut self, end: End, read: impl FnOnce(Item<'_>) -> R) -> Option<R> {
+        match self.0.shape_mut() {
+            ShapeMut::Packed(listpack) => {
+                let position = if end == End::Front { listpack.first() } else { listpack.last() }?;
+                let result = read(listpack.at(position));
+                listpack.delete(position);
+                Some(result)
+            }
+            ShapeMut::Boxed(deque) => deque.pop(end, read),
+        }
+    }
+
+    /// Takes the element at one end and puts it back at the same or the other; gives its text. The encoding stays, as nothing is less.
+    pub fn turn(&mut self, from: End, to: End, limits: &Limits) -> Option<Vec<u8>> {
+        let text = self.take(from, |item| item.to_vec())?;
         self.push(to, &text, limits);
         Some(text)
     }
@@ -411,8 +415,9 @@ impl List {
             return;
         }
         let (bytes, count, plain) = (deque.front().bytes(), deque.len(), deque.front().is_plain());
-        let small = !plain && !limits.half().exceeded(bytes, count);
-        deque.mark = deque.mark && !small && count > 0;
+        // One that has become empty goes away, or gets back the one element it had (LMOVE of a list to itself).
+        let small = count > 0 && !plain && !limits.half().exceeded(bytes, count);
+        deque.mark = deque.mark && !small;
         if !deque.mark && bytes <= DEQUE_MIN {
             self.pack();
         }

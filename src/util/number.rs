@@ -66,17 +66,9 @@ impl IntegerText {
 
     /// The decimal text of an unsigned value.
     #[inline]
-    pub fn unsigned(mut value: u64) -> Self {
+    pub fn unsigned(value: u64) -> Self {
         let mut bytes = [0; INTEGER_TEXT_MAX];
-        let mut start = INTEGER_TEXT_MAX;
-        loop {
-            start -= 1;
-            bytes[start] = b'0' + (value % 10) as u8;
-            value /= 10;
-            if value == 0 {
-                break;
-            }
-        }
+        let start = write_digits_before(&mut bytes, INTEGER_TEXT_MAX, value);
         Self { bytes, start: start as u8 }
     }
 
@@ -85,6 +77,36 @@ impl IntegerText {
         &self.bytes[usize::from(self.start)..]
     }
 }
+
+/// Writes the decimal text of `value` so that it ends before `bytes[end]`; gives back where it begins.
+#[inline]
+pub fn write_digits_before(bytes: &mut [u8], end: usize, mut value: u64) -> usize {
+    let mut start = end;
+    while value >= 10 {
+        let pair = 2 * (value % 100) as usize;
+        value /= 100;
+        start -= 2;
+        bytes[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+    }
+    // What is left is one digit, or nothing behind a pair.
+    if value > 0 || start == end {
+        start -= 1;
+        bytes[start] = b'0' + value as u8;
+    }
+    start
+}
+
+/// "00", "01" … "99".
+const PAIRS: [u8; 200] = {
+    let mut pairs = [0; 200];
+    let mut number = 0;
+    while number < 100 {
+        pairs[2 * number] = b'0' + (number / 10) as u8;
+        pairs[2 * number + 1] = b'0' + (number % 10) as u8;
+        number += 1;
+    }
+    pairs
+};
 
 /// Appends the decimal text of `value`.
 #[inline]

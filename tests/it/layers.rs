@@ -12,7 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("resp", &["ds"]),
     ("db", &["config", "ds", "resp", "types"]),
     ("journal", &["db", "resp"]),
-    ("persist", &["resp", "config", "db", "ds", "journal", "types"]),
+    ("persist", &["config", "db", "ds", "journal", "resp", "types"]),
     ("cmd", &["config", "db", "ds", "persist", "resp", "server", "types"]),
     ("server", &["cmd", "config", "db", "ds", "journal", "persist", "resp", "types"]),
 ];

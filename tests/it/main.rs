@@ -10,4 +10,6 @@ mod load_driver;
 mod process;
 mod protocol;
 mod readme;
+mod restart;
 mod snapshots;
+mod streams;

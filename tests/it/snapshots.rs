@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Client, Running, request, start, wait_for};
+use crate::harness::{Client, Folder, Running, request, start, start_in, wait_for};
 use runnel::ds::keytable::Seed;
 use runnel::persist::rdb::read::{Event, Options, Reader};
 use runnel::types::codec::Limits;
@@ -152,4 +152,62 @@ fn options() -> Options {
         zset,
     };
     Options { limits, checksums: true, any_version: false }
+}
+
+/// All types, large collections among them, which are handed over in parts: what the next start loads is the moment of BGSAVE.
+#[test]
+fn what_is_loaded_at_the_next_start_is_the_moment_of_the_save() {
+    const ELEMENTS: usize = 30_000;
+    let options = ["--save", "", "--enable-debug-command", "yes"];
+    let mut server = start(&options);
+    let mut client = server.connect();
+    let mut sent = 0;
+    let mut send = |client: &mut Client, words: &[&str]| {
+        client.send(&request(words));
+        sent += 1;
+        if sent % 1000 == 0 {
+            (0..1000).for_each(|_| assert!(!client.reply().starts_with('-')));
+        }
+    };
+    for element in 0..ELEMENTS {
+        let text = format!("element:{element}");
+        for (command, key) in [("SADD", "set"), ("RPUSH", "list"), ("SADD", "other-set")] {
+            send(&mut client, &[command, key, &text]);
+        }
+        send(&mut client, &["HSET", "hash", &text, "value"]);
+        send(&mut client, &["ZADD", "zset", &element.to_string(), &text]);
+        send(&mut client, &["XADD", "stream", &format!("1-{}", element + 1), "field", &text]);
+        send(&mut client, &["SET", &format!("string:{element}"), &text, "PX", "100000000"]);
+        send(&mut client, &["INCR", &format!("number:{}", element % 100)]);
+    }
+    let before = client.command(&["DEBUG", "DIGEST"]);
+    client.send(&request(&["BGSAVE"]));
+    assert_eq!(client.reply(), "Background saving started");
+    for element in 0..ELEMENTS / 10 {
+        let text = format!("element:{}", element * 7919 % ELEMENTS);
+        for words in [
+            &["SREM", "set", &text][..],
+            &["HDEL", "hash", &text],
+            &["ZREM", "zset", &text],
+            &["LPOP", "list"],
+            &["XADD", "stream", "*", "a", "b"],
+            &["APPEND", &format!("string:{element}"), "more"],
+            &["PERSIST", &format!("string:{}", element + ELEMENTS / 2)],
+            &["SET", &format!("new:{element}"), "x"],
+        ] {
+            client.send(&request(words));
+        }
+        (0..8).for_each(|_| assert!(!client.reply().starts_with('-')));
+    }
+    client.send(&request(&["RENAME", "other-set", "another"]));
+    client.send(&request(&["DEL", "another"]));
+    assert_eq!((client.reply(), client.reply()), ("OK".into(), ":1".into()));
+    wait_for_end(&mut client);
+    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok", "{}", server.log());
+    let folder = std::mem::replace(&mut server.folder, Folder::new());
+    drop(server);
+    fs::remove_file(folder.path("port")).unwrap();
+
+    let server = start_in(folder, &options, |_| {});
+    assert_eq!(server.connect().command(&["DEBUG", "DIGEST"]), before);
 }

@@ -95,7 +95,11 @@ impl Exchange {
     fn apply(self, hash: &mut Hash, field: &[u8], now: u64) -> bool {
         match self {
             Exchange::Nothing => false,
-            Exchange::Persist => hash.persist(field, now) == Persisted::Cleared,
+            Exchange::Persist => {
+                // HPERSIST does not do this.
+                hash.make_room_for_deadlines();
+                hash.persist(field, now) == Persisted::Cleared
+            }
             Exchange::Expire(deadline) => {
                 let outcome = hash.expire(field, deadline, Condition::Always, now);
                 matches!(outcome, Expired::Set | Expired::Deleted)

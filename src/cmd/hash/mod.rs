@@ -12,6 +12,7 @@ mod tests;
 use super::args::{Args, Rest};
 use super::command::{Access, COMMAND, Command, Deprecated, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::error::{COUNT_OUT_OF_RANGE, Done, NOT_A_FLOAT, OVERFLOW, Stop, error, error_with, shown};
+use super::room::Room;
 use super::scan;
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -522,8 +523,9 @@ fn hrandfield(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX);
     let len = if count < 0 { wanted } else { wanted.min(hash.live_len(view.now)) };
     let is_paired = with_values && reply.is_resp3();
+    let room = Room::of(reply, view.config);
     reply.array(if with_values && !is_paired { len * 2 } else { len });
-    let show = |entry: Entry| {
+    let mut show = |entry: Entry| {
         if is_paired {
             reply.array(2);
         }
@@ -531,11 +533,15 @@ fn hrandfield(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
         if with_values {
             reply.item(entry.value);
         }
+        room.is_left(reply)
     };
     if count < 0 {
         hash.draws(wanted, view.now, &mut random, show);
+        room.end(reply)?;
     } else {
-        hash.sample(wanted, view.now, &mut random, show);
+        hash.sample(wanted, view.now, &mut random, |entry| {
+            show(entry);
+        });
     }
     Ok(())
 }

@@ -149,3 +149,100 @@ impl Options {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Playground, check};
+    use crate::util::crc64::crc64;
+
+    /// DUMP's reply as RESTORE's argument.
+    fn dumped(playground: &mut Playground, key: &str) -> Vec<u8> {
+        let reply = playground.run("", ["DUMP", key].iter());
+        let start = reply.iter().position(|&byte| byte == b'\n').expect("a length") + 1;
+        reply[start..reply.len() - 2].to_vec()
+    }
+
+    fn restore(playground: &mut Playground, args: &[&[u8]]) -> String {
+        let args = [&[&b"RESTORE"[..]], args].concat();
+        String::from_utf8_lossy(&playground.run("", args.iter())).trim_end().to_owned()
+    }
+
+    #[test]
+    fn a_small_number_is_what_every_server_writes() {
+        let mut playground = Playground::default();
+        playground.run("", ["SET", "a", "1"].iter());
+        assert_eq!(dumped(&mut playground, "a")[..5], [0, 0xC0, 1, 10, 0]);
+        assert_eq!(playground.run("", ["DUMP", "none"].iter()), b"$-1\r\n");
+    }
+
+    #[test]
+    fn a_value_goes_out_and_in() {
+        let mut playground = Playground::default();
+        let lines =
+            ["RPUSH key a b", "SADD key a 1", "ZADD key 1.5 a", "HSET key a 1", "XADD key 1-1 a b", "SET key text"];
+        for line in lines {
+            playground.run("", ["DEL", "key", "copy"].iter());
+            playground.run("", line.split(' '));
+            let payload = dumped(&mut playground, "key");
+            assert_eq!(restore(&mut playground, &[b"copy", b"0", &payload]), "+OK");
+            assert_eq!(dumped(&mut playground, "copy"), payload, "{line}");
+        }
+        let payload = dumped(&mut playground, "key");
+        assert_eq!(restore(&mut playground, &[b"copy", b"0", &payload]), "-BUSYKEY Target key name already exists.");
+        assert_eq!(restore(&mut playground, &[b"copy", b"5000", &payload, b"replace"]), "+OK");
+        assert_eq!(playground.run("", ["PTTL", "copy"].iter()), b":5000\r\n");
+        assert_eq!(restore(&mut playground, &[b"copy", b"1", &payload, b"ABSTTL", b"REPLACE"]), "+OK");
+        assert_eq!(playground.run("", ["EXISTS", "copy"].iter()), b":0\r\n");
+        assert_eq!(restore(&mut playground, &[b"copy", b"0", &payload, b"IDLETIME", b"1000"]), "+OK");
+        assert_eq!(playground.run("", ["OBJECT", "IDLETIME", "copy"].iter()), b":1000\r\n");
+    }
+
+    #[test]
+    fn what_is_damaged_or_of_another_world_is_refused() {
+        let mut playground = Playground::default();
+        playground.run("", ["RPUSH", "key", "a", "b"].iter());
+        let good = dumped(&mut playground, "key");
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 4;
+            let frame = "-ERR DUMP payload version or checksum are wrong";
+            assert_eq!(restore(&mut playground, &[b"new", b"0", &bad]), frame);
+        }
+        let value = [&good[..good.len() - 10], &[10, 0]].concat();
+        for at in 0..value.len() - 2 {
+            let mut bad = value.clone();
+            bad[at] ^= 0x11;
+            let checksum = crc64(&bad).to_le_bytes();
+            bad.extend_from_slice(&checksum);
+            let answer = restore(&mut playground, &[b"new", b"0", &bad, b"REPLACE"]);
+            assert!(answer == "-ERR Bad data format" || answer == "+OK", "{answer}");
+            playground.server.keyspace.check();
+        }
+    }
+
+    #[test]
+    fn arguments_are_read_as_redis_reads_them() {
+        check(
+            r#"
+            > RESTORE a 0 x FOO
+            (error) ERR syntax error
+            > RESTORE a 0 x IDLETIME -1
+            (error) ERR Invalid IDLETIME value, must be >= 0
+            > RESTORE a 0 x FREQ 256
+            (error) ERR Invalid FREQ value, must be >= 0 and <= 255
+            > RESTORE a 0 x IDLETIME 1 FREQ 1
+            (error) ERR syntax error
+            > RESTORE a x x
+            (error) ERR value is not an integer or out of range
+            > RESTORE a -1 x
+            (error) ERR Invalid TTL value, must be >= 0
+            > RESTORE a 0 x
+            (error) ERR DUMP payload version or checksum are wrong
+            > SET a 1
+            OK
+            > RESTORE a x x
+            (error) BUSYKEY Target key name already exists.
+            "#,
+        );
+    }
+}

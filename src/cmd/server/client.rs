@@ -361,13 +361,13 @@ fn kill(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) 
         reply.ok();
         return Ok(());
     }
-    let filter = Filter::read(args)?;
+    let filter = Filter::read(server, args)?;
     reply.count(kill_all(server, id, &filter));
     Ok(())
 }
 
 impl<'a> Filter<'a> {
-    fn read(args: &mut Args<'a>) -> Result<Self, Stop> {
+    fn read(server: &Server, args: &mut Args<'a>) -> Result<Self, Stop> {
         let mut filter = Filter::default();
         while !args.is_empty() {
             if args.option_with_value("id") {
@@ -384,7 +384,7 @@ impl<'a> Filter<'a> {
             } else if args.option_with_value("laddr") {
                 filter.local_address = Some(args.next()?);
             } else if args.option_with_value("user") {
-                filter.user = Some(user(args.next()?)?);
+                filter.user = Some(user(server, args.next()?)?);
             } else if args.option_with_value("skipme") {
                 filter.takes_itself = takes_itself(args)?;
             } else {
@@ -398,17 +398,17 @@ impl<'a> Filter<'a> {
         let age_s = now_ms.saturating_sub(session.created_ms) / 1000;
         self.id.is_none_or(|id| id == session.client_id)
             && self.kind.is_none_or(|kind| kind.is_of(session))
-            && self.user.is_none_or(|user| session.authenticated && user == session.user.as_bytes())
+            && self.user.is_none_or(|user| session.authenticated && user == session.user.name())
             && self.address.is_none_or(|address| address == session.peer.address.as_bytes())
             && self.local_address.is_none_or(|address| address == session.peer.local_address.as_bytes())
             && self.age_min_s.is_none_or(|age| age_s >= age)
     }
 }
 
-fn user(name: &[u8]) -> Result<&[u8], Stop> {
-    match name {
-        b"default" => Ok(name),
-        _ => Err(error_showing("ERR No such user '", name, "'")),
+fn user<'a>(server: &Server, name: &'a [u8]) -> Result<&'a [u8], Stop> {
+    match server.acl.user(name) {
+        Some(_) => Ok(name),
+        None => Err(error_showing("ERR No such user '", name, "'")),
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn client_line(server: &Server, id: SessionId, asking: Option<(Sessio
     field("tot-mem", &memory.total);
     field("events", &if session.output.is_empty() { "r" } else { "rw" });
     field("cmd", &session.last_command.map_or("NULL", |entry| entry.full_name.as_str()));
-    field("user", &session.user);
+    field("user", &String::from_utf8_lossy(session.user.name()));
     field("redir", &redirect(session));
     field("resp", &if session.protocol == Protocol::Resp3 { 3 } else { 2 });
     field("lib-name", &String::from_utf8_lossy(&session.library_name));

@@ -129,6 +129,9 @@ impl Server {
                 self.config.maxmemory_policy.word()
             );
         }
+        if is_changed("requirepass") {
+            self.follow_requirepass();
+        }
         if is_changed("slowlog-max-len") {
             self.stats.slowlog.entries.truncate(usize::try_from(self.config.slowlog_max_len).unwrap_or(0));
         }
@@ -149,18 +152,19 @@ fn rewrite(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         old => old.map_err(|error| not_written(&error))?,
     };
-    let text = server.config.rewrite(&old, &user_lines(&server.config));
+    let text = server.config.rewrite(&old, &user_lines(server));
     server.host.replace(file, &text).map_err(|error| not_written(&error))?;
     tracing::info!("CONFIG REWRITE executed with success.");
     reply.ok();
     Ok(())
 }
 
-fn user_lines(config: &config::Config) -> Vec<Vec<u8>> {
-    let line = |words: &Vec<config::Text>| {
-        std::iter::once(&b"user"[..]).chain(words.iter().map(|word| &word[..])).collect::<Vec<_>>().join(&b' ')
-    };
-    config.users.iter().map(line).collect()
+/// The users belong into the ACL file where there is one.
+fn user_lines(server: &Server) -> Vec<Vec<u8>> {
+    match server.config.aclfile.path_if_set() {
+        Some(_) => Vec::new(),
+        None => server.acl.users().map(|user| user.line()).collect(),
+    }
 }
 
 fn not_written(error: &std::io::Error) -> Stop {

@@ -6,6 +6,7 @@ use crate::cmd::command::{COMMAND, Command, Deprecated, Flag, Group, Run};
 use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing};
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::Request;
+use crate::server::acl::DEFAULT;
 use crate::server::session::ReplyMode;
 use crate::server::{Closing, Server, SessionId};
 
@@ -107,33 +108,19 @@ const HELLO_FIRST: Stop = error(
      option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
 const NOT_32_BITS: Stop = error("ERR value is out of range, value must between -2147483648 and 2147483647");
-/// The only user there is.
-const DEFAULT_USER: &[u8] = b"default";
-
 fn auth(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     match args.len() {
-        1 if !server.needs_password() => return Err(NO_PASSWORD),
-        1 => authenticate(server, id, DEFAULT_USER, args.next()?)?,
-        2 => authenticate(server, id, args.next()?, args.next()?)?,
+        1 if server.acl.default_user().takes_any_password() => return Err(NO_PASSWORD),
+        1 => authenticate(server, id, DEFAULT, args.next()?, args.request())?,
+        2 => authenticate(server, id, args.next()?, args.next()?, args.request())?,
         _ => return Err(SYNTAX),
     }
     reply.ok();
     Ok(())
 }
 
-fn authenticate(server: &mut Server, id: SessionId, user: &[u8], password: &[u8]) -> Done {
-    let wanted = &*server.config.requirepass;
-    if user != DEFAULT_USER || (!wanted.is_empty() && !same_secret(password, wanted)) {
-        return Err(WRONG_PASSWORD);
-    }
-    server.sessions.get_mut(id).authenticated = true;
-    Ok(())
-}
-
-/// Takes the same time wherever the two differ.
-fn same_secret(given: &[u8], wanted: &[u8]) -> bool {
-    let different = given.iter().zip(wanted).fold(0, |different, (one, other)| different | (one ^ other));
-    different == 0 && given.len() == wanted.len()
+fn authenticate(server: &mut Server, id: SessionId, user: &[u8], password: &[u8], request: Request) -> Done {
+    if server.authenticate(id, user, password, request) { Ok(()) } else { Err(WRONG_PASSWORD) }
 }
 
 fn echo(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
@@ -156,7 +143,7 @@ fn hello(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply)
         }
     }
     if let Some((user, password)) = login {
-        authenticate(server, id, user, password)?;
+        authenticate(server, id, user, password, args.request())?;
     }
     if !server.sessions.get(id).authenticated && server.needs_password() {
         return Err(HELLO_FIRST);
@@ -232,13 +219,12 @@ fn reset(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) ->
     server.unsubscribe_all(id);
     server.stop_tracking(id);
     server.monitors.retain(|monitor| *monitor != id);
-    let needs_password = server.needs_password();
+    server.log_out(id);
     let session = server.sessions.get_mut(id);
     session.monitor = false;
     session.db = 0;
     session.name.clear();
     session.protocol = Protocol::Resp2;
-    session.authenticated = !needs_password;
     // CLIENT REPLY SKIP silences this command too.
     if session.reply_mode == ReplyMode::Off {
         session.reply_mode = ReplyMode::On;

@@ -128,8 +128,13 @@ fn swapdb(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply)
     let database = |index: i32| server.database(i64::from(index)).ok_or(error("ERR DB index is out of range"));
     let (one, other) = (database(one)?, database(other)?);
 
-    server.keyspace.swap(one, other);
-    server.effects.swapped(one, other);
+    // A database swapped with itself is not touched, but the journal has it, as in Redis.
+    if one == other {
+        server.effects.journal_verbatim();
+    } else {
+        server.keyspace.swap(one, other);
+        server.effects.swapped(one, other);
+    }
 
     reply.ok();
     Ok(())

@@ -11,7 +11,7 @@ use crate::db::evict;
 use crate::resp::reply::Reply;
 use crate::server::snapshots::{Keeping, load_file};
 use crate::server::{HostRequest, Server, SessionId};
-use crate::types::value::{self, RecordRef, ValueRef};
+use crate::types::value::{self, RecordRef, StringRef, ValueRef};
 use crate::util::number::parse_i64;
 
 use Flag::{Admin, Loading, Noscript, Stale};
@@ -23,7 +23,7 @@ pub const COMMANDS: &[Command] = &[Command {
     flags: &[Admin, Noscript, Loading, Stale],
     group: Group::Server,
     cost: "Depends on subcommand.",
-    usage: "subcommand [arg [arg ...]]",
+    is_internal: true,
     summary: "Holds what tests and curious people ask of a server.",
     ..COMMAND
 }];
@@ -50,6 +50,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("ERROR", 1, 1, reply_error),
     row("HELP", 0, 0, help_text),
     row("HTSTATS", 1, 2, table_figures),
+    row("HTSTATS-KEY", 1, 2, collection_figures),
     row("LISTPACK", 1, 1, listpack),
     row("LOADAOF", 0, 0, load_log),
     row("LOG", 1, 1, log),
@@ -60,6 +61,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("QUICKLIST-PACKED-THRESHOLD", 1, 1, packed_threshold),
     row("RELOAD", 0, usize::MAX, reload),
     row("REPLYBUFFER", 2, 2, reply_buffer),
+    row("SDSLEN", 1, 1, string_sizes),
     row("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
     row("SLEEP", 1, 1, sleep),
     row("STRINGMATCH-TEST", 0, 0, match_test),
@@ -107,6 +109,7 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
             ("ERROR <string>", &["Reply with <string> as an error."]),
             ("HELP", &["Print this help."]),
             ("HTSTATS <dbid> [full]", &["Show figures of a database's key table."]),
+            ("HTSTATS-KEY <key> [full]", &["Show figures of the hash table at <key>."]),
             ("LISTPACK <key>", &["Write to the log what the flat buffer at <key> holds."]),
             ("LOADAOF", &["Throw the data set away and load it from the append-only log again."]),
             ("LOG <message>", &["Write <message> to the log."]),
@@ -138,6 +141,7 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
                 "REPLYBUFFER <PEAK-RESET-TIME <NEVER|RESET|time>|RESIZING <0|1>>",
                 &["Accepted; reply buffers here have no such rule."],
             ),
+            ("SDSLEN <key>", &["Show how long the key and its string are, and what memory they take."]),
             ("SET-ACTIVE-EXPIRE <0|1>", &["Switch the search for lapsed keys off or on."]),
             ("SLEEP <seconds>", &["Stop everything for so long."]),
             ("STRINGMATCH-TEST", &["Try random patterns on random texts."]),
@@ -320,6 +324,35 @@ fn table_figures(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut
     Ok(())
 }
 
+fn collection_figures(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let record = record(server, id, args.next()?)?;
+    let figures = match value::value(record) {
+        ValueRef::Collection(collection) if matches!(collection.encoding(), "hashtable" | "skiplist") => {
+            format!(" number of elements: {}\n bytes of the table: {}\n", collection.len(), collection.memory())
+        }
+        _ => return Err(error("ERR The value stored at the specified key is not represented using an hash table")),
+    };
+    reply.verbatim("txt", figures.as_bytes());
+    Ok(())
+}
+
+/// Key and short value share one block, in which no byte is spare.
+fn string_sizes(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let record = record(server, id, args.next()?)?;
+    let (len, spare) = match value::string(&record) {
+        Some(StringRef::Bytes(bytes)) => (bytes.len(), 0),
+        Some(StringRef::Blob(blob)) => (blob.len(), blob.capacity() - blob.len()),
+        Some(StringRef::Integer(_)) | None => return Err(error("ERR Not an sds encoded string.")),
+    };
+    reply.simple(&format!(
+        "key_sds_len:{}, key_sds_avail:0, key_zmalloc: {}, val_sds_len:{len}, val_sds_avail:{spare}, val_zmalloc: {}",
+        record.key().len(),
+        record.memory() - record.blob_memory(),
+        record.blob_memory()
+    ));
+    Ok(())
+}
+
 fn struct_sizes(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     reply.simple(&format!(
         "bits:{} record_header:{} session:{} parser:{}",
@@ -486,6 +519,14 @@ mod tests {
             OK
             > DEBUG LISTPACK s
             (error) ERR Not a listpack encoded object.
+            > DEBUG SDSLEN l
+            (error) ERR Not an sds encoded string.
+            > DEBUG SDSLEN s
+            key_sds_len:1, key_sds_avail:0, key_zmalloc: 16, val_sds_len:1, val_sds_avail:0, val_zmalloc: 0
+            > DEBUG HTSTATS-KEY l
+            (error) ERR The value stored at the specified key is not represented using an hash table
+            > DEBUG HTSTATS-KEY nosuch
+            (error) ERR no such key
             > DEBUG HTSTATS 99
             (error) ERR Out of range database
             > DEBUG POPULATE 2 foo 3

@@ -462,12 +462,11 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
     text.zeroes(&["reply_buffer_shrinks", "reply_buffer_expands"]);
     text.put("eventloop_cycles", stats.turns);
-    text.zeroes(&[
-        "acl_access_denied_auth",
-        "acl_access_denied_cmd",
-        "acl_access_denied_key",
-        "acl_access_denied_channel",
-    ]);
+    let denials = server.acl.denials;
+    text.put("acl_access_denied_auth", denials.auth);
+    text.put("acl_access_denied_cmd", denials.command);
+    text.put("acl_access_denied_key", denials.key);
+    text.put("acl_access_denied_channel", denials.channel);
 }
 
 fn replication(server: &Server, text: &mut Text) {

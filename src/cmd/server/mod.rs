@@ -1,5 +1,6 @@
 //! Commands that work on the server and on sessions rather than on values.
 
+pub mod acl;
 pub mod aof;
 pub mod client;
 mod client_line;
@@ -13,7 +14,9 @@ pub mod instance;
 pub mod introspect;
 pub mod latency;
 pub mod memory;
+pub mod module;
 pub mod persistence;
 pub mod pubsub;
+pub mod replication;
 pub mod slowlog;
 pub mod transaction;

@@ -1,7 +1,7 @@
 //! Pub/sub commands. Who listens and how messages reach them is in `server::pubsub`; here are the requests and their confirmations.
 
 use crate::cmd::args::Args;
-use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, Run, key, keys};
+use crate::cmd::command::{Access, COMMAND, Channels, Command, Flag, Group, KeyFlag, Run, key, keys};
 use crate::cmd::container::{HELP, unknown_or_wrong_number};
 use crate::cmd::error::{Done, error};
 use crate::resp::reply::Reply;
@@ -17,6 +17,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -2,
         run: Run::Server(psubscribe),
         flags: &[Flag::Pubsub, Noscript, Loading, Stale],
+        channels: Channels::Patterns,
         group: Group::Pubsub,
         since: "2.0.0",
         cost: "O(N), where N is the number of patterns.",
@@ -29,6 +30,7 @@ pub const COMMANDS: &[Command] = &[
         arity: 3,
         run: Run::Server(publish),
         flags: &[Flag::Pubsub, Loading, Stale, Fast, MayReplicate],
+        channels: Channels::First,
         group: Group::Pubsub,
         since: "2.0.0",
         cost: "O(N+M), where N is the number of listeners of the channel and M is the number of patterns that anybody listens to.",
@@ -64,6 +66,7 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Server(spublish),
         flags: &[Flag::Pubsub, Loading, Stale, Fast, MayReplicate],
         keys: &[key(1, Access::None, &[KeyFlag::NotKey])],
+        channels: Channels::First,
         group: Group::Pubsub,
         since: "7.0.0",
         cost: "O(N), where N is the number of listeners of the shard channel.",
@@ -77,6 +80,7 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Server(ssubscribe),
         flags: &[Flag::Pubsub, Noscript, Loading, Stale],
         keys: &[keys(1, -1, 1, Access::None, &[KeyFlag::NotKey])],
+        channels: Channels::All,
         group: Group::Pubsub,
         since: "7.0.0",
         cost: "O(N), where N is the number of shard channels.",
@@ -89,6 +93,7 @@ pub const COMMANDS: &[Command] = &[
         arity: -2,
         run: Run::Server(subscribe),
         flags: &[Flag::Pubsub, Noscript, Loading, Stale],
+        channels: Channels::All,
         group: Group::Pubsub,
         since: "2.0.0",
         cost: "O(N), where N is the number of channels.",

@@ -100,7 +100,12 @@ fn run_queued(server: &mut Server, id: SessionId, reply: &mut Reply) -> Done {
     reply.array(transaction.queue.len());
     server.journal.begin_transaction();
     for (request, entry) in &transaction.queue {
-        server.call_inside(Caller::Exec, id, entry, request.borrow(), reply);
+        let request = request.borrow();
+        // What was allowed when it was queued may not be allowed any more.
+        match server.acl_refusal(Caller::Exec, id, entry, request) {
+            Some(refusal) => server.show_refusal(refusal, reply),
+            None => server.call_inside(Caller::Exec, id, entry, request, reply),
+        }
     }
     server.journal.end_transaction();
     Ok(())

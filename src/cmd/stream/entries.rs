@@ -110,7 +110,7 @@ pub const COMMANDS: &[Command] = &[
         group: Group::Stream,
         since: "5.0.0",
         cost: "O(N) with N the number of nodes and single entries that go",
-        usage: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]",
+        usage: "key <<MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]>",
         summary: "Deletes entries from the beginning of a stream.",
         tips: &["nondeterministic_output"],
         ..COMMAND
@@ -188,6 +188,10 @@ impl<'a> Clause<'a> {
     /// Reads one option; false where the next argument is none.
     fn read(&mut self, args: &mut Args<'a>, adds: bool) -> Result<bool, Stop> {
         let Some(word) = args.peek() else { return Ok(false) };
+        // An id, most of the time: no option begins like one.
+        if matches!(word.first(), Some(b'*' | b'0'..=b'9')) {
+            return Ok(false);
+        }
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         let behind = args.len() - 1;
         if (is("MAXLEN") || is("MINID")) && behind >= 1 {
@@ -249,11 +253,14 @@ impl<'a> Clause<'a> {
     }
 
     /// What can only be told once all options were read.
-    fn check(&self) -> Done {
+    fn check(&self, adds: bool) -> Done {
         if self.limit.is_some_and(|limit| limit > 0) && self.to.is_none() {
             return Err(error("ERR syntax error, LIMIT cannot be used without specifying a trimming strategy"));
         }
-        if self.limit.is_some() && self.to.is_some() && !self.approximate {
+        if !adds && self.to.is_none() {
+            return Err(error("ERR syntax error, XTRIM must be called with a trimming strategy"));
+        }
+        if self.limit.is_some() && !self.approximate {
             return Err(error("ERR syntax error, LIMIT cannot be used without the special ~ option"));
         }
         let Some(message) = self.message else { return Ok(()) };
@@ -327,7 +334,7 @@ fn xadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     if clause.message.is_some() && wish != NewId::Auto {
         return Err(error("ERR IDMP/IDMPAUTO can be used only with auto-generated IDs"));
     }
-    clause.check()?;
+    clause.check(true)?;
     if args.is_empty() || args.len() % 2 == 1 {
         return Err(wrong_arity());
     }
@@ -555,7 +562,7 @@ fn xtrim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let mut clause = Clause::default();
     while clause.read(args, false)? {}
     args.end()?;
-    clause.check()?;
+    clause.check(false)?;
     let trim = clause.trim(edit.config).ok_or(SYNTAX)?;
 
     let Some(stream) = edit.get_mut::<StreamBox>(key)? else {

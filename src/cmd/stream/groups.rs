@@ -96,6 +96,7 @@ struct Options {
 
 fn read_options(args: &mut Args, creates: bool) -> Result<Options, Stop> {
     let mut options = Options { make_stream: false, entries_read: None };
+    let words = args.len();
     while !args.is_empty() {
         if creates && args.option("MKSTREAM") {
             options.make_stream = true;
@@ -109,6 +110,10 @@ fn read_options(args: &mut Args, creates: bool) -> Result<Options, Stop> {
         } else {
             return Err(wrong_options(args, "XGROUP"));
         }
+    }
+    // As in Redis each option may come again, as long as there are no more words than if all came once.
+    if words > if creates { 3 } else { 2 } {
+        return Err(wrong_options(args, "XGROUP"));
     }
     Ok(options)
 }

@@ -1,7 +1,7 @@
 //! XINFO: what there is to know about a stream, its groups and their consumers.
 //!
-//! Fields that later versions of Redis added appear where they have something to say: those of idempotent producers once a stream has
-//! any, "nacked-count" once something was given back.
+//! Fields that later versions of Redis added appear where they have something to say (those of idempotent producers once a stream has
+//! any, "nacked-count" once something was given back), and always where `compat-version` is such a version.
 
 use super::super::args::Args;
 use super::super::command::{Access, COMMAND, Command, Group as CommandGroup, KeyFlag, KeySpec, Run, key};
@@ -9,6 +9,7 @@ use super::super::container::HELP;
 use super::super::error::{Done, NO_SUCH_KEY, Stop};
 use super::groups::no_group_in;
 use super::{reply_count, reply_entry, reply_id, wrong_options};
+use crate::config::CompatVersion;
 use crate::db::View;
 use crate::resp::reply::Reply;
 use crate::types::stream::{Consumer, Group, Log, Pending, Producers, StreamBox, StreamId};
@@ -73,7 +74,9 @@ fn stream(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let stream = view.get::<StreamBox>(args.next()?)?.ok_or(NO_SUCH_KEY)?;
     let full = read_full(args)?;
 
-    let producers = stream.producers();
+    let compat_version = view.config.compat_version;
+    let no_producers = Producers::default();
+    let producers = stream.producers().or((compat_version >= CompatVersion(8, 6, 0)).then_some(&no_producers));
     let pairs = 7 + if producers.is_some() { 6 } else { 0 } + if full.is_some() { 2 } else { 3 };
     reply.map(pairs);
     let log = stream.log();
@@ -82,7 +85,9 @@ fn stream(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     number(reply, "radix-tree-nodes", log.tree_nodes_len() as u64);
     id(reply, "last-generated-id", log.last_id());
     id(reply, "max-deleted-entry-id", log.max_deleted_id());
-    number(reply, "entries-added", log.entries_added());
+    reply.bulk(b"entries-added");
+    // As in Redis: beyond what a signed number can say it turns negative.
+    reply.int(log.entries_added() as i64);
     id(reply, "recorded-first-entry-id", log.first_id());
     if let Some(producers) = producers {
         reply_producers(reply, producers, view.now);
@@ -101,7 +106,8 @@ fn stream(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
             log.range(StreamId::MIN, StreamId::MAX).take(count).for_each(|entry| reply_entry(reply, &entry));
             reply.bulk(b"groups");
             reply.array(stream.groups().len());
-            stream.groups().for_each(|(name, group)| reply_full_group(reply, name, group, log, count));
+            let counts_nacked = compat_version >= CompatVersion(8, 8, 0);
+            stream.groups().for_each(|(name, group)| reply_full_group(reply, name, group, log, count, counts_nacked));
         }
     }
     Ok(())
@@ -171,16 +177,17 @@ fn reply_entries_read(reply: &mut Reply, group: &Group) {
     }
 }
 
-fn reply_full_group(reply: &mut Reply, name: &[u8], group: &Group, log: &Log, count: usize) {
+fn reply_full_group(reply: &mut Reply, name: &[u8], group: &Group, log: &Log, count: usize, counts_nacked: bool) {
     let nacked = group.pending_len() - group.consumers().map(|(_, consumer)| consumer.pending_len()).sum::<u64>();
-    reply.map(7 + usize::from(nacked > 0));
+    let shows_nacked = counts_nacked || nacked > 0;
+    reply.map(7 + usize::from(shows_nacked));
     reply.bulk(b"name");
     reply.bulk(name);
     id(reply, "last-delivered-id", group.last_delivered_id());
     reply_entries_read(reply, group);
     number(reply, "lag", group.lag(log));
     number(reply, "pel-count", group.pending_len());
-    if nacked > 0 {
+    if shows_nacked {
         number(reply, "nacked-count", nacked);
     }
     reply.bulk(b"pending");

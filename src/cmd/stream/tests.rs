@@ -479,6 +479,14 @@ fn what_was_given_back_waits_in_line() {
                     2) "b"
                  3) (integer) 0
                  4) (integer) 0
+        > XGROUP CREATE s h 0 MKSTREAM MKSTREAM ENTRIESREAD 1
+        (error) ERR unknown subcommand or wrong number of arguments for 'CREATE'. Try XGROUP HELP.
+        > XGROUP SETID s g 0 ENTRIESREAD 1 ENTRIESREAD x
+        (error) ERR value is not an integer or out of range
+        > XADD s LIMIT 0 4-1 a b
+        (error) ERR syntax error, LIMIT cannot be used without the special ~ option
+        > XTRIM s LIMIT 0
+        (error) ERR syntax error, XTRIM must be called with a trimming strategy
         > XREAD CLAIM 5 STREAMS s 0
         (error) ERR The CLAIM option is only supported by XREADGROUP. You called XREAD instead.
         "#,

@@ -12,6 +12,7 @@ mod tests;
 use super::args::{Args, Rest};
 use super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::error::{COUNT_OUT_OF_RANGE, Done, NOT_A_FLOAT, NOT_AN_INTEGER, SYNTAX, Stop, error, error_with};
+use super::room::Room;
 use super::scan;
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -386,11 +387,16 @@ fn zrandmember(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
         return Ok(());
     };
     if count < 0 {
+        let room = Room::of(reply, view.config);
         announce_entries(count.unsigned_abs() as usize, with_scores, reply);
         for _ in 0..count.unsigned_abs() {
             let Some(entry) = zset.random(random) else { break };
             write_entry(entry, with_scores, reply);
+            if !room.is_left(reply) {
+                break;
+            }
         }
+        room.end(reply)?;
     } else {
         let count = zset.len().min(count as u64);
         announce_entries(count as usize, with_scores, reply);

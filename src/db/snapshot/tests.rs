@@ -28,12 +28,41 @@ struct Pages {
     image: Image,
     is_finished: bool,
     is_full: bool,
+    /// A record that comes in parts: its text in the beginning, and how many parts are still to come.
+    begun: Option<(DbIndex, String, usize)>,
 }
 
 impl Sink for Notebook {
     fn take(&mut self, db: DbIndex, record: RecordRef<'_>) {
         let twice = self.0.lock().unwrap().image.insert((db, record.key().to_vec()), text(record));
         assert_eq!(twice, None, "a record was handed over twice");
+    }
+
+    fn begin(&mut self, db: DbIndex, record: RecordRef<'_>) -> bool {
+        let parts = record.key().len() % 4;
+        if parts == 0 {
+            self.take(db, record);
+            return false;
+        }
+        self.0.lock().unwrap().begun = Some((db, text(record), parts));
+        true
+    }
+
+    fn go_on(&mut self, record: RecordRef<'_>) -> bool {
+        let mut pages = self.0.lock().unwrap();
+        let (db, before, parts) = pages.begun.take().expect("a record was begun");
+        assert_eq!(text(record.borrow()), before, "a record changed between two parts of it");
+        if parts > 1 {
+            pages.begun = Some((db, before, parts - 1));
+            return true;
+        }
+        drop(pages);
+        self.take(db, record);
+        false
+    }
+
+    fn is_pressed(&self) -> bool {
+        false
     }
 
     fn has_room(&mut self) -> bool {

@@ -527,10 +527,9 @@ impl Keeper {
     fn give_up_rewriting(&mut self, server: &mut Server) {
         let Some(Rewriting { job, path, .. }) = self.rewriting.take() else { return };
         server.keyspace.give_up_snapshot(&mut server.garbage);
-        if matches!(job.wait(), Some(Outcome::Finished { .. })) {
-            // What is left behind is removed at the next start.
-            let _ = self.disk.remove(&path);
-        }
+        job.wait_for_removal();
+        // It had come to its end, perhaps. What is left behind is removed at the next start.
+        let _ = self.disk.remove(&path);
         server.durability.rewrite.began_ms = None;
     }
 

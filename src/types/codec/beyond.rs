@@ -5,11 +5,11 @@
 //! server skips.
 //!
 //! ```text
-//!   1 │ groups │ (name │ consumers │ (name · given)… │ owner made up? │ nacked │ (id · turn)…)… │ producers? │ …
+//!   1 │ groups │ (name │ consumers │ (name · given)… │ owner made up? │ nacked │ (id)…)… │ producers? │ …
 //!   …  remembered s │ messages max │ added │ duplicates │ messages │ (producer · message · id)…
 //! ```
-//! All numbers are lengths; `given` is 0 for never, else one more than the milliseconds; ids are 16 bytes; a turn is a
-//! place in the line of those that were released.
+//! All numbers are lengths; `given` is 0 for never, else one more than the milliseconds; ids are 16 bytes, those of nacked entries in order of
+//! their release.
 
 use super::{Chunk, Malformed, Slice, Source};
 use crate::types::stream::{Group, Pending, PendingQuery, ProducerLimits, Stream, StreamBox, StreamId};
@@ -40,8 +40,16 @@ impl Nacked<'_> {
         self.len > 0 && self.group.find_consumer(NACKED_OWNER).is_none()
     }
 
+    /// In order of ids.
     pub fn ids(&self) -> impl Iterator<Item = StreamId> {
         self.entries().map(|entry| entry.id)
+    }
+
+    /// In order of their release.
+    fn in_turn(&self) -> Vec<StreamId> {
+        let mut entries: Vec<_> = self.entries().map(|entry| (entry.delivered_ms, entry.id)).collect();
+        entries.sort_unstable();
+        entries.into_iter().map(|(_, id)| id).collect()
     }
 
     fn entries(&self) -> impl Iterator<Item = Pending> {
@@ -86,10 +94,7 @@ fn write_group(name: &[u8], group: &Group, out: &mut Chunk) {
     let nacked = nacked(group);
     out.length(u64::from(nacked.needs_owner()));
     out.length(nacked.len);
-    for entry in nacked.entries() {
-        out.raw(&entry.id.to_key());
-        out.length(entry.delivered_ms);
-    }
+    nacked.in_turn().iter().for_each(|id| out.raw(&id.to_key()));
 }
 
 fn write_producers(stream: &Stream, out: &mut Chunk) {
@@ -144,12 +149,8 @@ fn read_group(stream: &mut Stream, name: &[u8], source: &mut Slice<'_>) -> Resul
         }
     }
     let made_up = source.length()? == 1;
-    let mut last = None;
-    for _ in 0..source.length()? {
-        let (id, turn) = (source.id()?, source.length()?);
-        if last.replace(id).is_some_and(|last| last >= id) {
-            return Err(Malformed::new("negatively acknowledged entries are not in order"));
-        }
+    for turn in 0..source.length()? {
+        let id = source.id()?;
         let Some(group) = &mut group else { continue };
         if let Some(entry) = group.pending(id) {
             group.put_pending(&[Pending { owner: None, delivered_ms: turn, ..entry }]);

@@ -180,7 +180,7 @@ fn read_node<S: Source>(form: Form, source: &mut S, scratch: &mut Vec<u8>) -> Re
     const PLAIN: u64 = 1;
     const PACKED: u64 = 2;
     if form == Form::LIST_QUICKLIST {
-        return Ok(Node::packed(&legacy::from_ziplist(blob(source, scratch)?)?));
+        return Ok(Node::packed(&*legacy::from_ziplist(blob(source, scratch)?)?));
     }
     match source.length()? {
         PLAIN => Ok(Node::plain(source.item(scratch)?.text(&mut ItemText::default()))),
@@ -381,15 +381,14 @@ fn read_group<S: Source>(version: u8, stream: &mut Stream, source: &mut S) -> Re
     for _ in 0..source.count(10)? {
         read_consumer(version, group, &mut pending, source)?;
     }
+    // Without an owner there is no time of delivery, but a turn.
+    pending.iter_mut().filter(|entry| entry.owner.is_none()).for_each(|entry| entry.delivered_ms = 0);
     if version >= 5 {
-        for _ in 0..source.count(16)? {
+        for turn in 0..source.count(16)? {
             let id = source.id()?;
-            let entry = owned_by_nobody(&mut pending, id)?;
-            entry.delivered_ms = 0;
+            owned_by_nobody(&mut pending, id)?.delivered_ms = turn as u64;
         }
     }
-    // Without an owner there is no time of delivery either.
-    pending.iter_mut().filter(|entry| entry.owner.is_none()).for_each(|entry| entry.delivered_ms = 0);
     group.put_pending(&pending);
     Ok(())
 }

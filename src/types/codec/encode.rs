@@ -340,7 +340,7 @@ fn write_group(name: &[u8], group: &Group, part: GroupPart, enough: usize, out: 
                         return Some(GroupPart::Pending(entry.id));
                     }
                     out.raw(&entry.id.to_key());
-                    out.word(entry.delivered_ms);
+                    out.word(entry.owner.map_or(0, |_| entry.delivered_ms));
                     out.length(entry.deliveries);
                 }
                 out.length(group.consumers().len() as u64 + u64::from(nacked(group).needs_owner()));

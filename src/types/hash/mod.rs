@@ -359,7 +359,7 @@ impl Hash {
     }
 
     /// Makes a listpack one with deadlines.
-    fn make_room_for_deadlines(&mut self) {
+    pub fn make_room_for_deadlines(&mut self) {
         if let Part::Packed(listpack) = self.0.part() {
             self.0 = Trio::second(packed::with_deadlines(listpack));
         }

@@ -18,16 +18,25 @@ impl Hash {
     }
 
     /// Shows `count` fields, each drawn from all.
-    pub fn draws(&self, count: usize, now: u64, random: &mut impl FnMut() -> u64, mut show: impl FnMut(Entry<'_>)) {
+    pub fn draws(
+        &self,
+        count: usize,
+        now: u64,
+        random: &mut impl FnMut() -> u64,
+        mut show: impl FnMut(Entry<'_>) -> bool,
+    ) {
         if !matches!(self.0.part(), Part::Boxed(_)) {
             // A field of a listpack is found by walking, so that is done once.
             let entries: Vec<Entry<'_>> = self.iter(now).collect();
             let draws = if entries.is_empty() { 0 } else { count };
-            return (0..draws).for_each(|_| show(entries[sampling::index(entries.len(), random)]));
+            let _ = (0..draws).all(|_| show(entries[sampling::index(entries.len(), random)]));
+            return;
         }
         for _ in 0..count {
             let Some(entry) = self.random(now, random) else { return };
-            show(entry);
+            if !show(entry) {
+                return;
+            }
         }
     }
 

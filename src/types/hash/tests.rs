@@ -136,7 +136,10 @@ proptest! {
             let mut sample = BTreeSet::new();
             hash.sample(count, now, &mut random, |entry| assert!(sample.insert(entry.field.to_vec())));
             prop_assert_eq!(sample.len(), count.min(seen.len()));
-            hash.draws(count, now, &mut random, |entry| { sample.insert(entry.field.to_vec()); });
+            hash.draws(count, now, &mut random, |entry| {
+                sample.insert(entry.field.to_vec());
+                true
+            });
             sample.extend(hash.random(now, &mut random).map(|entry| entry.field.to_vec()));
             prop_assert!(sample.iter().all(|field| seen.contains_key(field)));
             let mut scanned = Model::new();
@@ -282,7 +285,10 @@ fn every_field_that_can_be_seen_is_chosen_as_often() {
                 let mut see = |entry: Entry<'_>| counts[entry.field.as_int().unwrap() as usize] += 1;
                 match way {
                     0 => see(hash.random(11, &mut random).unwrap()),
-                    1 => hash.draws(3, 11, &mut random, see),
+                    1 => hash.draws(3, 11, &mut random, |entry| {
+                        see(entry);
+                        true
+                    }),
                     2 => hash.sample(2, 11, &mut random, see),
                     _ => hash.sample(live - 1, 11, &mut random, see),
                 }

@@ -109,7 +109,7 @@ fn apply(list: &mut List, model: &mut Model, limits: &mut Limits, op: Op) {
         }
         Op::Rotate(from) => {
             let expected = model_pop(model, from);
-            assert_eq!(list.rotate(from, limits), expected);
+            assert_eq!(list.turn(from, if from == End::Front { End::Back } else { End::Front }, limits), expected);
             let to = if from == End::Front { End::Back } else { End::Front };
             expected.into_iter().for_each(|text| model_push(model, to, text));
         }

@@ -27,12 +27,12 @@ pub fn intersection_len(sets: &[&Set], limit: usize) -> usize {
 
 /// The members that are in any set.
 pub fn union<'a>(sets: &[&'a Set], limits: &Limits) -> Vec<Item<'a>> {
-    collected(|show| each_of_any(sets, limits.seed, show))
+    collected(|show| each_of_any(sets, limits, show))
 }
 
 /// How many members are in any set, counting no further than `limit` (0: no limit).
 pub fn union_len(sets: &[&Set], limit: usize, limits: &Limits) -> usize {
-    counted(limit, |show| each_of_any(sets, limits.seed, show))
+    counted(limit, |show| each_of_any(sets, limits, show))
 }
 
 /// The members of the first set that are in none of the others.
@@ -77,12 +77,15 @@ fn each_common<'a>(sets: &[&'a Set], show: Show<'_, 'a>) -> ControlFlow<()> {
     })
 }
 
-fn each_of_any<'a>(sets: &[&'a Set], seed: &'static Seed, show: Show<'_, 'a>) -> ControlFlow<()> {
+fn each_of_any<'a>(sets: &[&'a Set], limits: &Limits, show: Show<'_, 'a>) -> ControlFlow<()> {
     let mut sets = sets.to_vec();
-    // All of the first one is shown without looking anywhere, so that is the largest.
-    sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
+    // All of the first one is shown without looking anywhere, so that is the largest. Among small ones the order given remains, as it
+    // decides whether a set made of them outgrows the intset before it becomes a listpack.
+    if sets.iter().any(|set| set.len() > limits.listpack_max) {
+        sets.sort_by_key(|set| std::cmp::Reverse(set.len()));
+    }
     if sets.len() > LOOKED_INTO_MAX {
-        let mut seen = Gathered::new(seed);
+        let mut seen = Gathered::new(limits.seed);
         return sets.iter().try_for_each(|set| {
             in_batches(set, |batch| {
                 batch.retain(|&item| seen.add(item));

@@ -17,16 +17,19 @@ impl Set {
     }
 
     /// Shows `count` members, each drawn from all.
-    pub fn draws(&self, count: usize, random: &mut impl FnMut() -> u64, mut show: impl FnMut(Item<'_>)) {
+    pub fn draws(&self, count: usize, random: &mut impl FnMut() -> u64, mut show: impl FnMut(Item<'_>) -> bool) {
         if let Part::Packed(listpack) = self.0.part() {
             // An element of a listpack is found by walking, so that is done once.
             let items: Vec<Item<'_>> = listpack.iter().map(|(_, item)| item).collect();
             let draws = if items.is_empty() { 0 } else { count };
-            return (0..draws).for_each(|_| show(items[sampling::index(items.len(), random)]));
+            let _ = (0..draws).all(|_| show(items[sampling::index(items.len(), random)]));
+            return;
         }
         for _ in 0..count {
             let Some(member) = self.random(random) else { return };
-            show(member);
+            if !show(member) {
+                return;
+            }
         }
     }
 

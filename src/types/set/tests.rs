@@ -92,6 +92,7 @@ proptest! {
                     set.draws(count, &mut random, |item| {
                         draws += 1;
                         assert!(model.contains(&item.to_vec()));
+                        true
                     });
                     prop_assert_eq!(draws, if model.is_empty() { 0 } else { count });
                     prop_assert!(set.random(&mut random).is_none_or(|item| model.contains(&item.to_vec())));
@@ -283,7 +284,10 @@ fn every_member_is_chosen_as_often() {
                 let mut count = |item: Item<'_>| counts[number(item)] += 1;
                 match way {
                     0 => count(full.random(&mut random).unwrap()),
-                    1 => full.draws(3, &mut random, count),
+                    1 => full.draws(3, &mut random, |item| {
+                        count(item);
+                        true
+                    }),
                     2 => full.sample(2, &mut random, count),
                     3 => full.sample(len - 2, &mut random, count),
                     4 => full.clone().pop(&mut random, count).unwrap(),

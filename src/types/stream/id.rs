@@ -2,7 +2,7 @@
 //!
 //! What makes an id invalid is said as a value; the words of the error replies are the command layer's.
 
-use crate::util::number::{IntegerText, parse_i64};
+use crate::util::number::{parse_i64, write_digits_before};
 
 /// The id of an entry. Ordered by time first, then by sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,9 +46,12 @@ pub enum ReadFrom {
 
 /// An id as text in a small stack buffer.
 pub struct IdText {
-    bytes: [u8; 41],
-    len: u8,
+    bytes: [u8; ID_TEXT_MAX],
+    start: u8,
 }
+
+/// Two numbers of twenty digits, and a dash.
+const ID_TEXT_MAX: usize = 41;
 
 impl StreamId {
     pub const MIN: StreamId = StreamId { ms: 0, seq: 0 };
@@ -129,11 +132,11 @@ impl StreamId {
 
     #[inline]
     pub fn text(self) -> IdText {
-        let mut text = IdText { bytes: [0; 41], len: 0 };
-        text.push(IntegerText::unsigned(self.ms).as_bytes());
-        text.push(b"-");
-        text.push(IntegerText::unsigned(self.seq).as_bytes());
-        text
+        let mut bytes = [0; ID_TEXT_MAX];
+        let dash = write_digits_before(&mut bytes, ID_TEXT_MAX, self.seq) - 1;
+        bytes[dash] = b'-';
+        let start = write_digits_before(&mut bytes, dash, self.ms);
+        IdText { bytes, start: start as u8 }
     }
 }
 
@@ -165,14 +168,7 @@ impl ReadFrom {
 impl IdText {
     #[inline]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.len)]
-    }
-
-    #[inline]
-    fn push(&mut self, part: &[u8]) {
-        let start = usize::from(self.len);
-        self.bytes[start..start + part.len()].copy_from_slice(part);
-        self.len += part.len() as u8;
+        &self.bytes[usize::from(self.start)..]
     }
 }
 

@@ -32,6 +32,12 @@ struct Producer {
     order: VecDeque<(StreamId, Arc<[u8]>)>,
 }
 
+impl Default for Producers {
+    fn default() -> Self {
+        Self::new(ProducerLimits::DEFAULT)
+    }
+}
+
 impl ProducerLimits {
     pub const DEFAULT: ProducerLimits = ProducerLimits { remembered_s: 100, messages_max: 100 };
     pub const REMEMBERED_S_MAX: u64 = 86_400;

@@ -87,7 +87,7 @@ impl Stream {
         while !trim.to.reached(self.log.len())
             && let Some(node) = self.log.node_from(after)
         {
-            let (base, alive, last_id) = (node.base(), node.alive(), node.last_id());
+            let (base, alive) = (node.base(), node.alive());
             if trim.limit > 0 && examined + alive > trim.limit {
                 break;
             }
@@ -95,6 +95,7 @@ impl Stream {
             if trim.approximate && !whole {
                 break;
             }
+            let last_id = node.last_id();
             examined += alive;
             if whole && policy == RefPolicy::Keep {
                 self.log.drop_node(base);

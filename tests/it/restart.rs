@@ -1,0 +1,93 @@
+//! The snapshot file over restarts: what is saved is there again, and a broken file keeps the server from starting.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::harness::{Folder, request, run, start, start_in, text};
+
+const NEVER: &[&str] = &["--save", ""];
+
+#[test]
+fn what_was_saved_is_there_after_a_restart() {
+    let mut server = start(NEVER);
+    let mut client = server.connect();
+    for at in 0..1000 {
+        client.command(&["SET", &format!("key:{at}"), &"x".repeat(at)]);
+    }
+    client.command(&["RPUSH", "list", "a", "b"]);
+    client.command(&["PEXPIRE", "key:7", "1"]);
+    assert_eq!(client.command(&["SAVE"]), "OK");
+    client.command(&["SET", "not saved", "x"]);
+    server.signal(libc::SIGTERM);
+    assert!(server.ended().success());
+    let folder = std::mem::replace(&mut server.folder, Folder::new());
+    let left = fs::read_dir(folder.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(left.filter(|name| name.contains("rdb")).collect::<Vec<_>>(), ["dump.rdb"]);
+
+    fs::remove_file(folder.path("port")).unwrap();
+    let server = start_in(folder, NEVER, |_| {});
+    let mut client = server.connect();
+    assert_eq!(client.command(&["DBSIZE"]), "1000", "{}", server.log());
+    assert_eq!(client.command(&["STRLEN", "key:999"]), "999");
+    assert!(server.log().contains("Done loading RDB, keys loaded: 1000, keys expired: 1."), "{}", server.log());
+}
+
+#[test]
+fn the_end_saves_where_there_are_save_rules_and_not_else() {
+    for (rules, word, exists) in
+        [("3600 1", None, true), ("", None, false), ("3600 1", Some("NOSAVE"), false), ("", Some("SAVE"), true)]
+    {
+        let mut server = start(&["--save", rules]);
+        server.connect().command(&["SET", "a", "1"]);
+        match word {
+            Some(word) => server.connect().send(&request(&["SHUTDOWN", word])),
+            None => server.signal(libc::SIGTERM),
+        }
+        assert!(server.ended().success());
+        assert_eq!(server.folder.path("dump.rdb").exists(), exists, "{rules} {word:?}");
+    }
+}
+
+#[test]
+fn where_nothing_can_be_saved_the_end_is_refused() {
+    let server = start(&["--save", "3600 1"]);
+    fs::create_dir(server.folder.path("dump.rdb")).unwrap();
+    let mut client = server.connect();
+    client.command(&["SET", "a", "1"]);
+    assert_eq!(client.command(&["SAVE"]), "-ERR");
+    assert_eq!(client.command(&["SHUTDOWN"]), "-ERR Errors trying to SHUTDOWN. Check logs.");
+    assert!(client.command(&["INFO", "persistence"]).contains("rdb_last_bgsave_status:err"));
+    assert!(server.log().contains("Error saving the DB: "), "{}", server.log());
+    assert_eq!(client.command(&["GET", "a"]), "1");
+}
+
+#[test]
+fn a_broken_file_keeps_the_server_from_starting() {
+    let mut server = start(NEVER);
+    let mut client = server.connect();
+    client.command(&["SET", "a", "some text"]);
+    client.command(&["SAVE"]);
+    server.signal(libc::SIGTERM);
+    server.ended();
+    let folder = std::mem::replace(&mut server.folder, Folder::new());
+    let mut bytes = fs::read(folder.path("dump.rdb")).unwrap();
+    let last = bytes.len() - 20;
+    bytes[last] ^= 1;
+    fs::write(folder.path("dump.rdb"), &bytes).unwrap();
+
+    let output = run(&folder, &["--port", "0", "--save", ""]);
+    assert!(!output.status.success());
+    let log = text(&output.stdout);
+    assert!(log.contains("dump.rdb") && log.contains("offset"), "{log}");
+
+    let output = run(&folder, &["--check-rdb", &folder.text("dump.rdb")]);
+    assert!(!output.status.success() && text(&output.stdout).contains("--- RDB ERROR DETECTED ---"));
+    bytes[last] ^= 1;
+    fs::write(folder.path("dump.rdb"), &bytes).unwrap();
+    // Under the tool's own name it is that tool.
+    let tool = folder.path("redis-check-rdb");
+    symlink(env!("CARGO_BIN_EXE_runnel-server"), &tool).unwrap();
+    let output = Command::new(&tool).arg(folder.path("dump.rdb")).output().unwrap();
+    assert!(text(&output.stdout).contains("\\o/ RDB looks OK! \\o/\n[info] 1 keys read"), "{}", text(&output.stdout));
+}
