@@ -116,7 +116,7 @@ def stream_facts(args, one, other):
 def with_lags_of(one, other, lags):
     """`other` with the lag of `one` where that is null, or where it is a number that only repeats what ENTRIESREAD or ENTRIESADDED claimed.
 
-    A lag below 0 says that Redis counted a group beyond what was ever added, which its own log cannot express; the count is then left out too.
+    Told such numbers, Redis may count a group beyond what was ever added, which its own log cannot express: ours stops there.
     """
     if one[0] not in b"*%" or other[0] != one[0] or len(one[1]) != len(other[1]):
         return other
@@ -124,8 +124,8 @@ def with_lags_of(one, other, lags):
     for at in range(1, len(items)):
         if one[1][at - 1] == (b"$", b"lag") and items[at][0] == b":" and (not lags or one[1][at][0] != b":"):
             items[at] = one[1][at]
-            if one[1][at][0] == b":" and int(one[1][at][1]) < 0 and one[1][at - 3] == (b"$", b"entries-read"):
-                items[at - 2] = one[1][at - 2]
+        if not lags and one[1][at - 1] == (b"$", b"entries-read") and one[1][at][0] == items[at][0] == b":" and int(one[1][at][1]) > int(items[at][1]):
+            items[at] = one[1][at]
     return other[0], items
 
 

@@ -135,7 +135,7 @@ directives! {
     /// Whether clients must show a certificate.
     tls_auth_clients: TlsAuthClients = "yes", live();
     /// The certificate field that names the ACL user of a client.
-    tls_auth_clients_user: TlsUserField = "off", live().valkey();
+    tls_auth_clients_user: TlsUserField = "off", live().valkey().ignored("users are named by AUTH, not by certificates");
     /// Connect to a primary by TLS.
     tls_replication: bool = "no", live();
     /// Use TLS on the cluster bus.
@@ -147,7 +147,7 @@ directives! {
     /// Cipher suites of TLS 1.3.
     tls_ciphersuites: Text = "", live();
     /// Choose the cipher by the server's order.
-    tls_prefer_server_ciphers: bool = "no", live().ignored(RUSTLS);
+    tls_prefer_server_ciphers: bool = "no", live();
     /// Let clients resume sessions.
     tls_session_caching: bool = "yes", live();
     /// Sessions remembered; 0 is without limit.
@@ -155,7 +155,7 @@ directives! {
     /// Seconds that a session is remembered.
     tls_session_cache_timeout: i32 = "300", live().ignored(RUSTLS);
     /// Read certificates and keys again after so many seconds; 0 never does.
-    tls_auto_reload_interval: i32 = "0", live().valkey();
+    tls_auto_reload_interval: i32 = "0", live().valkey().ignored("CONFIG SET of a certificate or key file reads all of them again");
 }
 
 "General" {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::tls::Tls;
 use super::wake::Bell;
 use crate::resp::reply::Output;
 use crate::server::SessionId;
@@ -20,6 +21,8 @@ pub enum Stream {
 pub struct Connection {
     pub stream: Stream,
     pub session: SessionId,
+    /// Stands between the socket and everything else where the client came in by TLS.
+    pub tls: Option<Box<Tls>>,
     waker: Waker,
     /// Input that is not a complete command yet, or may not run yet.
     pub input: Vec<u8>,
@@ -46,10 +49,11 @@ pub const WRITE_TURN_MAX: usize = 4 * 1024 * 1024;
 const PIECES_MAX: usize = 64;
 
 impl Connection {
-    pub fn new(stream: Stream, session: SessionId, bell: Arc<Bell>) -> Self {
+    pub fn new(stream: Stream, tls: Option<Box<Tls>>, session: SessionId, bell: Arc<Bell>) -> Self {
         Self {
             stream,
             session,
+            tls,
             waker: bell.into(),
             input: Vec::new(),
             ended: false,
@@ -62,6 +66,17 @@ impl Connection {
     /// Reads into `buffer` what is there, up to its length. A short read means that there is no more for now.
     pub fn read(&mut self, buffer: &mut [u8]) -> Read {
         let mut context = Context::from_waker(&self.waker);
+        if let (Some(tls), Stream::Tcp(stream)) = (&mut self.tls, &mut self.stream) {
+            return match tls.poll_read(stream, &mut context, buffer) {
+                Poll::Ready(Ok(0)) => Read::Ended,
+                Poll::Ready(Ok(count)) => Read::Bytes(count),
+                Poll::Ready(Err(error)) => {
+                    tracing::debug!("Error in a TLS connection: {error}");
+                    Read::Ended
+                }
+                Poll::Pending => Read::Pending,
+            };
+        }
         let mut buffer = ReadBuf::new(buffer);
         let polled = match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(&mut context, &mut buffer),
@@ -96,9 +111,30 @@ impl Connection {
         }
     }
 
+    /// Bytes of TLS wait for the socket, beside those of the session.
+    #[inline]
+    pub fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_unsent())
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// The last word before the socket is closed.
+    pub fn say_goodbye(&mut self) {
+        let mut context = Context::from_waker(&self.waker);
+        if let (Some(tls), Stream::Tcp(stream)) = (&mut self.tls, &mut self.stream) {
+            tls.say_goodbye(stream, &mut context);
+        }
+    }
+
     /// Writes as much of `output` as the socket takes and as a turn allows. The bytes written; an error ends the connection.
     pub fn write(&mut self, output: &mut Output) -> io::Result<usize> {
         let mut written = 0;
+        if self.has_unsent() && self.poll_unsent()?.is_pending() {
+            return Ok(0);
+        }
         while !output.is_empty() && written < WRITE_TURN_MAX {
             let polled = match output.plain() {
                 Some(bytes) => self.poll_write(bytes),
@@ -118,15 +154,32 @@ impl Connection {
         Ok(written)
     }
 
+    fn poll_unsent(&mut self) -> io::Result<Poll<()>> {
+        let mut context = Context::from_waker(&self.waker);
+        match (&mut self.tls, &mut self.stream) {
+            (Some(tls), Stream::Tcp(stream)) => match tls.poll_flush(stream, &mut context) {
+                Poll::Ready(result) => result.map(Poll::Ready),
+                Poll::Pending => Ok(Poll::Pending),
+            },
+            _ => Ok(Poll::Ready(())),
+        }
+    }
+
     fn poll_write(&mut self, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut context = Context::from_waker(&self.waker);
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write(&mut context, bytes),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(&mut context, bytes),
+        match (&mut self.stream, &mut self.tls) {
+            (Stream::Tcp(stream), None) => Pin::new(stream).poll_write(&mut context, bytes),
+            (Stream::Tcp(stream), Some(tls)) => tls.poll_write(stream, &mut context, bytes),
+            (Stream::Unix(stream), _) => Pin::new(stream).poll_write(&mut context, bytes),
         }
     }
 
     fn poll_write_pieces(&mut self, output: &Output) -> Poll<io::Result<usize>> {
+        if self.tls.is_some() {
+            // Encrypting copies anyway: one piece at a time.
+            let pieces = output.pieces(2);
+            return self.poll_write(pieces.first().copied().unwrap_or_default());
+        }
         let pieces: Vec<IoSlice> = output.pieces(PIECES_MAX).into_iter().map(IoSlice::new).collect();
         let mut context = Context::from_waker(&self.waker);
         match &mut self.stream {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::listeners::Listeners;
+use super::tls_rules::is_about_tls;
 use crate::config::{Changed, Config, OomScoreAdjust, SetError};
 use crate::db::Keyspace;
 use crate::db::snapshot::Sink;
@@ -57,6 +58,19 @@ impl NetHost {
         self.oom_score.adjust(new, old.oom_score_adj != OomScoreAdjust::No).map_err(|_| {
             let name = if old.oom_score_adj == new.oom_score_adj { "oom-score-adj-values" } else { "oom-score-adj" };
             SetError::refused(name.as_bytes(), "Failed to set current oom_score_adj. Check server logs.")
+        })
+    }
+
+    /// Reads certificates and keys again where one of their directives was named.
+    fn change_tls(&self, new: &Config, changed: &[Changed]) -> Result<(), SetError> {
+        let Some(named) = changed.iter().find(|changed| is_about_tls(changed.name) || changed.name == "tls-port")
+        else {
+            return Ok(());
+        };
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.change_tls_rules(new).map_err(|text| {
+            tracing::warn!("Failed to configure TLS: {text}");
+            SetError::refused(named.name.as_bytes(), "Unable to update TLS configuration. Check server logs.")
         })
     }
 
@@ -116,17 +130,20 @@ impl Host for NetHost {
         self.saver.give_up();
     }
 
-    fn reconfigure(&mut self, new: &mut Config, _: &[Changed]) -> Result<(), SetError> {
+    fn reconfigure(&mut self, new: &mut Config, changed: &[Changed]) -> Result<(), SetError> {
         let old = &self.config;
         if new.maxclients > old.maxclients {
             ask_for_files(new.maxclients)?;
         }
         self.adjust_oom_score(old, new)?;
-        let moved = change_folder(old, new).and_then(|()| self.move_listeners(new));
+        let moved = change_folder(old, new)
+            .and_then(|()| self.change_tls(new, changed))
+            .and_then(|()| self.move_listeners(new));
         if let Err(error) = moved {
             // What was so before can be so again; if not, the log has said it.
             let _ = self.adjust_oom_score(new, old);
             let _ = std::env::set_current_dir(old.dir.path());
+            let _ = self.change_tls(old, changed);
             return Err(error);
         }
         log::set_level(new.loglevel);

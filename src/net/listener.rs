@@ -20,6 +20,8 @@ use crate::server::session::Peer;
 
 pub struct Listener {
     kind: Kind,
+    /// Clients of this one speak TLS.
+    tls: bool,
     waker: Waker,
 }
 
@@ -34,15 +36,16 @@ pub struct Accepted {
     pub peer: Peer,
     /// The address is the machine itself, or a Unix socket.
     pub is_local: bool,
+    pub tls: bool,
 }
 
 impl Listener {
     /// Listens on `host` ("*", "::*", an address or a name), with the first of a name's addresses that can be listened on.
-    pub fn tcp(host: &str, port: u16, config: &Config, bell: Arc<Bell>) -> io::Result<Self> {
+    pub fn tcp(host: &str, port: u16, tls: bool, config: &Config, bell: Arc<Bell>) -> io::Result<Self> {
         let mut refusal = io::ErrorKind::AddrNotAvailable.into();
         for address in resolve(host, port)? {
             match listen_tcp(address, config) {
-                Ok(listener) => return Ok(Self { kind: Kind::Tcp(listener), waker: bell.into() }),
+                Ok(listener) => return Ok(Self { kind: Kind::Tcp(listener), tls, waker: bell.into() }),
                 Err(error) => refusal = error,
             }
         }
@@ -65,7 +68,7 @@ impl Listener {
         }
         socket.listen(config.tcp_backlog)?;
         let listener = UnixListener::from_std(socket.into())?;
-        Ok(Self { kind: Kind::Unix(listener, path.to_owned()), waker: bell.into() })
+        Ok(Self { kind: Kind::Unix(listener, path.to_owned()), tls: false, waker: bell.into() })
     }
 
     /// The address that is really listened on.
@@ -101,7 +104,7 @@ impl Listener {
                         unix_socket: false,
                     };
                     let is_local = address.ip().to_canonical().is_loopback();
-                    Ok(Some(Accepted { stream: Stream::Tcp(stream), peer, is_local }))
+                    Ok(Some(Accepted { stream: Stream::Tcp(stream), peer, is_local, tls: self.tls }))
                 }
             },
             Kind::Unix(listener, path) => match listener.poll_accept(&mut context) {
@@ -115,7 +118,7 @@ impl Listener {
                         descriptor: stream.as_raw_fd(),
                         unix_socket: true,
                     };
-                    Ok(Some(Accepted { stream: Stream::Unix(stream), peer, is_local: true }))
+                    Ok(Some(Accepted { stream: Stream::Unix(stream), peer, is_local: true, tls: false }))
                 }
             },
         }

@@ -1,4 +1,4 @@
-//! All the places where clients come in, as `bind`, `port` and `unixsocket` name them, opened together and opened anew together.
+//! All the places where clients come in, as `bind`, `port`, `tls-port` and `unixsocket` name them, opened together and opened anew together.
 //!
 //! One bell rings for all of them. What a single listener is, is in `listener`.
 
@@ -6,28 +6,37 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
+
 use super::listener::{Accepted, Listener};
+use super::tls_rules::tls_rules;
 use super::wake::Bell;
 use crate::config::{Config, SetError};
 use crate::process::log_text;
 
 pub struct Listeners {
     tcp: Vec<Listener>,
+    tls: Vec<Listener>,
     unix: Option<Listener>,
     /// The port in use: the system's choice where the configuration leaves it open.
     port: u16,
+    /// What TLS clients meet; none where there is no port for them.
+    rules: Option<Arc<ServerConfig>>,
     bell: Arc<Bell>,
 }
 
 impl Listeners {
     /// Opens what the configuration names. The error is a sentence for the log, and the end.
     pub fn open(config: &Config, bell: Arc<Bell>) -> io::Result<Self> {
-        let mut listeners = Self { tcp: Vec::new(), unix: None, port: config.port, bell };
+        let (tcp, tls) = (Vec::new(), Vec::new());
+        let mut listeners = Self { tcp, tls, unix: None, port: config.port, rules: None, bell };
         if config.tls_port != 0 {
-            return Err(io::Error::other(format!(
-                "Failed listening on port {} (tls): this build has no TLS.",
-                config.tls_port
-            )));
+            let rules =
+                tls_rules(config).map_err(|text| io::Error::other(format!("Failed to configure TLS: {text}")))?;
+            listeners.rules = Some(rules);
+            listeners.open_tls(config).map_err(|Failed| {
+                io::Error::other(format!("Failed listening on port {} (tls), aborting.", config.tls_port))
+            })?;
         }
         if config.port != 0 || !config.port_file.is_empty() {
             listeners.open_tcp(config).map_err(|Failed| {
@@ -39,50 +48,84 @@ impl Listeners {
                 .map_err(|error| io::Error::other(format!("Failed opening Unix socket: {}", log_text(&error))))?;
             listeners.unix = Some(listener);
         }
-        if listeners.tcp.is_empty() && listeners.unix.is_none() {
+        if listeners.tcp.is_empty() && listeners.tls.is_empty() && listeners.unix.is_none() {
             return Err(io::Error::other("Configured to not listen anywhere, exiting."));
         }
         Ok(listeners)
     }
 
-    /// Goes to other addresses or to another port; back to the old ones where that fails. The clients that are in stay.
+    /// Goes to other addresses or to other ports; back to the old ones where that fails. The clients that are in stay.
     pub fn move_to(&mut self, old: &Config, new: &Config) -> Result<(), SetError> {
-        if new.tls_port != 0 {
-            return Err(SetError::refused(b"tls-port", "this build has no TLS"));
-        }
         let before = self.port;
         // The old ones must go first: `*` and an address of it cannot be listened on at the same time.
         self.tcp.clear();
+        self.tls.clear();
         if new.port != old.port {
             self.port = new.port;
         }
-        let result = if self.port == 0 { Ok(()) } else { self.open_tcp(new) };
+        let result = self.open_all(new);
         if result.is_err() {
-            self.tcp.clear();
             self.port = before;
-            if before != 0 && self.open_tcp(old).is_err() {
-                tracing::warn!("Failed to listen again on port {before}");
+            if self.open_all(old).is_err() {
+                tracing::warn!("Failed to listen again where it was before");
             }
         }
         self.bell.ring();
-        result.map_err(|Failed| match new.port != old.port {
-            true => SetError::refused(b"port", "Unable to listen on this port. Check server logs."),
-            false => SetError::refused(b"bind", "Failed to bind to specified addresses."),
+        result.map_err(|refused| match (new.port != old.port, new.tls_port != old.tls_port) {
+            (true, _) if refused == Refused::Tcp => {
+                SetError::refused(b"port", "Unable to listen on this port. Check server logs.")
+            }
+            (_, true) => SetError::refused(b"tls-port", "Unable to listen on this port. Check server logs."),
+            _ => SetError::refused(b"bind", "Failed to bind to specified addresses."),
         })
     }
 
+    fn open_all(&mut self, config: &Config) -> Result<(), Refused> {
+        if self.port != 0 {
+            self.open_tcp(config).map_err(|Failed| Refused::Tcp)?;
+        }
+        if config.tls_port != 0 {
+            self.open_tls(config).map_err(|Failed| Refused::Tls)?;
+        }
+        Ok(())
+    }
+
+    /// Makes new rules for the TLS clients to come, where there is a port for them.
+    pub fn change_tls_rules(&mut self, config: &Config) -> Result<(), String> {
+        self.rules = if config.tls_port == 0 { None } else { Some(tls_rules(config)?) };
+        Ok(())
+    }
+
+    pub fn tls_rules(&self) -> Option<&Arc<ServerConfig>> {
+        self.rules.as_ref()
+    }
+
     fn open_tcp(&mut self, config: &Config) -> Result<(), Failed> {
+        self.tcp.clear();
+        (self.tcp, self.port) = self.open_at(self.port, false, config)?;
+        Ok(())
+    }
+
+    fn open_tls(&mut self, config: &Config) -> Result<(), Failed> {
+        self.tls.clear();
+        (self.tls, _) = self.open_at(config.tls_port, true, config)?;
+        Ok(())
+    }
+
+    /// Listens at all addresses; the port that came of it.
+    fn open_at(&self, mut port: u16, tls: bool, config: &Config) -> Result<(Vec<Listener>, u16), Failed> {
+        let mut opened = Vec::new();
         for address in &config.bind.0 {
             let host = address.host.as_str();
-            match Listener::tcp(host, self.port, config, Arc::clone(&self.bell)) {
+            match Listener::tcp(host, port, tls, config, Arc::clone(&self.bell)) {
                 Ok(listener) => {
                     // Further addresses get the port that the system chose for the first.
-                    self.port = listener.address().map_or(self.port, |address| address.port());
-                    self.tcp.push(listener);
+                    port = listener.address().map_or(port, |address| address.port());
+                    opened.push(listener);
                 }
                 Err(error) if is_not_known_here(&error) => {}
                 Err(error) => {
-                    let (port, text) = (self.port, log_text(&error));
+                    let text = log_text(&error);
                     tracing::warn!("Warning: Could not create server TCP listening socket {host}:{port}: bind: {text}");
                     if !(address.optional && error.kind() == io::ErrorKind::AddrNotAvailable) {
                         return Err(Failed);
@@ -90,12 +133,13 @@ impl Listeners {
                 }
             }
         }
-        Ok(())
+        Ok((opened, port))
     }
 
-    /// The next client, or `None` where nobody waits: then the bell will ring.
-    pub fn accept(&mut self, keepalive_s: u64) -> io::Result<Option<Accepted>> {
-        for listener in self.tcp.iter_mut().chain(&mut self.unix) {
+    /// The next client, or `None` where nobody waits: then the bell will ring. TLS clients only where `takes_tls`.
+    pub fn accept(&mut self, keepalive_s: u64, takes_tls: bool) -> io::Result<Option<Accepted>> {
+        let tls = self.tls.iter_mut().filter(|_| takes_tls);
+        for listener in self.tcp.iter_mut().chain(&mut self.unix).chain(tls) {
             if let Some(accepted) = listener.accept(keepalive_s)? {
                 return Ok(Some(accepted));
             }
@@ -107,6 +151,10 @@ impl Listeners {
         self.tcp.iter().filter_map(Listener::address).collect()
     }
 
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        self.tls.iter().filter_map(Listener::address).collect()
+    }
+
     pub fn port(&self) -> u16 {
         if self.tcp.is_empty() { 0 } else { self.port }
     }
@@ -114,6 +162,7 @@ impl Listeners {
     /// Lets nobody in any more.
     pub fn close(&mut self) {
         self.tcp.clear();
+        self.tls.clear();
         if self.unix.take().is_some() {
             tracing::info!("Removing the unix socket file.");
         }
@@ -122,6 +171,13 @@ impl Listeners {
 
 /// An address that must be there cannot be listened on; the log says why.
 struct Failed;
+
+/// Which port could not be opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    Tcp,
+    Tls,
+}
 
 /// The machine lacks the whole kind of address, such as IPv6.
 fn is_not_known_here(error: &io::Error) -> bool {

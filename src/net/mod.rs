@@ -8,8 +8,11 @@ mod host;
 mod listener;
 mod listeners;
 mod signals;
+mod tls;
+mod tls_rules;
 mod wake;
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -36,6 +39,7 @@ use connection::{Connection, Read, WRITE_TURN_MAX};
 use listener::Accepted;
 use listeners::Listeners;
 use signals::{Asked, Signals};
+use tls::Tls;
 use wake::{Bell, ReadyList};
 
 /// After the last request the loop looks for more for this long before it lets the processor sleep: a server that sleeps after every event
@@ -47,6 +51,8 @@ const READ_BYTES: usize = 256 * 1024;
 const READ_TURN_MAX: usize = 4 * READ_BYTES;
 /// Upkeep while there is neither a client nor a key that will lapse.
 const QUIET_TICK_US: u64 = 1_000_000;
+/// A TLS client has this long to finish its handshake.
+const HANDSHAKE_MAX_US: u64 = 10_000_000;
 /// The number under which the listeners, all together, ring.
 const LISTENERS: usize = usize::MAX;
 /// The number under which the snapshot's thread rings: that turn looks at the snapshot, as every turn does.
@@ -90,6 +96,15 @@ pub struct Net {
     free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Ending>,
     signals: Signals,
+    /// TLS connections that came in lately, oldest first.
+    handshakes: VecDeque<Handshake>,
+}
+
+/// A connection that has not shown yet that it speaks TLS.
+struct Handshake {
+    number: usize,
+    client_id: u64,
+    deadline_us: u64,
 }
 
 /// How to end.
@@ -160,6 +175,7 @@ impl Net {
             free_thread: start_free_thread(&server.config)?,
             shutdown: None,
             signals: Signals::new()?,
+            handshakes: VecDeque::new(),
             server,
         })
     }
@@ -171,7 +187,9 @@ impl Net {
     /// Says where clients can come in, in the log and in the port file.
     fn announce(&self) {
         let config = &self.server.config;
-        process::say_ready(config, &self.listeners().addresses());
+        let addresses = self.listeners().addresses();
+        let tls_addresses = self.listeners().tls_addresses();
+        process::say_ready(config, &addresses, &tls_addresses);
         if let Some(path) = config.port_file.path_if_set()
             && let Err(error) = process::write_port_file(path, self.listeners().port())
         {
@@ -279,10 +297,15 @@ impl Net {
     /// Lets clients in: so many in a turn, so that a storm of them does not hold up the others.
     fn accept(&mut self) {
         let keepalive_s = u64::try_from(self.server.config.tcp_keepalive).unwrap_or(0);
+        let mut tls_left = self.server.config.max_new_tls_connections_per_cycle;
         for _ in 0..self.server.config.max_new_connections_per_cycle {
-            let accepted = self.listeners().accept(keepalive_s);
+            let accepted = self.listeners().accept(keepalive_s, tls_left > 0);
             match accepted {
-                Ok(Some(accepted)) => self.welcome(accepted),
+                Ok(Some(accepted)) => {
+                    tls_left -= u32::from(accepted.tls);
+                    self.welcome(accepted);
+                }
+                Ok(None) if tls_left == 0 => break,
                 Ok(None) => return,
                 Err(error) => {
                     tracing::warn!("Accepting client connection: {}", process::log_text(&error));
@@ -296,14 +319,23 @@ impl Net {
     }
 
     fn welcome(&mut self, accepted: Accepted) {
-        let Accepted { stream, peer, is_local } = accepted;
+        let Accepted { stream, peer, is_local, tls } = accepted;
         tracing::debug!("Accepted {}", peer.address);
         let refusal = self.refusal(is_local);
+        let tls = match self.tls_for(tls) {
+            Ok(tls) => tls,
+            Err(error) => return tracing::warn!("No TLS connection: {error}"),
+        };
         let session = self.server.connect(peer);
         let entry = self.connections.vacant_entry();
         let number = entry.key();
         let bell = Bell::new(number, &self.ready_list);
-        entry.insert(Box::new(Connection::new(stream, session, bell)));
+        if tls.is_some() {
+            let client_id = self.server.sessions.get(session).client_id;
+            let deadline_us = self.server.clock.monotonic_us + HANDSHAKE_MAX_US;
+            self.handshakes.push_back(Handshake { number, client_id, deadline_us });
+        }
+        entry.insert(Box::new(Connection::new(stream, tls, session, bell)));
         if self.by_session.len() <= session.index() {
             self.by_session.resize(session.index() + 1, usize::MAX);
         }
@@ -316,6 +348,31 @@ impl Net {
             return;
         }
         self.serve_connection(number);
+    }
+
+    fn tls_for(&self, wanted: bool) -> Result<Option<Box<Tls>>, String> {
+        match self.listeners().tls_rules() {
+            _ if !wanted => Ok(None),
+            Some(rules) => Tls::new(rules).map(Some).map_err(|error| error.to_string()),
+            None => Err("tls-port was closed".into()),
+        }
+    }
+
+    /// Ends connections that have not even said who they are.
+    fn end_slow_handshakes(&mut self, clock: Clock) {
+        while let Some(handshake) = self.handshakes.front() {
+            if handshake.deadline_us > clock.monotonic_us {
+                return;
+            }
+            let Handshake { number, client_id, .. } = *handshake;
+            self.handshakes.pop_front();
+            let Some(connection) = self.connections.get(number) else { continue };
+            let id = connection.session;
+            if connection.is_handshaking() && self.server.sessions.get(id).client_id == client_id {
+                tracing::debug!("Closing a TLS connection whose handshake takes too long");
+                self.server.close(id, Closing::AtOnce);
+            }
+        }
     }
 
     /// Why a client that has just come in must go again.
@@ -379,7 +436,7 @@ impl Net {
 
     fn write_later(&mut self, number: usize) {
         let Some(connection) = self.connections.get_mut(number) else { return };
-        let has_output = !self.server.sessions.get(connection.session).output.is_empty();
+        let has_output = !self.server.sessions.get(connection.session).output.is_empty() || connection.has_unsent();
         if has_output && !std::mem::replace(&mut connection.in_write_list, true) {
             self.to_write.push(number);
         }
@@ -399,6 +456,7 @@ impl Net {
             self.server.tick();
             let kept = self.keeper.tick(&mut self.server);
             self.end_if_fatal(kept);
+            self.end_slow_handshakes(clock);
             if std::mem::take(&mut self.accept_later) {
                 self.listeners_bell.ring();
             }
@@ -427,6 +485,7 @@ impl Net {
         self.run_on_and_log();
         self.server.broadcast_invalid_keys();
         let seen_by_others = if self.server.durability.is_always() { self.server.journal.offset() } else { 0 };
+        self.server.bound_clients_memory();
         for id in std::mem::take(&mut self.server.outbox.flush) {
             let session = self.server.sessions.get_mut(id);
             session.in_flush = false;
@@ -518,12 +577,18 @@ impl Net {
         }
         connection.in_write_list = false;
         let session = self.server.sessions.get_mut(connection.session);
+        if session.closing == Some(Closing::AtOnce) {
+            // It has had its last reply: whoever overcame a limit gets nothing of what was too much.
+            return;
+        }
         match connection.write(&mut session.output) {
             Ok(written) => {
                 session.output_bytes += written as u64;
                 self.server.stats.output_bytes += written as u64;
                 self.server.stats.writes += 1;
-                let done = session.output.is_empty();
+                self.server.weigh(connection.session);
+                let session = self.server.sessions.get(connection.session);
+                let done = session.output.is_empty() && !connection.has_unsent();
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
                     self.remove(id);
@@ -545,7 +610,9 @@ impl Net {
         if !is_open {
             return;
         }
-        let waits = how == Closing::AfterOutput && !self.server.sessions.get(id).output.is_empty();
+        let unsent =
+            self.connections.get(self.by_session[id.index()]).is_some_and(|connection| connection.has_unsent());
+        let waits = how == Closing::AfterOutput && (unsent || !self.server.sessions.get(id).output.is_empty());
         if !waits {
             self.remove(id);
         }
@@ -555,7 +622,9 @@ impl Net {
         let number = std::mem::replace(&mut self.by_session[id.index()], usize::MAX);
         tracing::debug!("Client closed connection addr={}", self.server.sessions.get(id).peer.address);
         self.server.remove_session(id);
-        self.connections.try_remove(number);
+        if let Some(mut connection) = self.connections.try_remove(number) {
+            connection.say_goodbye();
+        }
     }
 
     fn obey(&mut self, request: HostRequest) {
@@ -598,7 +667,12 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
         connection.may_go_on = consumed.turn_over;
         connection.input.extend_from_slice(&buffer[consumed.bytes..count]);
     } else {
-        run_kept(connection, server);
+        server.sessions.get_mut(id).input_capacity = connection.input.capacity();
+        server.weigh(id);
+        server.bound_clients_memory();
+        if server.sessions.get(id).closing.is_none() {
+            run_kept(connection, server);
+        }
     }
     let session = server.sessions.get_mut(id);
     session.input_capacity = connection.input.capacity();

@@ -231,6 +231,8 @@ struct RdbSink {
     /// A record of which only a part is in the chunks so far. Others that come in between wait in a chunk of their own.
     begun: Option<Encoding>,
     aside: Chunk,
+    /// What comes before that chunk, as large strings are not copied into one.
+    parked: Vec<Message>,
     aside_db: Option<DbIndex>,
 }
 
@@ -252,6 +254,7 @@ impl RdbSink {
             access: access(config, plan.now_ms),
             begun: None,
             aside: Chunk::new(config.rdbcompression),
+            parked: Vec::new(),
             aside_db: None,
         };
         let facts = Facts {
@@ -307,6 +310,9 @@ impl RdbSink {
         self.flush();
         if let Some(db) = self.aside_db.take() {
             self.db = Some(db);
+            for message in std::mem::take(&mut self.parked) {
+                self.outlet.send(message);
+            }
             let aside = std::mem::replace(&mut self.aside, Chunk::new(self.compresses));
             self.outlet.send(Message::Chunk(aside));
         }
@@ -318,6 +324,14 @@ impl Sink for RdbSink {
         self.go_to(db);
         let access = (self.access)(&record);
         if self.begun.is_some() {
+            if let Payload::Blob(blob) = record.payload()
+                && let Some(shared) = blob.share()
+            {
+                write::record_head(&mut self.aside, &record, self.dialect, access);
+                let head = std::mem::replace(&mut self.aside, Chunk::new(self.compresses));
+                self.parked.extend([Message::Chunk(head), Message::Blob(shared)]);
+                return;
+            }
             return write::record(&mut self.aside, &record, self.dialect, access);
         }
         if let Payload::Blob(blob) = record.payload()
@@ -363,7 +377,8 @@ impl Sink for RdbSink {
     }
 
     fn is_pressed(&self) -> bool {
-        self.aside.len() >= ASIDE_BYTES
+        let parked = self.parked.iter().map(Message::len).sum::<usize>();
+        parked + self.aside.len() >= ASIDE_BYTES
     }
 
     fn has_room(&mut self) -> bool {

@@ -22,7 +22,7 @@ pub fn say_hello(config: &Config) {
 }
 
 /// Once clients can come in: the three lines that everybody sees.
-pub fn say_ready(config: &Config, addresses: &[SocketAddr]) {
+pub fn say_ready(config: &Config, addresses: &[SocketAddr], tls_addresses: &[SocketAddr]) {
     // Redis's own test suite waits for these two words.
     tracing::debug!("Server initialized");
     if !config.appendonly && config.save.0.is_empty() {
@@ -30,9 +30,11 @@ pub fn say_ready(config: &Config, addresses: &[SocketAddr]) {
     }
     tracing::info!("Working folder: {}", config.dir.display());
     let mut ways = Vec::new();
-    if !addresses.is_empty() {
-        let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
-        ways.push(format!("tcp on {}", addresses.join(", ")));
+    for (way, addresses) in [("tcp", addresses), ("tls", tls_addresses)] {
+        if !addresses.is_empty() {
+            let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+            ways.push(format!("{way} on {}", addresses.join(", ")));
+        }
     }
     if let Some(path) = config.unixsocket.path_if_set() {
         ways.push(format!("unix on {}", path.display()));

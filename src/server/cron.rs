@@ -2,8 +2,9 @@
 //!
 //! The process around calls `tick` about `hz` times a second, and sooner where `next_wake` says so.
 
-use super::session::{OutputClass, SessionId};
+use super::session::{OutputClass, Session, SessionId};
 use super::{Closing, Server};
+use crate::config::ClientsLimit;
 use crate::db::expire::{Slice, Sweep};
 use crate::util::clock::{ticks, ticks_to_us};
 use crate::util::memory;
@@ -19,6 +20,8 @@ pub struct Cron {
     pub paused: bool,
     /// The last sweep ended for want of time: the next turn goes on at once.
     pub more_to_expire: bool,
+    /// What all clients take, as far as they were weighed.
+    clients_memory: usize,
 }
 
 /// So many lapsed fields of one hash are removed before the sweep looks at its watch.
@@ -44,6 +47,12 @@ impl Server {
         self.expire_lapsed();
         self.tick_saving();
         self.close_idle_and_slow();
+        if self.config.maxmemory_clients != ClientsLimit::Bytes(0) {
+            for id in self.sessions.iter().map(|(id, _)| id).collect::<Vec<_>>() {
+                self.weigh(id);
+            }
+            self.bound_clients_memory();
+        }
         if self.tracking.is_used() {
             self.bound_tracking_table();
         }
@@ -135,7 +144,8 @@ impl Server {
             OutputClass::Replica => &limits.replica,
             OutputClass::Pubsub => &limits.pubsub,
         };
-        let size = session.output.memory() as u64;
+        // Room that is not used yet does not count: a vector may have twice what it holds.
+        let size = session.output.len() as u64;
         let over_soft = limit.soft_bytes > 0 && size >= limit.soft_bytes;
         let since = if over_soft { Some(*session.soft_limit_since_us.get_or_insert(now_us)) } else { None };
         session.soft_limit_since_us = since;
@@ -145,6 +155,49 @@ impl Server {
             tracing::warn!("Client addr={address} scheduled to be closed ASAP for overcoming of output buffer limits.");
             self.stats.output_limit_disconnections += 1;
             self.close(id, Closing::AtOnce);
+        }
+    }
+
+    /// Takes a session's memory into the sum that `maxmemory-clients` bounds.
+    #[inline]
+    pub fn weigh(&mut self, id: SessionId) {
+        if self.config.maxmemory_clients != ClientsLimit::Bytes(0) {
+            self.weigh_now(id);
+        }
+    }
+
+    #[cold]
+    fn weigh_now(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.find_mut(id).filter(|session| !session.internal) else { return };
+        let memory = if session.closing == Some(Closing::AtOnce) { 0 } else { session.memory() };
+        self.cron.clients_memory += memory;
+        self.cron.clients_memory -= std::mem::replace(&mut session.weighed, memory);
+    }
+
+    /// Closes the clients that take most until all together are within `maxmemory-clients`. O(clients) where there are too much.
+    pub fn bound_clients_memory(&mut self) {
+        let Some(limit) = self.config.maxmemory_clients.bytes(self.config.maxmemory) else { return };
+        for index in 0..self.outbox.flush.len() {
+            self.weigh(self.outbox.flush[index]);
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        if self.cron.clients_memory <= limit {
+            return;
+        }
+        let may_go = |session: &Session| !session.no_evict && !session.internal && session.closing.is_none();
+        let mut heaviest: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| may_go(session))
+            .map(|(id, session)| (session.weighed, id))
+            .collect();
+        heaviest.sort_unstable();
+        while self.cron.clients_memory > limit {
+            let Some((_, id)) = heaviest.pop() else { return };
+            tracing::info!("Evicting client: addr={}", self.sessions.get(id).peer.address);
+            self.stats.evicted_clients += 1;
+            self.close(id, Closing::AtOnce);
+            self.weigh(id);
         }
     }
 
@@ -184,6 +237,7 @@ impl Server {
         self.outbox.flush.retain(|flushed| *flushed != id);
         self.outbox.resume.retain(|resumed| *resumed != id);
         self.outbox.close.retain(|(closed, _)| *closed != id);
-        self.sessions.remove(id);
+        let session = self.sessions.remove(id);
+        self.cron.clients_memory -= session.weighed;
     }
 }

@@ -101,6 +101,7 @@ impl Server {
         session.input_pending = input.len() - consumed.bytes;
         session.last_used_ms = self.clock.unix_us / 1000;
         self.limit_output(id);
+        self.weigh(id);
         consumed
     }
 

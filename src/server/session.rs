@@ -130,6 +130,8 @@ pub struct Session {
     /// Argument bytes of the command in progress.
     pub argv_memory: usize,
     pub multi_memory: usize,
+    /// Its part of the sum that `maxmemory-clients` bounds.
+    pub weighed: usize,
     /// When the output first exceeded its soft limit (monotonic microseconds).
     pub soft_limit_since_us: Option<u64>,
     pub in_flush: bool,
@@ -236,6 +238,7 @@ impl Session {
             input_capacity: 0,
             argv_memory: 0,
             multi_memory: 0,
+            weighed: 0,
             soft_limit_since_us: None,
             in_flush: false,
             wrote_until: 0,
@@ -272,6 +275,21 @@ impl Session {
 
     pub fn subscriptions(&self) -> usize {
         self.channels.len() + self.patterns.len()
+    }
+
+    /// Bytes held for this client, beside the arguments of a command in progress. O(names it has given).
+    pub fn memory(&self) -> usize {
+        let subscribed = [&self.channels, &self.patterns, &self.shard_channels].into_iter().flatten();
+        let prefixes = self.tracking.iter().flat_map(|mode| &mode.prefixes);
+        let names: usize = subscribed.chain(prefixes).map(|name| name.len() + size_of::<Box<[u8]>>()).sum();
+        let watched: usize = self.watched.iter().map(|watched| watched.key.len() + size_of::<Watched>()).sum();
+        size_of::<Session>()
+            + self.input_capacity
+            + self.parser.memory()
+            + self.output.memory()
+            + self.multi_memory
+            + names
+            + watched
     }
 
     pub fn is_subscriber(&self) -> bool {

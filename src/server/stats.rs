@@ -105,6 +105,7 @@ pub struct Stats {
     pub calls: u64,
     pub connections: u64,
     pub rejected_connections: u64,
+    pub evicted_clients: u64,
     pub input_bytes: u64,
     pub output_bytes: u64,
     /// Changes since the last save.
@@ -143,6 +144,7 @@ impl Stats {
             calls: 0,
             connections: 0,
             rejected_connections: 0,
+            evicted_clients: 0,
             input_bytes: 0,
             output_bytes: 0,
             dirty: 0,

@@ -13,3 +13,4 @@ mod readme;
 mod restart;
 mod snapshots;
 mod streams;
+mod tls;

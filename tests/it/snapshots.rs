@@ -180,9 +180,16 @@ fn what_is_loaded_at_the_next_start_is_the_moment_of_the_save() {
         send(&mut client, &["SET", &format!("string:{element}"), &text, "PX", "100000000"]);
         send(&mut client, &["INCR", &format!("number:{}", element % 100)]);
     }
+    let large = "x".repeat(50_000);
+    for number in 0..20 {
+        assert_eq!(client.command(&["SET", &format!("large:{number}"), &large]), "OK");
+    }
     let before = client.command(&["DEBUG", "DIGEST"]);
     client.send(&request(&["BGSAVE"]));
     assert_eq!(client.reply(), "Background saving started");
+    for number in 0..20 {
+        assert_eq!(client.command(&["APPEND", &format!("large:{number}"), "more"]), ":50004");
+    }
     for element in 0..ELEMENTS / 10 {
         let text = format!("element:{}", element * 7919 % ELEMENTS);
         for words in [

@@ -39,11 +39,14 @@ pub(super) fn client_line(server: &Server, id: SessionId, asking: Option<(Sessio
     field("qbuf-free", &session.input_capacity.saturating_sub(session.input_pending));
     field("argv-mem", &memory.arguments);
     field("multi-mem", &session.multi_memory);
+    // What fits into Redis's buffer of fixed size is told apart from what goes into a list behind it.
+    let buffered = session.output.own_len().min(REPLY_BUFFER_BYTES);
+    let listed = session.output.len() - buffered;
     field("rbs", &session.output.capacity());
-    field("rbp", &session.output.own_len());
-    field("obl", &session.output.own_len());
-    field("oll", &session.output.shared_len());
-    field("omem", &session.output.shared_bytes());
+    field("rbp", &buffered);
+    field("obl", &buffered);
+    field("oll", &(session.output.shared_len().max(listed.div_ceil(REPLY_BUFFER_BYTES))));
+    field("omem", &listed);
     field("tot-mem", &memory.total);
     field("events", &if session.output.is_empty() { "r" } else { "rw" });
     field("cmd", &session.last_command.map_or("NULL", |entry| entry.full_name.as_str()));
@@ -61,6 +64,9 @@ pub(super) fn client_line(server: &Server, id: SessionId, asking: Option<(Sessio
     line.into_bytes()
 }
 
+/// Replies of so many bytes are no burden to anybody.
+const REPLY_BUFFER_BYTES: usize = 16 * 1024;
+
 /// Bytes held for one client.
 struct Memory {
     arguments: usize,
@@ -75,15 +81,7 @@ impl Memory {
             (None, Some(blocked)) => bytes(blocked.request.borrow()),
             (None, None) => session.argv_memory,
         };
-        let names = [&session.channels, &session.patterns, &session.shard_channels];
-        let subscriptions: usize = names.into_iter().flatten().map(|name| name.len() + size_of::<Box<[u8]>>()).sum();
-        let total = size_of::<Session>()
-            + session.input_capacity
-            + session.parser.memory()
-            + session.output.memory()
-            + arguments
-            + session.multi_memory
-            + subscriptions;
+        let total = session.memory() + arguments;
         Self { arguments, total }
     }
 }

@@ -421,12 +421,8 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("expired_time_cap_reached_count", stats.expiry_budget_exceeded);
     text.put("expire_cycle_cpu_milliseconds", stats.expiry_us / 1000);
     text.put("evicted_keys", keys.evicted);
-    text.zeroes(&[
-        "evicted_clients",
-        "evicted_scripts",
-        "total_eviction_exceeded_time",
-        "current_eviction_exceeded_time",
-    ]);
+    text.put("evicted_clients", stats.evicted_clients);
+    text.zeroes(&["evicted_scripts", "total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
     text.put("keyspace_hits", keys.hits.get());
     text.put("keyspace_misses", keys.misses.get());
     text.put("pubsub_channels", server.pubsub.channels());

@@ -172,7 +172,7 @@ fn reply_end(reply: &mut Reply, log: &Log, first: bool) {
 fn reply_entries_read(reply: &mut Reply, group: &Group) {
     reply.bulk(b"entries-read");
     match group.entries_read() {
-        Some(read) => reply_count(reply, read),
+        Some(read) => reply.int(read as i64),
         None => reply.null(),
     }
 }

@@ -3,7 +3,7 @@
 //! Whoever saves fills chunks; a thread packs and writes them meanwhile. A save that fails leaves the old file as it was.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -80,7 +80,7 @@ pub fn save(
 
 fn write_beside(
     disk: &dyn Disk,
-    path: &PathBuf,
+    path: &Path,
     options: Options,
     fill: impl FnOnce(&mut Sink) -> Result<(), Stopped>,
 ) -> Result<u64, DiskError> {

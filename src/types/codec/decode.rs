@@ -180,7 +180,7 @@ fn read_node<S: Source>(form: Form, source: &mut S, scratch: &mut Vec<u8>) -> Re
     const PLAIN: u64 = 1;
     const PACKED: u64 = 2;
     if form == Form::LIST_QUICKLIST {
-        return Ok(Node::packed(&*legacy::from_ziplist(blob(source, scratch)?)?));
+        return Ok(Node::packed(&legacy::from_ziplist(blob(source, scratch)?)?));
     }
     match source.length()? {
         PLAIN => Ok(Node::plain(source.item(scratch)?.text(&mut ItemText::default()))),

@@ -1,0 +1,150 @@
+//! TLS beside a connection's socket: ciphertext in, plain bytes out, and the other way round.
+//!
+//! The library does no I/O of its own, so this stands between `Connection` and its socket and nobody else knows of it. What the
+//! certificates and rules are is in `tls_rules`.
+//!
+//! ```text
+//!   socket ──► unfed ──► rustls ──► input          plain bytes wait in rustls while there is no room for them
+//!   socket ◄─────────── rustls ◄── output          so much ciphertext waits at most as rustls buffers (64 KiB)
+//! ```
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use rustls::{ServerConfig, ServerConnection};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// One record of TLS, and a little more.
+const CIPHER_BYTES: usize = 16 * 1024 + 512;
+
+pub struct Tls {
+    state: ServerConnection,
+    /// Ciphertext that was read but not taken, as there was no room for what it says.
+    unfed: Vec<u8>,
+}
+
+impl Tls {
+    pub fn new(rules: &Arc<ServerConfig>) -> Result<Box<Self>, rustls::Error> {
+        Ok(Box::new(Self { state: ServerConnection::new(Arc::clone(rules))?, unfed: Vec::new() }))
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        self.state.is_handshaking()
+    }
+
+    /// Ciphertext waits for the socket.
+    pub fn has_unsent(&self) -> bool {
+        self.state.wants_write()
+    }
+
+    /// Plain bytes that are there: `Ok(0)` is the end. An error is one of the protocol or of the socket; either is the end too.
+    pub fn poll_read(
+        &mut self,
+        stream: &mut TcpStream,
+        context: &mut Context,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.state.reader().read(buffer) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+            if !self.unfed.is_empty() {
+                let unfed = std::mem::take(&mut self.unfed);
+                self.feed(&unfed)?;
+                continue;
+            }
+            let mut space = [const { MaybeUninit::uninit() }; CIPHER_BYTES];
+            let mut cipher = ReadBuf::uninit(&mut space);
+            match Pin::new(&mut *stream).poll_read(context, &mut cipher) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Ready(Ok(())) if cipher.filled().is_empty() => return Poll::Ready(Ok(0)),
+                Poll::Ready(Ok(())) => self.feed(cipher.filled())?,
+            }
+        }
+    }
+
+    /// Gives ciphertext to the library until it holds plain bytes that must be taken first.
+    fn feed(&mut self, mut cipher: &[u8]) -> io::Result<()> {
+        while !cipher.is_empty() {
+            // What is complete is decrypted at once, so the library's buffer has always room for some.
+            if self.state.read_tls(&mut cipher)? == 0 {
+                return Err(ErrorKind::InvalidData.into());
+            }
+            let state =
+                self.state.process_new_packets().map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+            if state.plaintext_bytes_to_read() > 0 {
+                self.unfed = cipher.to_vec();
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Encrypts and sends as much of `bytes` as finds room.
+    pub fn poll_write(
+        &mut self,
+        stream: &mut TcpStream,
+        context: &mut Context,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        // There is no room while the socket is full, and until the handshake is over.
+        let mut taken = self.state.writer().write(bytes)?;
+        // What the socket does not take now waits here.
+        let flushed = self.poll_flush(stream, context)?;
+        if taken == 0 && flushed.is_ready() {
+            taken = self.state.writer().write(bytes)?;
+        }
+        if taken == 0 { Poll::Pending } else { Poll::Ready(Ok(taken)) }
+    }
+
+    /// Sends ciphertext that waits.
+    pub fn poll_flush(&mut self, stream: &mut TcpStream, context: &mut Context) -> Poll<io::Result<()>> {
+        while self.state.wants_write() {
+            match self.state.write_tls(&mut Socket { stream, context }) {
+                Ok(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says goodbye, so that the other side can tell an end from a cut. Best effort.
+    pub fn say_goodbye(&mut self, stream: &mut TcpStream, context: &mut Context) {
+        self.state.send_close_notify();
+        let _ = self.poll_flush(stream, context);
+    }
+}
+
+/// The socket as the library wants it: a call that would wait is an error.
+struct Socket<'a, 'b, 'c> {
+    stream: &'a mut TcpStream,
+    context: &'b mut Context<'c>,
+}
+
+impl Write for Socket<'_, '_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match Pin::new(&mut *self.stream).poll_write(self.context, bytes) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn write_vectored(&mut self, pieces: &[io::IoSlice]) -> io::Result<usize> {
+        match Pin::new(&mut *self.stream).poll_write_vectored(self.context, pieces) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,241 @@
+//! TLS: who is let in with which certificate, and that others are served whatever comes to the port.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::harness::{Client, Folder, Link, Running, request, run, start_in, text, wait_for};
+
+/// An authority, and what it signed for the server and its clients, as files in a folder.
+struct Certificates {
+    folder: Folder,
+    port: u16,
+}
+
+impl Certificates {
+    fn new() -> Self {
+        let folder = Folder::new();
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority =
+            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+        write(&folder, "ca.crt", &authority.pem());
+        for name in ["server", "client", "other"] {
+            let key = KeyPair::generate().expect("a key");
+            let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+            let signed = params.signed_by(&key, &authority).expect("a signature");
+            write(&folder, &format!("{name}.crt"), &signed.pem());
+            write(&folder, &format!("{name}.key"), &key.serialize_pem());
+        }
+        // The system's choice, free again at once.
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+        Self { folder, port: port.expect("a free port").port() }
+    }
+
+    fn start(&self, more: &[&str]) -> Running {
+        let (port, crt, key, ca) = (
+            self.port.to_string(),
+            self.folder.text("server.crt"),
+            self.folder.text("server.key"),
+            self.folder.text("ca.crt"),
+        );
+        let mut options =
+            vec!["--tls-port", &port, "--tls-cert-file", &crt, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
+        options.extend(more);
+        start_in(Folder::new(), &options, |_| {})
+    }
+
+    /// A connection whose handshake has ended well, with the certificate of that name.
+    fn connect(&self, own: Option<&str>) -> io::Result<Client> {
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(self.folder.path("ca.crt")).expect("a certificate");
+        roots.add(ca).expect("an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = builder.expect("protocols").with_root_certificates(roots);
+        let rules = match own {
+            None => builder.with_no_client_auth(),
+            Some(name) => {
+                let chain =
+                    CertificateDer::from_pem_file(self.folder.path(&format!("{name}.crt"))).expect("a certificate");
+                let key = PrivateKeyDer::from_pem_file(self.folder.path(&format!("{name}.key"))).expect("a key");
+                builder.with_client_auth_cert(vec![chain], key).expect("a pair")
+            }
+        };
+        let name = ServerName::try_from("localhost").expect("a name");
+        let state = ClientConnection::new(Arc::new(rules), name).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(state, self.plain());
+        // A refused certificate shows only in the answer.
+        stream.write_all(&request(&["PING"]))?;
+        let mut pong = [0; 7];
+        stream.read_exact(&mut pong)?;
+        assert_eq!(&pong, b"+PONG\r\n");
+        Ok(Client::over(Tls(stream)))
+    }
+
+    fn plain(&self) -> TcpStream {
+        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).expect("the server accepts");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out");
+        stream
+    }
+}
+
+fn write(folder: &Folder, name: &str, text: &str) {
+    std::fs::write(folder.path(name), text).expect("a file in a temporary folder");
+}
+
+struct Tls(StreamOwned<ClientConnection, TcpStream>);
+
+impl Read for Tls {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Tls {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Link for Tls {
+    fn end_of_sending(&self) -> io::Result<()> {
+        self.0.sock.shutdown(Shutdown::Write)
+    }
+
+    fn patience(&self, time: Duration) -> io::Result<()> {
+        self.0.sock.set_read_timeout(Some(time))
+    }
+}
+
+#[test]
+fn values_of_every_size_come_through_and_the_end_is_said() {
+    let certificates = Certificates::new();
+    let server = certificates.start(&[]);
+    let mut client = certificates.connect(Some("client")).expect("the server lets it in");
+    for size in [0, 1, 16 * 1024, 16 * 1024 + 1, 300_000, 9_000_000] {
+        let value = "x".repeat(size);
+        assert_eq!(client.command(&["SET", "key", &value]), "OK");
+        assert!(client.command(&["GET", "key"]) == value, "{size} bytes");
+    }
+    let many = request(&["PING"]).repeat(50_000);
+    client.send(&many);
+    assert!(client.read_exact(50_000 * 7).chunks(7).all(|reply| reply == b"+PONG\r\n"));
+    assert_eq!(server.connect().command(&["STRLEN", "key"]), ":9000000", "the plain port serves the same data");
+    client.send(&request(&["QUIT"]));
+    assert_eq!(text(&client.read_to_end()), "+OK\r\n");
+}
+
+#[test]
+fn clients_show_a_certificate_where_they_must() {
+    let certificates = Certificates::new();
+    let server = certificates.start(&[]);
+    let mut admin = server.connect();
+    assert!(certificates.connect(None).is_err(), "tls-auth-clients is yes");
+    assert_eq!(admin.command(&["CONFIG", "SET", "tls-auth-clients", "optional"]), "OK");
+    assert!(certificates.connect(None).is_ok());
+    assert!(certificates.connect(Some("client")).is_ok());
+    let strangers = Certificates::new();
+    let stranger = Certificates { folder: strangers.folder, port: certificates.port };
+    assert!(stranger.connect(None).is_err(), "the client knows another authority");
+    assert_eq!(admin.command(&["CONFIG", "SET", "tls-auth-clients", "no"]), "OK");
+    assert!(certificates.connect(None).is_ok());
+}
+
+#[test]
+fn certificates_are_read_again_and_bad_ones_change_nothing() {
+    let certificates = Certificates::new();
+    let server = certificates.start(&["--tls-auth-clients", "no"]);
+    let mut admin = server.connect();
+    let mut before = certificates.connect(None).expect("the server lets it in");
+    let (crt, key) = (certificates.folder.text("other.crt"), certificates.folder.text("other.key"));
+    let refused = admin.command(&["CONFIG", "SET", "tls-cert-file", &crt]);
+    assert!(
+        refused.ends_with("'tls-cert-file') - Unable to update TLS configuration. Check server logs."),
+        "{refused}"
+    );
+    assert!(server.log().contains("tls-key-file does not belong to tls-cert-file"));
+    assert_eq!(admin.command(&["CONFIG", "SET", "tls-cert-file", &crt, "tls-key-file", &key]), "OK");
+    assert!(certificates.connect(None).is_ok());
+    assert_eq!(before.command(&["PING"]), "PONG", "who is in stays");
+    let refused = admin.command(&["CONFIG", "SET", "tls-ciphers", "NULL-MD5"]);
+    assert!(refused.starts_with("-ERR CONFIG SET failed"), "{refused}");
+    assert_eq!(admin.command(&["CONFIG", "SET", "tls-port", "0"]), "OK");
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, certificates.port)).is_err());
+    assert_eq!(admin.command(&["CONFIG", "SET", "tls-port", &certificates.port.to_string()]), "OK");
+    assert!(certificates.connect(None).is_ok());
+}
+
+#[test]
+fn a_server_without_what_tls_needs_says_so_and_ends() {
+    let certificates = Certificates::new();
+    let ended = |more: &[&str]| {
+        let options = [&["--port", "0", "--tls-port", "1"][..], more].concat();
+        let output = run(&certificates.folder, &options);
+        assert!(!output.status.success());
+        text(&output.stdout)
+    };
+    let (crt, key, ca) = (
+        certificates.folder.text("server.crt"),
+        certificates.folder.text("server.key"),
+        certificates.folder.text("ca.crt"),
+    );
+    assert!(ended(&[]).contains("must be specified when tls-auth-clients is enabled"));
+    assert!(ended(&["--tls-auth-clients", "no"]).contains("No tls-cert-file configured!"));
+    assert!(ended(&["--tls-ca-cert-file", &ca, "--tls-cert-file", &crt]).contains("No tls-key-file configured!"));
+    assert!(
+        ended(&["--tls-ca-cert-file", &key, "--tls-cert-file", &crt, "--tls-key-file", &key])
+            .contains("no PEM certificate in it")
+    );
+    write(
+        &certificates.folder,
+        "locked.key",
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    );
+    let locked = certificates.folder.text("locked.key");
+    let log = ended(&["--tls-auth-clients", "no", "--tls-cert-file", &crt, "--tls-key-file", &locked]);
+    assert!(log.contains("tls-key-file-pass) are not supported"), "{log}");
+}
+
+#[test]
+fn half_handshakes_and_noise_harm_nobody() {
+    let certificates = Certificates::new();
+    let server = certificates.start(&["--max-new-tls-connections-per-cycle", "100"]);
+    let connected = |admin: &mut Client| {
+        let info = admin.command(&["INFO", "clients"]);
+        let line = info.lines().find_map(|line| line.strip_prefix("connected_clients:")).expect("a field");
+        line.parse::<usize>().expect("a number")
+    };
+    let mut admin = server.connect();
+    let mut plain = certificates.plain();
+    plain.write_all(b"*1\r\n$4\r\nPING\r\n").expect("the server reads");
+    let mut answer = Vec::new();
+    // A reset is an end too.
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!text(&answer).contains("PONG"), "an alert at most");
+    // The beginning of a ClientHello, and nothing more.
+    let mut half: Vec<TcpStream> = (0..1000).map(|_| certificates.plain()).collect();
+    for stream in &mut half {
+        stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).expect("the server reads");
+    }
+    let mut client = certificates.connect(Some("client")).expect("the server lets it in");
+    assert_eq!(client.command(&["SET", "a", "1"]), "OK");
+    assert_eq!(admin.command(&["GET", "a"]), "1");
+    let before = connected(&mut admin);
+    assert!(before >= 1002, "{before}");
+    drop(half.drain(..500));
+    wait_for("half of them to be forgotten", || (connected(&mut admin) <= 502).then_some(()));
+    // The rest does not even go: the server has no patience for ever.
+    wait_for("the others to be sent away", || (connected(&mut admin) == 2).then_some(()));
+    assert_eq!(client.command(&["GET", "a"]), "1");
+}
