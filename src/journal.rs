@@ -4,7 +4,7 @@
 //! database only where it differs from the entry's before; a transaction is framed by MULTI and EXEC.
 
 use crate::db::DbIndex;
-use crate::resp::request::Request;
+use crate::resp::request::{Request, write_bulk, write_header};
 use crate::util::number::IntegerText;
 
 #[derive(Default)]
@@ -55,6 +55,18 @@ impl Journal {
         self.start + self.bytes.len() as u64
     }
 
+    /// What follows is read apart from what came before: it names its database again.
+    pub fn begin_part(&mut self) {
+        self.selected = None;
+    }
+
+    /// Takes what was recorded since the last call, into an empty buffer, which takes the other's place.
+    pub fn take_into(&mut self, buffer: &mut Vec<u8>) {
+        debug_assert!(buffer.is_empty(), "what was taken before is not lost");
+        self.start += self.bytes.len() as u64;
+        std::mem::swap(&mut self.bytes, buffer);
+    }
+
     /// Takes what was recorded since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         self.start += self.bytes.len() as u64;
@@ -100,30 +112,18 @@ impl Journal {
             self.write(&[b"MULTI"]);
             self.transaction = Transaction::Open;
         }
-        self.write_header(request.len());
-        for arg in request.iter() {
-            self.write_bulk(arg);
+        match request.framed() {
+            // As nearly all requests come: one copy, nothing formatted.
+            Some(bytes) => self.bytes.extend_from_slice(bytes),
+            None => {
+                write_header(&mut self.bytes, request.len());
+                request.iter().for_each(|arg| write_bulk(&mut self.bytes, arg));
+            }
         }
     }
 
     fn write(&mut self, args: &[&[u8]]) {
-        self.write_header(args.len());
-        for arg in args {
-            self.write_bulk(arg);
-        }
-    }
-
-    fn write_header(&mut self, len: usize) {
-        self.bytes.push(b'*');
-        self.bytes.extend_from_slice(IntegerText::unsigned(len as u64).as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    fn write_bulk(&mut self, bytes: &[u8]) {
-        self.bytes.push(b'$');
-        self.bytes.extend_from_slice(IntegerText::unsigned(bytes.len() as u64).as_bytes());
-        self.bytes.extend_from_slice(b"\r\n");
-        self.bytes.extend_from_slice(bytes);
-        self.bytes.extend_from_slice(b"\r\n");
+        write_header(&mut self.bytes, args.len());
+        args.iter().for_each(|arg| write_bulk(&mut self.bytes, arg));
     }
 }

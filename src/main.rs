@@ -3,14 +3,13 @@
 //! The order matters in `serve`: what must happen while there is one thread comes before the log has anything to say, and the log
 //! before whatever may fail. What each step is, is in `runnel::process`.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use runnel::command_line::{self, Mode};
 use runnel::config::{Config, Loaded, Source};
 use runnel::net;
 use runnel::process::supervisor::Supervisor;
-use runnel::process::{self, affinity, check, daemon, limits, log, signals, title::Title};
+use runnel::process::{self, affinity, check, check_aof, daemon, limits, log, signals, title::Title};
 use runnel::server::{Clock, Server};
 use runnel::util::clock::{monotonic_us, unix_us};
 
@@ -32,7 +31,7 @@ fn run(mode: Mode) -> ExitCode {
         },
         Mode::CheckSystem => check::system(),
         Mode::CheckRdb(file) => check::snapshot(&file),
-        Mode::CheckAof(aof) => return fail(&cannot_check(&aof.file)),
+        Mode::CheckAof(aof) => check_aof::log(&aof),
     };
     let (text, code) = match found {
         Ok(text) => (text, ExitCode::SUCCESS),
@@ -41,10 +40,6 @@ fn run(mode: Mode) -> ExitCode {
     // A reader that has seen enough (`--help | head`) is no failure.
     let _ = std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes());
     code
-}
-
-fn cannot_check(file: &Path) -> String {
-    format!("{} was not checked: this build does not read append-only files.", file.display())
 }
 
 fn fail(text: &str) -> ExitCode {
@@ -107,7 +102,9 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
         tracing::warn!("{error}");
         return ExitCode::FAILURE;
     }
-    if let Err(error) = process::load::snapshot(&mut server) {
+    // A log holds everything; where there is none yet it begins with what the snapshot has.
+    let has_log = server.config.appendonly && process::keeper::is_there(&server.config);
+    if !has_log && let Err(error) = process::load::snapshot(&mut server) {
         tracing::warn!("{error}");
         return ExitCode::FAILURE;
     }

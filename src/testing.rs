@@ -52,6 +52,11 @@ impl Playground {
         Self { server, clients: BTreeMap::new() }
     }
 
+    /// Around a server that is there already.
+    pub fn of(server: Server) -> Self {
+        Self { server, clients: BTreeMap::new() }
+    }
+
     pub fn client(&mut self, name: &str) -> SessionId {
         if let Some(id) = self.clients.get(name) {
             return *id;

@@ -54,6 +54,8 @@ pub struct Reading {
 pub enum TimeoutReply {
     Null,
     NullArray,
+    /// How far the session's writes are safe (WAITAOF).
+    Safe,
     /// So many have acknowledged: none.
     Zero,
 }

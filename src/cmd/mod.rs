@@ -71,6 +71,7 @@ pub const GROUPS: &[&[Command]] = &[
     server::latency::COMMANDS,
     server::memory::COMMANDS,
     server::instance::COMMANDS,
+    server::aof::COMMANDS,
     server::replication::COMMANDS,
     server::module::COMMANDS,
     server::debug::COMMANDS,

@@ -224,7 +224,7 @@ impl Edit<'_> {
                 keyspace.moves += 1;
                 effects.notice(db, key, Class::New, "new");
                 let record = Record::word(key, make(), None);
-                record.set_clock(super::evict::first_clock(config, now));
+                record.set_clock(super::evict::first_clock(config, now.max(keyspace.replayed_ms)));
                 record.set_stamp(keyspace.stamps.current);
                 vacant.insert(record)
             }
@@ -536,6 +536,7 @@ impl Edit<'_> {
         let (config, now, random, touch) = (self.config, self.now, self.random, self.touch);
         let keyspace = &mut *self.keyspace;
         let (home, stamp) = (keyspace.dbs[self.db].home, keyspace.stamps.current);
+        let replayed_ms = keyspace.replayed_ms;
         let db = &mut keyspace.dbs[self.db];
         let mut occupied = match db.table.entry(hash, key) {
             Entry::Occupied(occupied) if view::has_lapsed(&occupied.get(), now) => {
@@ -546,7 +547,7 @@ impl Edit<'_> {
             Entry::Vacant(vacant) => {
                 let deadline = deadline.after(None);
                 let record = make(deadline);
-                record.set_clock(super::evict::first_clock(config, now));
+                record.set_clock(super::evict::first_clock(config, now.max(replayed_ms)));
                 record.set_stamp(keyspace.stamps.current);
                 vacant.insert(record);
                 if let Some(deadline) = deadline {

@@ -18,7 +18,7 @@ pub use edit::{Deadline, Edit, moved};
 pub use view::{Touch, View};
 
 use crate::ds::keytable::{Hash, Seed, Table};
-use crate::types::value::{self, Record, ValueRef};
+use crate::types::value::{self, Record, RecordRef, ValueRef};
 
 /// The value is of another type than the command works on.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub struct Keyspace {
     missed: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
     /// Counts every change of a record or a table, to hold against the effects that were declared.
     moves: u64,
+    /// When the last replay began (Unix milliseconds): commands in it see no time, records must.
+    pub replayed_ms: u64,
     snapshot: Option<Box<snapshot::Snapshot>>,
     stamps: snapshot::Stamps,
 }
@@ -84,6 +86,11 @@ impl Db {
         self.table.is_empty()
     }
 
+    /// All records, lapsed ones too. O(n).
+    pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
+        self.table.iter()
+    }
+
     pub fn volatile(&self) -> usize {
         self.volatile
     }
@@ -104,6 +111,7 @@ impl Keyspace {
             lapsed_fields: RefCell::default(),
             missed: RefCell::default(),
             moves: 0,
+            replayed_ms: 0,
             snapshot: None,
             stamps: snapshot::Stamps::default(),
         }

@@ -34,6 +34,8 @@ pub struct Connection {
     pub in_write_list: bool,
     /// Read and write without waiting for the loop to tell what is ready: a script keeps the loop.
     pub at_once: bool,
+    /// The socket is to be looked at once the session's replies have left.
+    pub look_later: bool,
 }
 
 impl Stream {
@@ -70,6 +72,7 @@ impl Connection {
             may_go_on: false,
             in_write_list: false,
             at_once: false,
+            look_later: false,
         }
     }
 

@@ -123,6 +123,10 @@ impl Hall {
 
 fn serve_at_once(connection: &mut Connection, server: &mut Server, buffer: &mut [u8]) {
     let id = connection.session;
+    if connection.in_write_list || !server.durability.may_leave(server.sessions.get(id).gate) {
+        // It has replies that the log comes before.
+        return;
+    }
     let mut read_in_turn = 0;
     while !connection.ended
         && !connection.may_go_on

@@ -28,6 +28,7 @@ use crate::config::{Config, ShutdownOn};
 use crate::db::Garbage;
 use crate::db::snapshot::Walked;
 use crate::persist::disk::RealDisk;
+use crate::process::keeper::{self, Fatal, Keeper, Progress};
 use crate::process::saver::Saver;
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
@@ -62,9 +63,20 @@ const SNAPSHOT: usize = usize::MAX - 1;
 const WALK_IDLE_US: u64 = 250;
 const WALK_BUSY_MIN_US: u64 = 40;
 const WALK_BUSY_MAX_US: u64 = 500;
+/// The number under which the thread of the append-only log rings.
+const LOG: usize = usize::MAX - 2;
+/// While data is loaded, clients are looked after this often.
+const LOAD_SLICE_US: u64 = 5_000;
 
 pub struct Net {
     server: Server,
+    keeper: Keeper,
+    /// Data is still being loaded; the supervisor waits to be told that it is there.
+    starting: Option<Supervisor>,
+    /// Connections whose replies wait for the log.
+    held: Vec<usize>,
+    /// How far the log had released replies when they were last looked at.
+    released: u64,
     /// Shared with the `Host`, which moves them when `port` or `bind` changes.
     listeners: Arc<Mutex<Listeners>>,
     listeners_bell: Arc<Bell>,
@@ -81,7 +93,7 @@ pub struct Net {
     last_tick_us: u64,
     last_request_us: u64,
     free_thread: Sender<Vec<Garbage>>,
-    shutdown: Option<Shutdown>,
+    shutdown: Option<Ending>,
     signals: Signals,
     /// TLS connections that came in lately, oldest first.
     handshakes: VecDeque<Handshake>,
@@ -95,8 +107,12 @@ struct Handshake {
 }
 
 /// How to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shutdown;
+#[derive(Debug, PartialEq, Eq)]
+enum Ending {
+    Shutdown,
+    /// The process cannot keep what it promised.
+    Fatal(Fatal),
+}
 
 /// Runs a server until it is told to stop, and says goodbye.
 pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<()> {
@@ -105,13 +121,10 @@ pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::
     // A spawned task is woken without a system call, which the outermost future is not.
     runtime.block_on(async move {
         tokio::spawn(async move {
-            let mut net = Net::open(server, title)?;
-            net.announce();
-            supervisor.ready();
-            let shutdown = poll_fn(|context| net.turn(context)).await;
+            let mut net = Net::open(server, title, supervisor.clone())?;
+            let ending = poll_fn(|context| net.turn(context)).await;
             supervisor.stopping();
-            net.end(shutdown);
-            Ok(())
+            net.end(ending)
         })
         .await
         .map_err(io::Error::other)?
@@ -130,7 +143,7 @@ fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
 }
 
 impl Net {
-    fn open(mut server: Server, title: Option<Title>) -> io::Result<Self> {
+    fn open(mut server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<Self> {
         let ready_list = Arc::default();
         let lent = Lent::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
@@ -140,7 +153,12 @@ impl Net {
         let saver = Saver::new(Arc::new(RealDisk), Arc::new(move || snapshot_bell.ring()));
         server.host = Box::new(host::NetHost::new(&listeners, &lent, title, saver, &server.config));
         listeners_bell.ring();
+        let keeper = start_keeper(&mut server, &ready_list)?;
         Ok(Self {
+            keeper,
+            starting: Some(supervisor),
+            held: Vec::new(),
+            released: 0,
             listeners,
             listeners_bell,
             accept_later: false,
@@ -179,13 +197,20 @@ impl Net {
     }
 
     /// The last steps. Nothing is freed: the kernel takes the memory of a process back faster than the process could.
-    fn end(mut self, _: Shutdown) {
+    fn end(mut self, ending: Ending) -> io::Result<()> {
+        if let Ending::Fatal(Fatal(text)) = ending {
+            process::clean_up(&self.server.config);
+            std::mem::forget(self);
+            return Err(io::Error::other(text));
+        }
         tracing::info!("User requested shutdown...");
         self.server.give_up_save();
+        self.keeper.end(&mut self.server);
         process::clean_up(&self.server.config);
         self.listeners().close();
         tracing::warn!("runnel is now ready to exit, bye bye...");
         std::mem::forget(self);
+        Ok(())
     }
 
     /// Has a connection looked at in the next turn.
@@ -194,7 +219,7 @@ impl Net {
     }
 
     /// One turn of the loop.
-    fn turn(&mut self, context: &mut Context) -> Poll<Shutdown> {
+    fn turn(&mut self, context: &mut Context) -> Poll<Ending> {
         self.ready_list.set_task(context.waker());
         let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
         self.server.set_clock(clock);
@@ -211,11 +236,14 @@ impl Net {
         if let Some(asked) = self.signals.poll(context) {
             self.shut_down_on(asked);
         }
+        if self.starting.is_some() {
+            self.load(context);
+        }
         self.tick_if_due(clock, context);
         self.go_on_with_snapshot(busy, clock, context);
         self.follow_up();
-        if let Some(shutdown) = self.shutdown.take() {
-            return Poll::Ready(shutdown);
+        if let Some(ending) = self.shutdown.take() {
+            return Poll::Ready(ending);
         }
 
         if busy {
@@ -252,14 +280,15 @@ impl Net {
         };
         let save = save || (!nosave && !config.save.0.is_empty());
         if !save || self.server.save_before_the_end(force) {
-            self.shutdown = Some(Shutdown);
+            self.shutdown = Some(Ending::Shutdown);
         }
     }
 
     fn serve(&mut self, number: usize) {
         match number {
             LISTENERS => self.accept(),
-            SNAPSHOT => {}
+            // The turn itself hears what the threads have to say.
+            SNAPSHOT | LOG => {}
             _ => self.serve_connection(number),
         }
     }
@@ -349,6 +378,11 @@ impl Net {
 
     fn read_connection(&mut self, number: usize, connection: &mut Connection) {
         let id = connection.session;
+        if !self.server.durability.may_leave(self.server.sessions.get(id).gate) {
+            // Its replies wait for the log. What it has sent since would make them wait longer.
+            connection.look_later = true;
+            return;
+        }
         if std::mem::take(&mut connection.may_go_on) {
             run_kept(connection, &mut self.server);
         }
@@ -394,9 +428,12 @@ impl Net {
         let wake_us =
             self.server.next_wake().map(|unix_ms| clock.monotonic_us + (unix_ms * 1000).saturating_sub(clock.unix_us));
         let due_us = wake_us.unwrap_or(u64::MAX).min(self.last_tick_us + tick_us);
+        let due_us = self.keeper.next_tick_us(&self.server).unwrap_or(u64::MAX).min(due_us);
         if clock.monotonic_us >= due_us || self.server.cron.more_to_expire {
             self.last_tick_us = clock.monotonic_us;
             self.server.tick();
+            let kept = self.keeper.tick(&mut self.server);
+            self.end_if_fatal(kept);
             self.end_slow_handshakes(clock);
             if std::mem::take(&mut self.accept_later) {
                 self.listeners_bell.ring();
@@ -420,22 +457,24 @@ impl Net {
 
     /// Does what the commands left to do for others: run on, flush, close, free.
     fn follow_up(&mut self) {
-        while !self.server.outbox.resume.is_empty() {
-            for id in std::mem::take(&mut self.server.outbox.resume) {
-                self.run_on(id);
-            }
+        for request in std::mem::take(&mut self.server.outbox.requests) {
+            self.obey(request);
         }
+        self.run_on_and_log();
         self.server.broadcast_invalid_keys();
+        let seen_by_others = if self.server.durability.is_always() { self.server.journal.offset() } else { 0 };
         self.server.bound_clients_memory();
         for id in std::mem::take(&mut self.server.outbox.flush) {
-            self.server.sessions.get_mut(id).in_flush = false;
+            let session = self.server.sessions.get_mut(id);
+            session.in_flush = false;
+            session.gate = session.gate.max(seen_by_others);
             self.write_later(self.hall.number_of(id));
+        }
+        if self.released != self.server.durability.released {
+            self.let_go();
         }
         for number in std::mem::take(&mut self.hall.to_write) {
             self.write(number);
-        }
-        for request in std::mem::take(&mut self.server.outbox.requests) {
-            self.obey(request);
         }
         if self.shutdown.is_none() {
             // At the end of the process everything closes at once: who sees its connection closed finds nobody listening any more.
@@ -447,6 +486,59 @@ impl Net {
             // A thread that is gone only means that the values are freed here.
             self.server.stats.freed_later += self.server.garbage.len() as u64;
             let _ = self.free_thread.send(std::mem::take(&mut self.server.garbage));
+        }
+    }
+
+    /// Lets held sessions go on, and has the log keep what they and all others did, before a reply leaves.
+    fn run_on_and_log(&mut self) {
+        loop {
+            while !self.server.outbox.resume.is_empty() {
+                for id in std::mem::take(&mut self.server.outbox.resume) {
+                    self.run_on(id);
+                }
+            }
+            let kept = self.keeper.end_turn(&mut self.server);
+            self.end_if_fatal(kept);
+            if self.server.outbox.resume.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// The log has got further: replies that waited for it may leave, and their clients are heard again.
+    fn let_go(&mut self) {
+        self.released = self.server.durability.released;
+        for number in std::mem::take(&mut self.held) {
+            let Some(connection) = self.hall.get_mut(number) else { continue };
+            if !self.server.durability.may_leave(self.server.sessions.get(connection.session).gate) {
+                self.held.push(number);
+                continue;
+            }
+            let looks = std::mem::take(&mut connection.look_later);
+            self.hall.to_write.push(number);
+            if looks {
+                self.ring(number);
+            }
+        }
+    }
+
+    /// Loads a slice of what was kept. Once all is there clients are served.
+    fn load(&mut self, context: &mut Context) {
+        match self.keeper.load(&mut self.server, LOAD_SLICE_US) {
+            Ok(Progress::Loading) => context.waker().wake_by_ref(),
+            Ok(Progress::Done) => {
+                self.announce();
+                if let Some(supervisor) = self.starting.take() {
+                    supervisor.ready();
+                }
+            }
+            Err(fatal) => self.shutdown = Some(Ending::Fatal(fatal)),
+        }
+    }
+
+    fn end_if_fatal(&mut self, kept: Result<(), Fatal>) {
+        if let Err(fatal) = kept {
+            self.shutdown = Some(Ending::Fatal(fatal));
         }
     }
 
@@ -462,6 +554,10 @@ impl Net {
 
     fn write(&mut self, number: usize) {
         let Some(connection) = self.hall.get_mut(number) else { return };
+        if !self.server.durability.may_leave(self.server.sessions.get(connection.session).gate) {
+            self.held.push(number);
+            return;
+        }
         connection.in_write_list = false;
         let session = self.server.sessions.get_mut(connection.session);
         if session.closing == Some(Closing::AtOnce) {
@@ -512,9 +608,24 @@ impl Net {
 
     fn obey(&mut self, request: HostRequest) {
         match request {
-            HostRequest::Shutdown { .. } => self.shutdown = Some(Shutdown),
+            HostRequest::Shutdown { .. } => self.shutdown = Some(Ending::Shutdown),
+            HostRequest::RewriteLog | HostRequest::LoadLog(_) => self.keeper.obey(&mut self.server, &request),
         }
     }
+}
+
+fn start_keeper(server: &mut Server, ready_list: &Arc<ReadyList>) -> io::Result<Keeper> {
+    let disk = Arc::new(RealDisk);
+    let bell = Bell::new(LOG, ready_list);
+    let processors = server.config.bio_cpulist.display().into_owned();
+    let prepare = move || affinity::bind_to(&processors);
+    let ring: Arc<dyn Fn() + Send + Sync> = Arc::new(move || bell.ring());
+    let thread = keeper::Thread::start(disk.clone(), prepare, Arc::clone(&ring))?;
+    let folder = std::env::current_dir()?;
+    let keeper = Keeper::start(server, folder, disk, Box::new(thread));
+    let mut keeper = keeper.map_err(|Fatal(text)| io::Error::other(text))?;
+    keeper.write_bases_in_background(ring);
+    Ok(keeper)
 }
 
 /// Reads once and runs what is complete. Input that cannot be run yet stays with the connection.

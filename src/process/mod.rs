@@ -5,8 +5,10 @@
 
 pub mod affinity;
 pub mod check;
+pub mod check_aof;
 pub mod daemon;
 mod facts;
+pub mod keeper;
 pub mod limits;
 pub mod load;
 pub mod log;

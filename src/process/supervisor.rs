@@ -11,6 +11,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use crate::config::Supervised;
 
 /// Who is waiting for news of this process.
+#[derive(Clone)]
 pub enum Supervisor {
     Nobody,
     Upstart,

@@ -25,7 +25,9 @@ pub fn say_hello(config: &Config) {
 pub fn say_ready(config: &Config, addresses: &[SocketAddr], tls_addresses: &[SocketAddr]) {
     // Redis's own test suite waits for these two words.
     tracing::debug!("Server initialized");
-    tracing::info!("Persistence: none in this build, the data is in memory only and ends with the process");
+    if !config.appendonly && config.save.0.is_empty() {
+        tracing::info!("Persistence: none is configured, the data is in memory only and ends with the process");
+    }
     tracing::info!("Working folder: {}", config.dir.display());
     let mut ways = Vec::new();
     for (way, addresses) in [("tcp", addresses), ("tls", tls_addresses)] {

@@ -5,6 +5,8 @@
 
 use memchr::memchr2;
 
+use crate::util::number::IntegerText;
+
 /// Longest line that may introduce a frame, and longest inline command (bytes).
 const LINE_MAX: usize = 64 * 1024;
 /// Before authentication a client may send this many arguments of this many bytes.
@@ -16,6 +18,15 @@ const UNAUTHENTICATED_BULK_MAX: i64 = 16_384;
 pub struct Span {
     pub start: u32,
     pub len: u32,
+}
+
+/// `$`, and two line ends: what an argument's frame takes beside its length's digits.
+const FRAME_BYTES: usize = 5;
+
+/// Decimal digits of a number.
+#[inline]
+fn digits(number: u32) -> usize {
+    if number < 10 { 1 } else { number.ilog10() as usize + 1 }
 }
 
 /// A complete command: its bytes, and where its arguments lie in them.
@@ -56,6 +67,23 @@ impl<'a> Request<'a> {
         Request { bytes: self.bytes, spans: &self.spans[index..] }
     }
 
+    /// The request as it came, where a server that frames it anew would write the same bytes: where every length stands in as few digits
+    /// as it needs, and nothing stands beside the frame.
+    #[inline]
+    pub fn framed(&self) -> Option<&'a [u8]> {
+        let head = FRAME_BYTES - 2 + digits(self.spans.len() as u32);
+        let len = self.spans.iter().fold(head, |len, span| len + FRAME_BYTES + span.len as usize + digits(span.len));
+        // A parser that passes over line ends unseen, as Redis's does, lets clients send anything in their place.
+        let ends_line = |end: usize| self.bytes[end - 2..end] == *b"\r\n";
+        let is_framed = self.bytes.len() == len
+            && ends_line(head)
+            && self.spans.iter().all(|span| {
+                let start = span.start as usize;
+                ends_line(start) && ends_line(start + span.len as usize + 2)
+            });
+        is_framed.then_some(self.bytes)
+    }
+
     pub fn to_owned(&self) -> OwnedRequest {
         OwnedRequest::from_args(self.iter())
     }
@@ -89,6 +117,26 @@ impl OwnedRequest {
     pub fn memory(&self) -> usize {
         self.bytes.len() + self.spans.len() * size_of::<Span>()
     }
+}
+
+/// Writes the frame's head of a request with so many arguments, each to be written by `write_bulk`.
+#[inline]
+pub fn write_header(out: &mut Vec<u8>, arguments: usize) {
+    write_length(out, b'*', arguments);
+}
+
+#[inline]
+pub fn write_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_length(out, b'$', bytes.len());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[inline]
+fn write_length(out: &mut Vec<u8>, kind: u8, len: usize) {
+    out.push(kind);
+    out.extend_from_slice(IntegerText::unsigned(len as u64).as_bytes());
+    out.extend_from_slice(b"\r\n");
 }
 
 /// What a frame may be at most.
@@ -328,6 +376,25 @@ mod tests {
 
     fn parse_once(input: &[u8], limits: &Limits) -> Parsed {
         Parser::default().parse(input, limits, &mut Vec::new())
+    }
+
+    #[test]
+    fn only_the_usual_frame_is_taken_as_it_is() {
+        for (bytes, is_usual) in [
+            (&b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"[..], true),
+            (b"*2\r\n$3\r\nGET\r\n$0\r\n\r\n", true),
+            (b"*2\r\n$3\r\nGETxx$1\r\na\r\n", false),
+            (b"*2\r\n$3\r\nGET\r\n$1\r\naxx", false),
+            (b"*2\rx$3\r\nGET\r\n$1\r\na\r\n", false),
+            (b"*2\r\n$3\rxGET\r\n$1\r\na\r\n", false),
+        ] {
+            let mut spans = Vec::new();
+            let parsed = Parser::default().parse(bytes, &LIMITS, &mut spans);
+            assert_eq!(parsed, Parsed::Complete { consumed: bytes.len() });
+            let request = Request::new(bytes, &spans);
+            assert_eq!(request.framed().is_some(), is_usual, "{}", String::from_utf8_lossy(bytes));
+            assert!(request.skip(1).framed().is_none() && request.to_owned().borrow().framed().is_none());
+        }
     }
 
     #[test]

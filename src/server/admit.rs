@@ -139,7 +139,7 @@ pub fn wrong_arity(entry: &Entry) -> Stop {
 }
 
 /// Commands that act at once even inside MULTI.
-fn is_run_inside_multi(entry: &Entry) -> bool {
+pub(super) fn is_run_inside_multi(entry: &Entry) -> bool {
     matches!(entry.command.name, "EXEC" | "DISCARD" | "MULTI" | "WATCH" | "QUIT" | "RESET") && entry.parent.is_none()
 }
 
@@ -148,6 +148,10 @@ fn is_run_inside_multi(entry: &Entry) -> bool {
 fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<Stop> {
     if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
+    }
+    if server.durability.refusal.is_some() && writes_or_pings(server, id, entry) {
+        let reason = server.durability.refusal.as_deref().unwrap_or_default();
+        return Some(error_with(format!("MISCONF Errors writing to the AOF file: {reason}")));
     }
     if server.saving.last_failure.is_some()
         && writes_or_pings(server, id, entry)
@@ -171,6 +175,9 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         return Some(error_with(format!(
             "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
         )));
+    }
+    if server.durability.is_loading() && !entry.has(Flag::Loading) {
+        return Some(error("LOADING Redis is loading the dataset in memory"));
     }
     if server.scripts.is_busy()
         && !entry.has(Flag::AllowBusy)

@@ -228,6 +228,7 @@ impl Server {
         self.stop_tracking(id);
         self.monitors.retain(|monitor| *monitor != id);
         self.pause.held.retain(|held| *held != id);
+        self.durability.waiting.retain(|waiting| *waiting != id);
     }
 
     /// A session's connection is gone: every part forgets it.

@@ -238,6 +238,7 @@ impl Server {
     pub fn run(&mut self, id: SessionId, entry: Option<&'static Entry>, request: Request, out: &mut Output) {
         let start = out.mark();
         let protocol = self.sessions.get(id).protocol;
+        let journaled = self.journal.offset();
         let mut reply = Reply::new(out, protocol);
         match admit::admit(self, id, entry, request) {
             Admission::Run(entry) => self.call(Caller::Client, id, entry, request, &mut reply),
@@ -249,6 +250,7 @@ impl Server {
             Admission::Hold => return,
             Admission::CutOff => return out.clear(),
         }
+        self.note_journaled(id, entry, request, journaled);
         self.after_command(id, start, out);
     }
 
@@ -309,6 +311,9 @@ impl Server {
             Err(stop) => self.stop(caller, id, entry, request, stop, reply),
         }
         self.propagate(id, db, request);
+        if caller == Caller::Replay {
+            return;
+        }
         if self.sessions.get(id).tracking.is_some() {
             self.remember_reads(id, entry, request);
         }
@@ -334,6 +339,12 @@ impl Server {
         }
     }
 
+    /// Commands see the same moment throughout; a replay sees none, so that nothing lapses in it.
+    #[inline]
+    fn command_ms(&self) -> u64 {
+        if self.replaying { 0 } else { self.clock.unix_ms() }
+    }
+
     #[inline]
     fn session_view(&self, id: SessionId, caller: Caller, entry: &Entry, request: Request) -> View<'_> {
         let session = self.sessions.get(id);
@@ -341,7 +352,7 @@ impl Server {
         let mut view = View::new(
             &self.keyspace,
             session.db,
-            self.clock.unix_ms(),
+            self.command_ms(),
             &self.config,
             session.touch(),
             &self.random,
@@ -355,13 +366,13 @@ impl Server {
     fn session_edit(&mut self, id: SessionId, caller: Caller, entry: &Entry, request: Request) -> Edit<'_> {
         let session = self.sessions.get(id);
         let may_wait = matches!(caller, Caller::Client | Caller::Resumed);
-        let (db, touch) = (session.db, session.touch());
+        let (db, touch, now) = (session.db, session.touch(), self.command_ms());
         let may_read_all_keys = may_read_all_keys(session, entry, request);
         let mut edit = Edit::new(
             &mut self.keyspace,
             &mut self.effects,
             db,
-            self.clock.unix_ms(),
+            now,
             &self.config,
             touch,
             &self.random,
@@ -396,6 +407,7 @@ impl Server {
                 _ => match wait.on_timeout {
                     TimeoutReply::Null => reply.null(),
                     TimeoutReply::NullArray => reply.null_array(),
+                    TimeoutReply::Safe => super::waiting::reply_safe(self.is_safe(id), reply),
                     TimeoutReply::Zero => reply.int(0),
                 },
             },

@@ -7,10 +7,12 @@ pub mod acl;
 pub mod admit;
 pub mod cron;
 pub mod dispatch;
+pub mod durability;
 pub mod host;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
+pub mod replay;
 pub mod saving;
 pub mod session;
 pub mod snapshots;
@@ -40,6 +42,7 @@ pub struct Server {
     pub acl: acl::Acl,
     pub effects: Effects,
     pub journal: Journal,
+    pub durability: durability::Durability,
     pub saving: saving::Saving,
     pub pubsub: pubsub::Pubsub,
     pub waiting: waiting::Waiting,
@@ -62,6 +65,8 @@ pub struct Server {
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
+    /// A log is being replayed: nothing lapses.
+    replaying: bool,
     /// When the command now running began, in ticks.
     call_began: u64,
     batch: dispatch::Batch,
@@ -113,6 +118,10 @@ pub enum Closing {
 pub enum HostRequest {
     /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
     Shutdown { save: bool, now: bool, force: bool },
+    /// Write the log's base anew (BGREWRITEAOF).
+    RewriteLog,
+    /// Throw the data set away and load it from the log; the session waits for the answer (DEBUG LOADAOF).
+    LoadLog(SessionId),
 }
 
 impl Server {
@@ -128,6 +137,7 @@ impl Server {
             acl: acl::Acl::new(&config),
             effects: Effects::default(),
             journal: Journal::default(),
+            durability: durability::Durability::default(),
             saving: saving::Saving::new(clock.unix_ms() / 1000),
             pubsub: pubsub::Pubsub::default(),
             waiting: waiting::Waiting::default(),
@@ -147,6 +157,7 @@ impl Server {
             snapshots: snapshots::Snapshots::default(),
             garbage: Vec::new(),
             depth: 0,
+            replaying: false,
             call_began: 0,
             batch: dispatch::Batch::default(),
             run_id,

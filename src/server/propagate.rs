@@ -29,6 +29,7 @@ impl Server {
     /// The same for what upkeep did, which has no request of its own.
     pub(super) fn propagate_upkeep(&mut self, db: DbIndex) {
         self.tell(None, db, None);
+        self.note_upkeep_journaled();
     }
 
     /// Makes what a command has done so far known, and lets it go on: EXEC and scripts do before the commands inside them.

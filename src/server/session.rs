@@ -135,6 +135,12 @@ pub struct Session {
     /// When the output first exceeded its soft limit (monotonic microseconds).
     pub soft_limit_since_us: Option<u64>,
     pub in_flush: bool,
+    /// The journal's offset behind this session's last write.
+    pub wrote_until: u64,
+    /// Output must not leave before the log has been released up to here.
+    pub gate: u64,
+    /// The process around has to answer first.
+    pub waits_for_host: bool,
     /// A client that the server made for itself (replay, tests of transcripts may wait, this may not).
     pub internal: bool,
 }
@@ -235,6 +241,9 @@ impl Session {
             weighed: 0,
             soft_limit_since_us: None,
             in_flush: false,
+            wrote_until: 0,
+            gate: 0,
+            waits_for_host: false,
             internal: false,
         }
     }
@@ -300,6 +309,6 @@ impl Session {
     /// True while the session's input must wait.
     #[inline]
     pub fn is_held(&self) -> bool {
-        self.blocked.is_some() || self.paused || self.closing.is_some()
+        self.blocked.is_some() || self.paused || self.waits_for_host || self.closing.is_some()
     }
 }

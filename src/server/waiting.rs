@@ -227,7 +227,7 @@ impl Server {
     }
 
     /// As `resume`, for a session whose output nobody holds.
-    fn resume_apart(&mut self, id: SessionId) {
+    pub(super) fn resume_apart(&mut self, id: SessionId) {
         let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
         self.resume(id, &mut out);
         let session = self.sessions.get_mut(id);
@@ -249,6 +249,7 @@ impl Server {
             return self.ended_wait(id, start, out);
         }
         let clients_before = self.waiting.clients();
+        let journaled = self.journal.offset();
         self.call(Caller::Resumed, id, blocked.entry, blocked.request.borrow(), &mut Reply::new(out, protocol));
         let waits_again = self.sessions.get(id).blocked.is_some();
         debug_assert_eq!(waits_again, self.waiting.clients() > clients_before);
@@ -259,6 +260,9 @@ impl Server {
             return;
         }
         self.waiting.pass_on(&blocked);
+        if self.journal.is_open() {
+            self.note_journaled(id, Some(blocked.entry), blocked.request.borrow(), journaled);
+        }
         self.ended_wait(id, start, out);
         self.append_messages(id, out);
     }
@@ -303,6 +307,17 @@ impl Server {
         true
     }
 
+    /// Ends a wait with the reply of one whose time is up.
+    pub fn end_wait_in_vain(&mut self, id: SessionId) -> bool {
+        let is_safe = self.is_safe(id);
+        self.end_wait(id, |blocked, reply| match blocked.on_timeout {
+            TimeoutReply::Null => reply.null(),
+            TimeoutReply::NullArray => reply.null_array(),
+            TimeoutReply::Safe => reply_safe(is_safe, reply),
+            TimeoutReply::Zero => reply.int(0),
+        })
+    }
+
     /// Ends a wait with an error.
     pub fn fail_wait(&mut self, id: SessionId, text: &str) -> bool {
         if self.sessions.get(id).blocked.is_none() {
@@ -332,11 +347,7 @@ impl Server {
                 self.retry(id);
                 continue;
             }
-            self.end_wait(id, |blocked, reply| match blocked.on_timeout {
-                TimeoutReply::Null => reply.null(),
-                TimeoutReply::NullArray => reply.null_array(),
-                TimeoutReply::Zero => reply.int(0),
-            });
+            self.end_wait_in_vain(id);
         }
         if self.waiting.has_ready() {
             self.serve_waiting(None);
@@ -367,6 +378,13 @@ impl Server {
             self.outbox.flush.push(id);
         }
     }
+}
+
+/// WAITAOF's answer: copies here, and with replicas, of which there are none.
+pub fn reply_safe(is_safe: bool, reply: &mut Reply) {
+    reply.array(2);
+    reply.int(i64::from(is_safe));
+    reply.int(0);
 }
 
 fn dedup(mut keys: Vec<Box<[u8]>>) -> Vec<Box<[u8]>> {

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod harness;
+mod killed;
 mod layers;
 /// The load driver's own tests: a bench without a harness has nowhere to run them.
 #[path = "../../benches/load/tests.rs"]

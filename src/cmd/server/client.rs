@@ -7,7 +7,7 @@ use super::client_line::client_line;
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
 use crate::cmd::container::{HELP, unknown_or_wrong_number};
-use crate::cmd::error::{Done, SYNTAX, Stop, TimeoutReply, error, error_showing, shown};
+use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing, shown};
 use crate::resp::reply::Reply;
 use crate::server::session::{ReplyMode, Session};
 use crate::server::{Closing, Server, SessionId};
@@ -473,11 +473,7 @@ fn unblock(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply
 
     let ended = found.is_some_and(|found| match with_error {
         true => server.fail_wait(found, "UNBLOCKED client unblocked via CLIENT UNBLOCK"),
-        false => server.end_wait(found, |blocked, reply| match blocked.on_timeout {
-            TimeoutReply::Null => reply.null(),
-            TimeoutReply::NullArray => reply.null_array(),
-            TimeoutReply::Zero => reply.int(0),
-        }),
+        false => server.end_wait_in_vain(found),
     });
 
     reply.int(i64::from(ended));

@@ -10,7 +10,7 @@ use crate::cmd::error::{Done, NO_SUCH_KEY, NOT_AN_INTEGER, Stop, error};
 use crate::db::evict;
 use crate::resp::reply::Reply;
 use crate::server::snapshots::{Keeping, load_file};
-use crate::server::{Server, SessionId};
+use crate::server::{HostRequest, Server, SessionId};
 use crate::types::value::{self, RecordRef, StringRef, ValueRef};
 use crate::util::number::parse_i64;
 
@@ -52,6 +52,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("HTSTATS", 1, 2, table_figures),
     row("HTSTATS-KEY", 1, 2, collection_figures),
     row("LISTPACK", 1, 1, listpack),
+    row("LOADAOF", 0, 0, load_log),
     row("LOG", 1, 1, log),
     row("OBJECT", 1, 2, object),
     row("PAUSE-CRON", 1, 1, pause_cron),
@@ -111,6 +112,7 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
             ("HTSTATS <dbid> [full]", &["Show figures of a database's key table."]),
             ("HTSTATS-KEY <key> [full]", &["Show figures of the hash table at <key>."]),
             ("LISTPACK <key>", &["Write to the log what the flat buffer at <key> holds."]),
+            ("LOADAOF", &["Throw the data set away and load it from the append-only log again."]),
             ("LOG <message>", &["Write <message> to the log."]),
             ("OBJECT <key>", &["Show how <key>'s value is kept."]),
             ("PAUSE-CRON <0|1>", &["Stop upkeep (expiry, time-outs, limits) until it is let go on."]),
@@ -197,6 +199,16 @@ fn reload(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply)
 fn lenient_int(text: &[u8]) -> i64 {
     let end = text.iter().skip(1).position(|byte| !byte.is_ascii_digit()).map_or(text.len(), |end| end + 1);
     parse_i64(&text[..end]).unwrap_or(0)
+}
+
+fn load_log(server: &mut Server, id: SessionId, _: &mut Args, _: &mut Reply) -> Done {
+    if server.is_inside_a_command() {
+        return Err(error("ERR DEBUG LOADAOF is not allowed inside a transaction or script"));
+    }
+
+    server.outbox.requests.push(HostRequest::LoadLog(id));
+    server.wait_for_host(id);
+    Ok(())
 }
 
 fn sleep(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {

@@ -320,15 +320,55 @@ fn scripts(server: &Server, text: &mut Text) {
 }
 
 fn persistence(server: &Server, text: &mut Text) {
-    text.zeroes(&["loading", "async_loading"]);
+    text.put("loading", u8::from(server.durability.is_loading()));
+    text.put("async_loading", 0);
     snapshots(server, text);
-    text.zeroes(&["aof_enabled", "aof_rewrite_in_progress", "aof_rewrite_scheduled"]);
-    text.put("aof_last_rewrite_time_sec", -1);
-    text.put("aof_current_rewrite_time_sec", -1);
-    text.put("aof_last_bgrewrite_status", "ok");
-    text.zeroes(&["aof_rewrites", "aof_rewrites_consecutive_failures"]);
-    text.put("aof_last_write_status", "ok");
+    append_only(server, text);
     text.zeroes(&["aof_last_cow_size", "module_fork_in_progress", "module_fork_last_cow_size"]);
+    if server.durability.is_on {
+        let log = &server.durability.log;
+        text.put("aof_current_size", log.size);
+        text.put("aof_base_size", log.base_size);
+        text.put("aof_pending_rewrite", u8::from(server.durability.rewrite.is_scheduled));
+        text.put("aof_buffer_length", log.waiting_bytes);
+        text.put("aof_pending_bio_fsync", u8::from(log.is_syncing));
+        text.put("aof_delayed_fsync", log.delayed_syncs);
+    }
+    if let Some(loading) = &server.durability.loading {
+        progress(server, loading, text);
+    }
+}
+
+fn append_only(server: &Server, text: &mut Text) {
+    let (durability, now) = (&server.durability, server.now_ms());
+    let rewrite = &durability.rewrite;
+    let seconds = |ms: Option<u64>| ms.map_or(-1, |ms| (ms / 1000) as i64);
+    let status = |failed: bool| if failed { "err" } else { "ok" };
+    text.put("aof_enabled", u8::from(durability.is_on));
+    text.put("aof_rewrite_in_progress", u8::from(rewrite.began_ms.is_some()));
+    text.put("aof_rewrite_scheduled", u8::from(rewrite.is_scheduled));
+    text.put("aof_last_rewrite_time_sec", seconds(rewrite.last_took_ms));
+    text.put("aof_current_rewrite_time_sec", seconds(rewrite.began_ms.map(|began| now.saturating_sub(began))));
+    text.put("aof_last_bgrewrite_status", status(rewrite.last_failed));
+    text.put("aof_rewrites", rewrite.count);
+    text.put("aof_rewrites_consecutive_failures", rewrite.failures_in_a_row);
+    text.put("aof_last_write_status", status(durability.refusal.is_some()));
+}
+
+/// How far the loading has got, and when it will be done if it goes on like this.
+fn progress(server: &Server, loading: &crate::server::durability::Loading, text: &mut Text) {
+    let (total, loaded) = (loading.total_bytes, loading.loaded_bytes);
+    let elapsed_s = server.now_ms().saturating_sub(loading.began_ms) / 1000;
+    let left_s = match loaded {
+        0 => 1,
+        _ => elapsed_s.saturating_mul(total.saturating_sub(loaded)) / loaded,
+    };
+    text.put("loading_start_time", loading.began_ms / 1000);
+    text.put("loading_total_bytes", total);
+    text.put("loading_rdb_used_mem", 0);
+    text.put("loading_loaded_bytes", loaded);
+    text.put("loading_loaded_perc", format_args!("{:.2}", loaded as f64 / total.max(1) as f64 * 100.0));
+    text.put("loading_eta_seconds", left_s);
 }
 
 /// What is copied on write elsewhere is here what waits for the disk.

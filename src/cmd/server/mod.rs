@@ -1,6 +1,7 @@
 //! Commands that work on the server and on sessions rather than on values.
 
 pub mod acl;
+pub mod aof;
 pub mod client;
 mod client_line;
 pub mod config;

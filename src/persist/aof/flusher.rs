@@ -31,6 +31,8 @@ pub enum Order {
         end: u64,
     },
     Remove(Vec<PathBuf>),
+    /// All that was ordered before is done when this is reported.
+    Mark,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,7 @@ pub enum Report {
     /// Memory to be used again.
     Spare(Vec<u8>),
     NotRemoved(DiskError),
+    Marked,
 }
 
 /// Takes orders until the other side is gone. `ring` tells the loop that a report is there.
@@ -64,22 +67,21 @@ pub fn run(disk: &dyn Disk, orders: &Receiver<Order>, reports: &Sender<Report>, 
 /// Does what was ordered, in order; files that were written to are synced once, when another file's turn comes or at the end.
 pub fn work(disk: &dyn Disk, orders: Vec<Order>) -> Vec<Report> {
     let mut round = Round::default();
-    let mut removals = Vec::new();
     for order in orders {
         match order {
             Order::Append { to, bytes, end } => round.append(to, bytes, end),
             Order::Sync { file, end } => round.sync_later(file, end, false),
-            Order::Remove(paths) => removals.extend(paths),
+            Order::Remove(paths) => {
+                round.sync();
+                round.remove(disk, paths);
+            }
+            Order::Mark => {
+                round.sync();
+                round.reports.push(Report::Marked);
+            }
         }
     }
     round.sync();
-    for path in removals {
-        if let Err(error) = disk.remove(&path)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            round.reports.push(Report::NotRemoved(DiskError::new("unlink", &path, error)));
-        }
-    }
     round.reports
 }
 
@@ -123,6 +125,16 @@ impl Round {
             _ => {
                 self.sync();
                 self.unsynced = Some(Unsynced { file, end, appended });
+            }
+        }
+    }
+
+    fn remove(&mut self, disk: &dyn Disk, paths: Vec<PathBuf>) {
+        for path in paths {
+            if let Err(error) = disk.remove(&path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                self.reports.push(Report::NotRemoved(DiskError::new("unlink", &path, error)));
             }
         }
     }

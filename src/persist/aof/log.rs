@@ -21,6 +21,8 @@ use crate::persist::disk::{self, Disk, DiskError, write_all};
 #[derive(Clone, Debug)]
 pub struct Places {
     pub folder: PathBuf,
+    /// The log in one file that a server older than Redis 7 kept, if there is one.
+    pub old_file: PathBuf,
     pub file_name: String,
 }
 
@@ -98,7 +100,7 @@ pub fn find(disk: &dyn Disk, places: &Places) -> Result<Option<Manifest>, String
         finish_upgrade(disk, places, &manifest).map_err(|error| error.in_full())?;
         return Ok(Some(manifest));
     }
-    let old = Path::new(&places.file_name);
+    let old = &places.old_file;
     if !disk.exists(old).map_err(|error| DiskError::new("stat", old, error).in_full())? {
         return Ok(None);
     }
@@ -120,7 +122,7 @@ fn finish_upgrade(disk: &dyn Disk, places: &Places, manifest: &Manifest) -> Resu
     if manifest.base.as_ref().is_none_or(|base| base.name != places.file_name) {
         return Ok(());
     }
-    let (old, new) = (Path::new(&places.file_name), places.path(&places.file_name));
+    let (old, new) = (places.old_file.as_path(), places.path(&places.file_name));
     let is_there = |path: &Path| disk.exists(path).map_err(|error| DiskError::new("stat", path, error));
     if is_there(&new)? || !is_there(old)? {
         return Ok(());
@@ -146,6 +148,7 @@ pub fn write_manifest(disk: &dyn Disk, places: &Places, manifest: &Manifest) -> 
 fn open_increment(disk: &dyn Disk, places: &Places, manifest: &mut Manifest) -> Result<LogFile, DiskError> {
     let mut next = manifest.clone();
     let path = places.path(&next.new_increment(&places.file_name).name);
+    manifest.skip_numbers_of(&next);
     let file = disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
     write_manifest(disk, places, &next)?;
     *manifest = next;
@@ -229,7 +232,13 @@ impl Log {
     }
 
     /// Takes what was journaled in a turn, all of it or none, up to journal offset `end`. `bytes` comes back empty.
-    pub fn append(&mut self, policy: Policy, bytes: &mut Vec<u8>, end: u64, orders: &mut Vec<Order>) -> Option<Event> {
+    pub fn append(
+        &mut self,
+        policy: Policy,
+        bytes: &mut Vec<u8>,
+        end: u64,
+        orders: &mut Vec<Order>,
+    ) -> Option<&DiskError> {
         if bytes.is_empty() {
             return None;
         }
@@ -245,9 +254,9 @@ impl Log {
             self.hand_over(std::mem::replace(bytes, spare), end, orders);
             return None;
         }
-        let result = self.write(bytes, end);
+        let failed = self.write(bytes, end).is_err();
         bytes.clear();
-        result.err()
+        self.failure.as_ref().filter(|_| failed)
     }
 
     /// As the second changes, notes it in the file: what lies behind happened not before.
@@ -386,6 +395,7 @@ impl Log {
                 tracing::warn!("Error removing a file of the log's history: {error}");
                 None
             }
+            Report::Marked => None,
         }
     }
 
@@ -418,7 +428,9 @@ impl Log {
         if let Some(last) = next.increments.last_mut() {
             last.len = Some(self.current_len);
         }
-        let current = open_increment(&*self.disk, &self.places, &mut next)?;
+        let opened = open_increment(&*self.disk, &self.places, &mut next);
+        self.manifest.skip_numbers_of(&next);
+        let current = opened?;
         tracing::info!("Creating AOF incr file {} on background rewrite", current.path.display());
         self.manifest = next;
         let old = std::mem::replace(&mut self.current, current);
@@ -439,16 +451,31 @@ impl Log {
 
     /// Has superseded files removed, and the manifest forget them.
     pub fn forget_history(&mut self, orders: &mut Vec<Order>) -> Result<(), DiskError> {
-        if self.manifest.history.is_empty() {
-            return Ok(());
-        }
-        let mut next = self.manifest.clone();
-        let old: Vec<PathBuf> = next.history.drain(..).map(|part| self.places.path(&part.name)).collect();
-        write_manifest(&*self.disk, &self.places, &next)?;
-        self.manifest = next;
-        orders.push(Order::Remove(old));
-        Ok(())
+        forget_history(&*self.disk, &self.places, &mut self.manifest, orders)
     }
+
+    /// Whether the file that is written is still where others will look for it.
+    pub fn look(&self) -> Result<(), DiskError> {
+        self.len_of(&self.current.path).map(|_| ())
+    }
+}
+
+/// Superseded files leave the manifest first, and then the disk: one that stays behind harms nobody.
+pub fn forget_history(
+    disk: &dyn Disk,
+    places: &Places,
+    manifest: &mut Manifest,
+    orders: &mut Vec<Order>,
+) -> Result<(), DiskError> {
+    if manifest.history.is_empty() {
+        return Ok(());
+    }
+    let mut next = manifest.clone();
+    let old: Vec<PathBuf> = next.history.drain(..).map(|part| places.path(&part.name)).collect();
+    write_manifest(disk, places, &next)?;
+    *manifest = next;
+    orders.push(Order::Remove(old));
+    Ok(())
 }
 
 /// Renames a prepared base into its place and makes the manifest name it, with the last `keep` increments behind it.
@@ -462,6 +489,7 @@ pub fn adopt_base(
 ) -> Result<(), DiskError> {
     let mut next = manifest.clone();
     let path = places.path(&next.new_base(&places.file_name, is_rdb, keep).name);
+    manifest.skip_numbers_of(&next);
     disk.rename(prepared, &path).map_err(|error| DiskError::new("rename", prepared, error))?;
     write_manifest(disk, places, &next)?;
     *manifest = next;

@@ -161,18 +161,28 @@ impl Manifest {
         self.base.insert(Part::new(format!("{file_name}.{seq}.base.{format}"), seq))
     }
 
+    /// Numbers that another version of this manifest has given out are not used again: it may have reached the disk though writing it failed.
+    pub fn skip_numbers_of(&mut self, other: &Self) {
+        self.base_seq = self.base_seq.max(other.base_seq);
+        self.incr_seq = self.incr_seq.max(other.incr_seq);
+    }
+
     /// The old single file becomes the base.
     pub fn adopt_base(&mut self, name: &str) {
         self.base_seq += 1;
         self.base = Some(Part::new(name, self.base_seq));
     }
 
-    /// The increments behind `name` do not continue it: they become history.
-    pub fn cut_behind(&mut self, name: &str) {
-        if let Some(at) = self.increments.iter().position(|part| part.name == name) {
-            self.increments[at].len = None;
-            self.history.extend(self.increments.drain(at + 1..));
+    /// The increments behind `name` do not continue it: they become history. False where there are none.
+    pub fn cut_behind(&mut self, name: &str) -> bool {
+        let at = self.increments.iter().position(|part| part.name == name).map_or(0, |at| at + 1);
+        let cut: Vec<Part> = self.increments.drain(at..).collect();
+        if let Some(last) = self.increments.last_mut() {
+            last.len = None;
         }
+        let was_there = !cut.is_empty();
+        self.history.extend(cut);
+        was_there
     }
 
     pub fn new_increment(&mut self, file_name: &str) -> &Part {

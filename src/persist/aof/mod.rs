@@ -10,6 +10,7 @@
 //! `log` is what the loop holds: it writes what was journaled and knows how far that has got. `flusher` is the thread's half, which
 //! forces to disk. `read` finds requests in a file again and tells a torn tail from a corrupt middle. `check` is redis-check-aof.
 
+pub mod commands;
 pub mod flusher;
 pub mod log;
 pub mod manifest;

@@ -44,6 +44,8 @@ struct State {
     /// Calls of this name fail for as long as this stands.
     failing: Option<(&'static str, i32)>,
     room: Option<usize>,
+    /// The disk as it was before each call that changes something, where that is wanted.
+    moments: Option<Vec<(u64, HostileDisk)>>,
 }
 
 #[derive(Default, Clone)]
@@ -126,16 +128,17 @@ impl HostileDisk {
 
     /// Another disk with the same files, as they are now: what a process finds that is started instead of this one.
     pub fn copy(&self) -> Self {
-        let state = self.lock();
-        let copy = State {
-            files: state.files.clone(),
-            names: state.names.clone(),
-            durable_names: state.durable_names.clone(),
-            pending: state.pending.clone(),
-            folders: state.folders.clone(),
-            ..State::default()
-        };
-        Self { state: Arc::new(Mutex::new(copy)) }
+        self.lock().copy()
+    }
+
+    /// From now on a copy is kept of the disk as it is before each call that changes something.
+    pub fn keep_moments(&self) {
+        self.lock().moments = Some(Vec::new());
+    }
+
+    /// The copies, each with the number of calls before it.
+    pub fn take_moments(&self) -> Vec<(u64, HostileDisk)> {
+        self.lock().moments.take().unwrap_or_default()
     }
 
     /// A file's bytes as the kernel has them.
@@ -175,8 +178,24 @@ impl Content {
 }
 
 impl State {
+    fn copy(&self) -> HostileDisk {
+        let copy = State {
+            files: self.files.clone(),
+            names: self.names.clone(),
+            durable_names: self.durable_names.clone(),
+            pending: self.pending.clone(),
+            folders: self.folders.clone(),
+            ..State::default()
+        };
+        HostileDisk { state: Arc::new(Mutex::new(copy)) }
+    }
+
     /// Counts a call that changes something, and fails it where it is to fail.
     fn begin(&mut self, call: &str) -> io::Result<()> {
+        if self.moments.is_some() {
+            let moment = (self.calls, self.copy());
+            self.moments.get_or_insert_default().push(moment);
+        }
         self.calls += 1;
         if let Some((at, errno)) = self.fail_at
             && self.calls > at

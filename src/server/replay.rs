@@ -1,0 +1,99 @@
+//! Runs what a log holds: the same commands through the same `call`, for a session that no client has.
+//!
+//! Nothing lapses and nothing is admitted, refused, counted or journaled: what lapsed at the time is deleted by the log itself. A request
+//! that fails now as it did then is no trouble; one that no server knows is.
+
+use super::Server;
+use super::dispatch::Caller;
+use super::session::{Peer, SessionId};
+use crate::cmd::table;
+use crate::resp::reply::{Output, Reply};
+use crate::resp::request::Request;
+
+/// A replay in progress.
+pub struct Replay {
+    session: SessionId,
+    out: Output,
+    pub requests: u64,
+    /// Requests that were answered with an error, and the first such answer.
+    pub errors: u64,
+    pub first_error: Option<String>,
+}
+
+impl Server {
+    pub fn begin_replay(&mut self) -> Replay {
+        let session = self.sessions.open(Peer::default(), self.acl.default_user(), self.clock);
+        self.keyspace.replayed_ms = self.clock.unix_ms();
+        let state = self.sessions.get_mut(session);
+        (state.internal, state.authenticated, state.no_touch) = (true, true, true);
+        Replay { session, out: Output::default(), requests: 0, errors: 0, first_error: None }
+    }
+
+    /// The next part of the log begins: each speaks of database 0 first.
+    pub fn replay_from_database_0(&mut self, replay: &Replay) {
+        self.sessions.get_mut(replay.session).db = 0;
+    }
+
+    /// Runs one request. The error says why no server can.
+    pub fn replay(&mut self, replay: &mut Replay, request: Request) -> Result<(), String> {
+        let id = replay.session;
+        let name = || String::from_utf8_lossy(request.arg(0)).into_owned();
+        let Some(found) = table::top_level(request.arg(0)) else {
+            return Err(format!("Unknown command '{}' reading the append only file", name()));
+        };
+        let entry = if table::is_parent(found, request.len()) {
+            request.iter().nth(1).and_then(|word| found.subcommand(word))
+        } else {
+            Some(found)
+        };
+        let Some(entry) = entry.filter(|entry| entry.command.takes(request.len())) else {
+            return Err(format!("Command '{}' with a wrong number of arguments reading the append only file", name()));
+        };
+        replay.requests += 1;
+        if self.sessions.get(id).transaction.is_some() && !super::admit::is_run_inside_multi(entry) {
+            super::admit::queue(self, id, entry, request);
+            return Ok(());
+        }
+        self.replaying = true;
+        self.call(Caller::Replay, id, entry, request, &mut Reply::new(&mut replay.out, Default::default()));
+        self.replaying = false;
+        if replay.out.plain().is_none_or(|reply| reply.first() == Some(&b'-')) {
+            self.note_replay_error(replay);
+        }
+        replay.out.clear();
+        Ok(())
+    }
+
+    fn note_replay_error(&mut self, replay: &mut Replay) {
+        let text = replay.out.to_vec();
+        if text.first() == Some(&b'-') {
+            replay.errors += 1;
+            let text = String::from_utf8_lossy(&text).trim_end().to_owned();
+            replay.first_error.get_or_insert(text);
+        }
+    }
+
+    /// Whether a transaction was begun and not ended yet.
+    pub fn is_replaying_transaction(&self, replay: &Replay) -> bool {
+        self.sessions.get(replay.session).transaction.is_some()
+    }
+
+    /// The log ends within a transaction: it never happened.
+    pub fn abandon_replayed_transaction(&mut self, replay: &Replay) {
+        self.discard_transaction(replay.session);
+    }
+
+    /// Everything goes, unheard: what is loaded next takes its place.
+    pub fn forget_data(&mut self) {
+        for db in 0..self.keyspace.databases() {
+            let (_, old) = self.keyspace.take_db(db);
+            self.garbage.extend(old.map(crate::db::Garbage::Db));
+        }
+    }
+
+    pub fn end_replay(&mut self, replay: Replay) {
+        self.remove_session(replay.session);
+        self.effects = Default::default();
+        self.stats.dirty = 0;
+    }
+}
