@@ -43,11 +43,7 @@ impl Tls {
     }
 
     /// Plain bytes that are there: `Ok(0)` is the end. An error is one of the protocol or of the socket; either is the end too.
-    pub fn poll_read(
-        &mut self,
-        socket: &mut Socket,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_read(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             match self.state.reader().read(buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -87,11 +83,7 @@ impl Tls {
     }
 
     /// Encrypts and sends as much of `bytes` as finds room.
-    pub fn poll_write(
-        &mut self,
-        socket: &mut Socket,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    pub fn poll_write(&mut self, socket: &mut Socket, bytes: &[u8]) -> Poll<io::Result<usize>> {
         // There is no room while the socket is full, and until the handshake is over.
         let mut taken = self.state.writer().write(bytes)?;
         // What the socket does not take now waits here.

@@ -113,7 +113,10 @@ fn redis_call(call: &mut Call, raises: bool) -> Result<usize, Raised> {
 
 /// Pushes what the command answered.
 fn push_result(call: &mut Call) -> Result<(), Raised> {
-    let Some(run) = call.run() else { return Ok(call.push_nil()) };
+    let Some(run) = call.run() else {
+        call.push_nil();
+        return Ok(());
+    };
     let output = std::mem::take(&mut run.buffers.output);
     let result = match output.plain() {
         Some(bytes) => convert::push_reply(call, bytes),

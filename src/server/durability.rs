@@ -127,7 +127,7 @@ impl Server {
                 session.gate = session.gate.max(gate);
             }
             // It may have looked at anything.
-            None if entry.is_some_and(|entry| reads_data(entry)) => self.sessions.get_mut(id).gate = seen,
+            None if entry.is_some_and(reads_data) => self.sessions.get_mut(id).gate = seen,
             None => {}
         }
     }

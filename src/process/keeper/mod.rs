@@ -459,7 +459,8 @@ impl Keeper {
             Err(error) => {
                 facts.failures_in_a_row += 1;
                 let over = facts.failures_in_a_row.saturating_sub(FAILURES_BEFORE_PATIENCE).min(6);
-                let wait_us = if over == 0 { SECOND_US } else { (60 * SECOND_US << (over - 1)).min(PATIENCE_MAX_US) };
+                let wait_us =
+                    if over == 0 { SECOND_US } else { ((60 * SECOND_US) << (over - 1).min(20)).min(PATIENCE_MAX_US) };
                 self.retry_rewrite_at_us = server.clock.monotonic_us + wait_us;
                 tracing::warn!("Background AOF rewrite failed: {error}");
             }

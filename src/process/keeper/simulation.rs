@@ -239,9 +239,9 @@ fn load(disk: &HostileDisk, config: &Config, operations: &[Operation], what: &st
     assert_eq!(log, expected, "{what}: not a prefix of the history");
     assert!(log.len() <= operations.len(), "{what}: more than ever happened");
     for key in 0..KEYS {
-        let writes = (0..log.len()).filter(|&at| operations[at].in_transaction && at % KEYS == key);
+        let mut writes = (0..log.len()).filter(|&at| operations[at].in_transaction && at % KEYS == key);
         let found = view.string(format!("k{key}").as_bytes()).expect("a string").map(|value| value.item().as_int());
-        assert_eq!(found, writes.last().map(|at| Some(at as i64)), "{what}: k{key}, a transaction in part");
+        assert_eq!(found, writes.next_back().map(|at| Some(at as i64)), "{what}: k{key}, a transaction in part");
     }
     log.len()
 }
