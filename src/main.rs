@@ -12,6 +12,7 @@ use runnel::process::supervisor::Supervisor;
 use runnel::process::{self, affinity, check, check_aof, daemon, limits, log, signals, title::Title};
 use runnel::server::{Clock, Server};
 use runnel::util::clock::{monotonic_us, unix_us};
+use runnel::util::io_error;
 
 fn main() -> ExitCode {
     match command_line::parse(std::env::args_os()) {
@@ -54,16 +55,16 @@ fn serve(source: &Source) -> ExitCode {
     };
     let supervisor = Supervisor::find(config.supervised);
     if let Err(error) = std::env::set_current_dir(config.dir.path()) {
-        return fail(&format!("Can't go to the folder '{}': {}", config.dir.display(), process::log_text(&error)));
+        return fail(&format!("Can't go to the folder '{}': {}", config.dir.display(), io_error::reason(&error)));
     }
     let to_background = config.daemonize && !supervisor.is_there();
     if to_background && let Err(error) = daemon::to_background() {
-        return fail(&format!("Can't go to the background: {}", process::log_text(&error)));
+        return fail(&format!("Can't go to the background: {}", io_error::reason(&error)));
     }
     let title = config.set_proc_title.then(|| Title::take(&program_name())).flatten();
     if let Err(error) = log::start(&config) {
         let version = config.compat_version;
-        let reason = process::log_text(&error);
+        let reason = io_error::reason(&error);
         return fail(&format!(
             "\n*** FATAL CONFIG FILE ERROR (Redis {version}) ***\nCan't open the log file: {reason}"
         ));

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Bind, BindAddress, Config, Directive, Text, directive};
 use crate::util::args::split_args;
+use crate::util::io_error;
 
 /// What the start needs of the file system.
 pub trait Files {
@@ -231,7 +232,7 @@ impl<'a> Loader<'a> {
             values => directive.read(&mut self.config, values, repeated)?,
         }
         if directive.name == "dir" {
-            let folder = self.files.folder(self.config.dir.path()).map_err(|error| errno_text(&error))?;
+            let folder = self.files.folder(self.config.dir.path()).map_err(|error| io_error::reason(&error))?;
             self.config.dir = text(&folder);
         }
         if let Some(reason) = directive.facts.ignored {
@@ -372,16 +373,7 @@ fn absolute(files: &dyn Files, path: &Path) -> PathBuf {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> StartError {
-    StartError::File { path: path.into(), reason: errno_text(error) }
-}
-
-/// The system's sentence without Rust's "(os error 2)" behind it.
-fn errno_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ") {
-        Some(end) => text[..end].into(),
-        None => text,
-    }
+    StartError::File { path: path.into(), reason: io_error::reason(error) }
 }
 
 /// The real file system.

@@ -16,9 +16,10 @@ use crate::persist::snapshot::Outcome;
 use crate::process::limits::{OomScore, TooFewFiles, make_room_for_clients};
 use crate::process::saver::Saver;
 use crate::process::title::Title;
-use crate::process::{Process, log, log_text};
+use crate::process::{Process, log};
 use crate::server::Server;
 use crate::server::host::{Facts, Host};
+use crate::util::io_error;
 
 pub struct NetHost {
     process: Process,
@@ -198,7 +199,7 @@ fn change_folder(old: &Config, new: &mut Config) -> Result<(), SetError> {
         std::env::set_current_dir(path)?;
         std::env::current_dir()
     };
-    let folder = go(new.dir.path()).map_err(|error| SetError::refused(b"dir", &log_text(&error)))?;
+    let folder = go(new.dir.path()).map_err(|error| SetError::refused(b"dir", &io_error::reason(&error)))?;
     new.dir = folder.into_os_string().into_vec().into();
     Ok(())
 }

@@ -12,7 +12,7 @@ use super::listener::{Accepted, Listener};
 use super::tls_rules::tls_rules;
 use super::wake::Bell;
 use crate::config::{Config, SetError};
-use crate::process::log_text;
+use crate::util::io_error;
 
 pub struct Listeners {
     tcp: Vec<Listener>,
@@ -44,8 +44,9 @@ impl Listeners {
             })?;
         }
         if let Some(path) = config.unixsocket.path_if_set() {
-            let listener = Listener::unix(path, config, Arc::clone(&listeners.bell))
-                .map_err(|error| io::Error::other(format!("Failed opening Unix socket: {}", log_text(&error))))?;
+            let listener = Listener::unix(path, config, Arc::clone(&listeners.bell)).map_err(|error| {
+                io::Error::other(format!("Failed opening Unix socket: {}", io_error::reason(&error)))
+            })?;
             listeners.unix = Some(listener);
         }
         if listeners.tcp.is_empty() && listeners.tls.is_empty() && listeners.unix.is_none() {
@@ -125,7 +126,7 @@ impl Listeners {
                 }
                 Err(error) if is_not_known_here(&error) => {}
                 Err(error) => {
-                    let text = log_text(&error);
+                    let text = io_error::reason(&error);
                     tracing::warn!("Warning: Could not create server TCP listening socket {host}:{port}: bind: {text}");
                     if !(address.optional && error.kind() == io::ErrorKind::AddrNotAvailable) {
                         return Err(Failed);

@@ -35,6 +35,7 @@ use crate::process::title::Title;
 use crate::process::{self, affinity};
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
 use crate::util::clock::{monotonic_us, unix_us};
+use crate::util::io_error;
 use connection::{Connection, Read, WRITE_TURN_MAX};
 use hall::{Hall, Lent, lent};
 use listener::Accepted;
@@ -203,7 +204,6 @@ impl Net {
             std::mem::forget(self);
             return Err(io::Error::other(text));
         }
-        tracing::info!("User requested shutdown...");
         self.server.give_up_save();
         self.keeper.end(&mut self.server);
         process::clean_up(&self.server.config);
@@ -279,8 +279,11 @@ impl Net {
             Asked::Interrupt => config.shutdown_on_sigint,
         };
         let save = save || (!nosave && !config.save.0.is_empty());
+        tracing::info!("User requested shutdown...");
         if !save || self.server.save_before_the_end(force) {
             self.shutdown = Some(Ending::Shutdown);
+        } else {
+            tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
         }
     }
 
@@ -307,7 +310,7 @@ impl Net {
                 Ok(None) if tls_left == 0 => break,
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!("Accepting client connection: {}", process::log_text(&error));
+                    tracing::warn!("Accepting client connection: {}", io_error::reason(&error));
                     // Out of descriptors, most likely. The client still waits, and nothing will ring for it.
                     self.accept_later = true;
                     return;

@@ -14,7 +14,7 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use crate::config::{Config, TlsAuthClients};
-use crate::process::log_text;
+use crate::util::io_error;
 
 /// So many sessions are kept where `tls-session-cache-size` sets no limit.
 const SESSIONS_MAX: usize = 1 << 20;
@@ -71,7 +71,7 @@ fn identity(config: &Config, provider: &CryptoProvider) -> Result<CertifiedKey, 
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let text = fs::read(file).map_err(|error| format!("{}: {}", file.display(), log_text(&error)))?;
+    let text = fs::read(file).map_err(|error| format!("{}: {}", file.display(), io_error::reason(&error)))?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if found.is_empty() => Err(format!("{}: no PEM certificate in it", file.display())),
@@ -81,7 +81,7 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    let text = fs::read(file).map_err(|error| format!("{}: {}", file.display(), log_text(&error)))?;
+    let text = fs::read(file).map_err(|error| format!("{}: {}", file.display(), io_error::reason(&error)))?;
     let has = |word: &[u8]| memchr::memmem::find(&text, word).is_some();
     if has(b"ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
         return Err(format!(
@@ -106,8 +106,9 @@ fn authorities(config: &Config) -> Result<RootCertStore, String> {
         store.add_parsable_certificates(found);
     }
     if let Some(folder) = folder {
-        let entries = fs::read_dir(folder)
-            .map_err(|error| format!("Failed to read tls-ca-cert-dir {}: {}", folder.display(), log_text(&error)))?;
+        let entries = fs::read_dir(folder).map_err(|error| {
+            format!("Failed to read tls-ca-cert-dir {}: {}", folder.display(), io_error::reason(&error))
+        })?;
         for entry in entries.flatten() {
             // Other files may lie beside the certificates.
             store.add_parsable_certificates(certificates(&entry.path()).unwrap_or_default());

@@ -5,6 +5,7 @@
 
 pub mod hostile;
 
+use crate::util::io_error;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -127,7 +128,7 @@ impl DiskError {
 
     /// The system's words for it, without the number that Rust appends.
     pub fn reason(&self) -> String {
-        reason(&self.error)
+        io_error::reason(&self.error)
     }
 
     /// "No space left on device (write appendonlydir/x, errno 28)": for the log and for refusals.
@@ -141,12 +142,6 @@ impl fmt::Display for DiskError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(&self.in_full())
     }
-}
-
-/// An error in the system's words, as C's strerror has them.
-pub fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// The file system.

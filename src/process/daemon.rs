@@ -2,6 +2,7 @@
 //!
 //! `to_background` must come before any thread, since a fork takes only the calling one along.
 
+use crate::util::io_error;
 use std::io;
 use std::path::Path;
 
@@ -34,7 +35,7 @@ fn fork_and_leave() -> io::Result<()> {
 /// Writes the process id. A server without its file still serves.
 pub fn write_pid_file(path: &Path) {
     if let Err(error) = std::fs::write(path, format!("{}\n", std::process::id())) {
-        tracing::warn!("Failed to write PID file: {}", super::log_text(&error));
+        tracing::warn!("Failed to write PID file: {}", io_error::reason(&error));
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::io;
 
-use super::log_text;
 use crate::config::{Config, OomScoreAdjust};
+use crate::util::io_error;
 
 /// Descriptors that clients cannot have: listeners, files, the runtime.
 const RESERVED_FILES: u64 = 32;
@@ -42,7 +42,7 @@ pub fn make_room_for_clients(maxclients: u32) -> Result<u32, TooFewFiles> {
     let room = u32::try_from(granted - RESERVED_FILES).unwrap_or(maxclients);
     tracing::warn!("You requested maxclients of {maxclients} requiring at least {needed} max file descriptors.");
     if let Some(error) = refusal {
-        let error = log_text(&error);
+        let error = io_error::reason(&error);
         tracing::warn!("Server can't set maximum open files to {needed} because of OS error: {error}.");
     }
     tracing::warn!(
@@ -88,7 +88,7 @@ fn raise_open_files(soft: u64, wanted: u64) -> (u64, Option<io::Error>) {
 pub fn disable_huge_pages() {
     // SAFETY: this prctl takes numbers only.
     if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } != 0 {
-        let error = log_text(&io::Error::last_os_error());
+        let error = io_error::reason(&io::Error::last_os_error());
         tracing::warn!("Could not switch transparent huge pages off: {error}");
     }
 }
@@ -117,7 +117,7 @@ impl OomScore {
         };
         let score = score.clamp(-1000, 1000);
         fs::write(OOM_FILE, score.to_string()).inspect_err(|error| {
-            tracing::warn!("Unable to write oom_score_adj: {}", log_text(error));
+            tracing::warn!("Unable to write oom_score_adj: {}", io_error::reason(error));
         })
     }
 }

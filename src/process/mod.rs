@@ -38,12 +38,3 @@ pub fn clean_up(config: &Config) {
         }
     }
 }
-
-/// An error of the system as C programs say it, without Rust's "(os error 2)" behind it.
-pub fn log_text(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ") {
-        Some(end) => text[..end].into(),
-        None => text,
-    }
-}

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::db::Keyspace;
 use crate::db::snapshot::Sink;
-use crate::persist::disk::{self, Disk};
+use crate::persist::disk::Disk;
 use crate::persist::snapshot::{self, Job, Outcome, Plan};
 use crate::process::affinity;
+use crate::util::io_error;
 
 pub struct Saver {
     disk: Arc<dyn Disk>,
@@ -40,7 +41,7 @@ impl Saver {
         let prepare = move || affinity::bind_to(&processors);
         let started: io::Result<_> =
             snapshot::start(Arc::clone(&self.disk), plan, config, keyspace, Arc::clone(&self.ring), prepare);
-        let (sink, job) = started.map_err(|error| disk::reason(&error))?;
+        let (sink, job) = started.map_err(|error| io_error::reason(&error))?;
         self.job = Some(job);
         Ok(sink)
     }

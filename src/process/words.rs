@@ -25,9 +25,7 @@ pub fn say_hello(config: &Config) {
 pub fn say_ready(config: &Config, addresses: &[SocketAddr], tls_addresses: &[SocketAddr]) {
     // Redis's own test suite waits for these two words.
     tracing::debug!("Server initialized");
-    if !config.appendonly && config.save.0.is_empty() {
-        tracing::info!("Persistence: none is configured, the data is in memory only and ends with the process");
-    }
+    tracing::info!("Persistence: {}", persistence(config));
     tracing::info!("Working folder: {}", config.dir.display());
     let mut ways = Vec::new();
     for (way, addresses) in [("tcp", addresses), ("tls", tls_addresses)] {
@@ -40,6 +38,27 @@ pub fn say_ready(config: &Config, addresses: &[SocketAddr], tls_addresses: &[Soc
         ways.push(format!("unix on {}", path.display()));
     }
     tracing::info!("Ready to accept connections {}", ways.join(" and "));
+}
+
+/// What becomes of the data, in one line.
+fn persistence(config: &Config) -> String {
+    let mut ways = Vec::new();
+    if config.appendonly {
+        let synced = config.appendfsync.word();
+        ways.push(format!(
+            "every change is appended to the log in {} (appendfsync {synced})",
+            config.appenddirname.display()
+        ));
+    }
+    if !config.save.0.is_empty() {
+        let rules: Vec<String> =
+            config.save.0.iter().map(|rule| format!("{} changes in {} s", rule.changes, rule.seconds)).collect();
+        ways.push(format!("a snapshot goes to {} after {}", config.dbfilename.display(), rules.join(" or ")));
+    }
+    if ways.is_empty() {
+        return "none is configured, the data is in memory only and ends with the process".into();
+    }
+    ways.join("; ")
 }
 
 /// Puts the port where whoever started the server looks for it: all of it or nothing, so that nobody reads half a number.

@@ -6,6 +6,7 @@ pub mod crc16;
 pub mod crc64;
 pub mod float;
 pub mod glob;
+pub mod io_error;
 pub mod lcs;
 pub mod long_double;
 pub mod lzf;

@@ -82,12 +82,14 @@ fn a_line_that_cannot_be_ends_the_start_with_its_place() {
         ),
         (&["--dir", "/no/such/folder"], "No such file or directory"),
         (&["--logfile", "/no/such/folder/log"], "Can't open the log file: No such file or directory"),
-        (&["--check-rdb", "dump.rdb"], "dump.rdb was not checked"),
-        (&["--check-aof", "a.manifest"], "a.manifest was not checked"),
+        (&["--check-rdb", "dump.rdb"], "Cannot open file dump.rdb: No such file or directory"),
+        (&["--check-aof", "a.manifest"], "Cannot open file: a.manifest"),
     ] {
         let output = run(&folder, arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        assert!(text(&output.stderr).contains(complaint), "{arguments:?}: {}", text(&output.stderr));
+        // The checks tell what they found where redis-check-rdb does, on standard output.
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(said.contains(complaint), "{arguments:?}: {said}");
     }
 }
 
@@ -143,6 +145,8 @@ fn sigterm_and_sigint_end_it_and_it_tidies_up() {
         let expected = [
             scheduled.as_str(),
             "User requested shutdown...",
+            "Saving the final RDB snapshot before exiting.",
+            "DB saved on disk",
             "Removing the pid file.",
             "Removing the unix socket file.",
             "runnel is now ready to exit, bye bye...",
@@ -432,7 +436,7 @@ fn assert_idle(server: &Running) {
     let before = processor_time(server.pid());
     std::thread::sleep(WATCHED);
     let used = processor_time(server.pid()) - before;
-    assert!(used < WATCHED / 250, "an idle server used {used:?} in {WATCHED:?}");
+    assert!(used < WATCHED / 100, "an idle server used {used:?} in {WATCHED:?}");
 }
 
 /// What all threads of a process have used.

@@ -28,8 +28,8 @@ fn what_was_saved_is_there_after_a_restart() {
     fs::remove_file(folder.path("port")).unwrap();
     let server = start_in(folder, NEVER, |_| {});
     let mut client = server.connect();
-    assert_eq!(client.command(&["DBSIZE"]), "1000", "{}", server.log());
-    assert_eq!(client.command(&["STRLEN", "key:999"]), "999");
+    assert_eq!(client.command(&["DBSIZE"]), ":1000", "{}", server.log());
+    assert_eq!(client.command(&["STRLEN", "key:999"]), ":999");
     assert!(server.log().contains("Done loading RDB, keys loaded: 1000, keys expired: 1."), "{}", server.log());
 }
 
@@ -57,7 +57,6 @@ fn where_nothing_can_be_saved_the_end_is_refused() {
     client.command(&["SET", "a", "1"]);
     assert_eq!(client.command(&["SAVE"]), "-ERR");
     assert_eq!(client.command(&["SHUTDOWN"]), "-ERR Errors trying to SHUTDOWN. Check logs.");
-    assert!(client.command(&["INFO", "persistence"]).contains("rdb_last_bgsave_status:err"));
     assert!(server.log().contains("Error saving the DB: "), "{}", server.log());
     assert_eq!(client.command(&["GET", "a"]), "1");
 }

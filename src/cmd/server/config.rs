@@ -31,6 +31,7 @@ const SUBCOMMAND: Command = Command {
     cost: "O(N) where N is the number of directives",
     ..COMMAND
 };
+use crate::util::io_error;
 
 const EVERYWHERE: &[&str] = &["request_policy:all_nodes", "response_policy:all_succeeded"];
 
@@ -168,8 +169,7 @@ fn user_lines(server: &Server) -> Vec<Vec<u8>> {
 }
 
 fn not_written(error: &std::io::Error) -> Stop {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
+    let text = io_error::reason(error);
     tracing::warn!("CONFIG REWRITE failed: {text}");
     error_with(format!("ERR Rewriting config file: {text}"))
 }

@@ -132,7 +132,7 @@ fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) 
         running.is_abandoned = true;
     }
     let save = save || !nosave && !server.config.save.0.is_empty();
-    tracing::warn!("User requested shutdown...");
+    tracing::info!("User requested shutdown...");
     if save && !server.save_before_the_end(force) {
         return Err(error("ERR Errors trying to SHUTDOWN. Check logs."));
     }

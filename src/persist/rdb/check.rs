@@ -6,12 +6,14 @@ use std::path::Path;
 
 use super::read::{Event, Options, Reader};
 use crate::types::value;
+use crate::util::io_error;
 
 /// What was found, as lines to print; `Err` where the file is broken.
 pub fn check(path: &Path, options: Options) -> Result<String, String> {
     let name = path.display();
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
-    let (size, file) = opened.map_err(|error: io::Error| format!("Cannot open file {name}: {error}\n"))?;
+    let (size, file) =
+        opened.map_err(|error: io::Error| format!("Cannot open file {name}: {}\n", io_error::reason(&error)))?;
     let mut report = Report { text: String::new() };
     report.line(0, &format!("Checking RDB file {name}"));
     let mut reader = match Reader::new(file, size, options) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::rules::{RuleError, has_space_or_nul, join_selectors};
 use super::{Acl, User, Users};
 use crate::server::host::Host;
+use crate::util::io_error;
 
 const NOTHING_CHANGED: &str =
     "WARNING: ACL errors detected, no change to the previously active ACL rules was performed";
@@ -15,9 +16,7 @@ const NOTHING_CHANGED: &str =
 /// The users of a file.
 pub fn read(path: &Path, host: &dyn Host, all_channels: bool) -> Result<Users, String> {
     let text = host.read(path).map_err(|error| {
-        let error = error.to_string();
-        let error = error.split(" (os error").next().unwrap_or_default();
-        format!("Error loading ACLs, opening file '{}': {error}", path.display())
+        format!("Error loading ACLs, opening file '{}': {}", path.display(), io_error::reason(&error))
     })?;
     parse(&text, &path.display().to_string(), all_channels)
 }
