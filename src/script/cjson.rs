@@ -80,7 +80,7 @@ fn read_number(call: &mut Call, number: usize, place: usize, least: i64, most: i
     }
     let value = integer(call.number_argument(number)?);
     if !(least..=most).contains(&value) {
-        return Err(call.bad_argument(1, &format!("expected integer between {least} and {most}")));
+        return Err(call.bad_argument(1, format!("expected integer between {least} and {most}")));
     }
     set(call, place, value);
     Ok(())
@@ -94,8 +94,7 @@ fn read_word(call: &mut Call, place: usize, words: &[&str]) -> Result<(), Raised
         _ => {
             let given = call.string_argument(1)?;
             let Some(value) = words.iter().position(|word| word.as_bytes() == given) else {
-                let shown = String::from_utf8_lossy(given).into_owned();
-                return Err(call.bad_argument(1, &format!("invalid option '{shown}'")));
+                return Err(call.bad_argument(1, [b"invalid option '", given, b"'"].concat()));
             };
             value as i64
         }

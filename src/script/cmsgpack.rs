@@ -31,7 +31,7 @@ pub fn push_library(call: &mut Call) {
 fn pack(call: &mut Call) -> Result<usize, Raised> {
     let count = call.top();
     if count == 0 {
-        return Err(call.raise("bad argument #0 to 'pack' (MessagePack pack needs input.)"));
+        return Err(call.bad_argument(0, "MessagePack pack needs input."));
     }
     let mut out = Vec::new();
     for index in 1..=count {

@@ -273,8 +273,9 @@ fn parse_header(code: &[u8]) -> Result<(Vec<u8>, &[u8]), Vec<u8>> {
     let error = |text: &str| text.as_bytes().to_vec();
     let Some(behind) = code.strip_prefix(b"#!") else { return Err(error("ERR Missing library metadata")) };
     let Some(end) = memchr::memchr(b'\n', behind) else { return Err(error("ERR Invalid library metadata")) };
-    let words = split_args(&behind[..end]).filter(|words| !words.is_empty());
+    let words = split_args(&code[..2 + end]).filter(|words| !words.is_empty());
     let Some(words) = words else { return Err(error("ERR Invalid library metadata")) };
+    let engine = words[0].get(2..).unwrap_or_default();
     let mut name = None;
     for word in &words[1..] {
         let Some(value) = word.get(..5).filter(|key| key.eq_ignore_ascii_case(b"name=")).map(|_| &word[5..]) else {
@@ -288,8 +289,8 @@ fn parse_header(code: &[u8]) -> Result<(Vec<u8>, &[u8]), Vec<u8>> {
     if !is_name(&name) {
         return Err(error(&format!("ERR {BAD_NAME}")));
     }
-    if !words[0].eq_ignore_ascii_case(b"lua") {
-        return Err([b"ERR Engine '", &words[0][..], b"' not found"].concat());
+    if !engine.eq_ignore_ascii_case(b"lua") {
+        return Err([b"ERR Engine '", engine, b"' not found"].concat());
     }
     Ok((name, &behind[end..]))
 }
