@@ -13,7 +13,7 @@ CLOCKED = {"near_deadline", "kind", "shape", "scanned", "pending", "stream_facts
 NOT_INSIDE = {"swapdb", "move", "select", "restore", "copy", "sort", "sort_ro", "xautoclaim", "xclaim", "georadius", "georadius_ro", "georadiusbymember",
               "georadiusbymember_ro", "geosearch", "randomkey", "dump", "object", "memory", "flushall", "flushdb", "hrandfield", "srandmember", "zrandmember", "spop",
               "sinterstore", "sunionstore", "sdiffstore", "scan", "hscan", "sscan", "zscan", "xinfo", "xpending", "touch"}
-BELIEVED = {b"~", b"DELREF", b"ACKED", b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID", b"DESTROY", b"$"}
+AVOIDED = {b"HELP", b"~", b"DELREF", b"ACKED", b"ENTRIESREAD", b"ENTRIESADDED", b"LASTID", b"DESTROY", b"$"}
 
 HELPERS = b" ".join(rb"""
 local function plain(v) return (tostring(v):gsub(': 0x%x+', ': 0x')) end
@@ -142,7 +142,7 @@ class Maker:
         while True:
             words = self.draw.inner().command()
             name = words[0].lower().decode("latin-1")
-            if name in NOT_INSIDE or any(word.upper() in BELIEVED or word.startswith(b"~") for word in words) or name.startswith("x") and b"*" in b"".join(words):
+            if name in NOT_INSIDE or any(word.upper() in AVOIDED or word.startswith(b"~") for word in words) or name.startswith("x") and b"*" in b"".join(words):
                 continue
             break
         arguments = [self.argument(word) for word in words]

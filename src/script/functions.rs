@@ -36,6 +36,8 @@ pub struct Library {
 }
 
 pub struct Function {
+    /// As it was registered.
+    pub name: Vec<u8>,
     pub(super) callback: Kept,
     pub flags: Flags,
     pub description: Option<Vec<u8>>,
@@ -312,7 +314,7 @@ pub(super) fn register(call: &mut Call) -> Result<usize, Raised> {
                 return Err(api::fail(call, "second argument to redis.register_function must be a function"));
             }
             call.push_value(2);
-            (name, Function { callback: call.keep(), flags: Flags::default(), description: None })
+            (name.clone(), Function { name, callback: call.keep(), flags: Flags::default(), description: None })
         }
         _ => return Err(api::fail(call, WRONG_NUMBER)),
     };
@@ -406,7 +408,7 @@ fn named_arguments(call: &mut Call) -> Result<(Vec<u8>, Function), Raised> {
         return Err(api::fail(call, "redis.register_function must get a callback argument"));
     }
     call.push_value(callback);
-    Ok((name, Function { callback: call.keep(), flags, description }))
+    Ok((name.clone(), Function { name, callback: call.keep(), flags, description }))
 }
 
 /// Reads the flags in the table on top.

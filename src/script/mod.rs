@@ -196,11 +196,11 @@ impl Server {
     pub fn call_function(&mut self, id: SessionId, read_only: bool, args: &mut Args, reply: &mut Reply) -> Done {
         let name = args.next()?;
         let Some(function) = self.scripts.functions.get(name) else { return Err(error("ERR Function not found")) };
-        let (callback, flags) = (function.callback, function.flags);
+        let (name, callback, flags) = (function.name.clone(), function.callback, function.flags);
         let keys = function_keys(args)?;
         self.check_flags(flags, read_only)?;
         let mut interpreter = self.take_functions_interpreter();
-        let running = Running::new(name, args.request().to_owned(), true, false);
+        let running = Running::new(&name, args.request().to_owned(), true, false);
         let prepare = |call: &mut Call| {
             push_arguments(call, args, keys);
             2

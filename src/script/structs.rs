@@ -39,8 +39,7 @@ impl<'a> Format<'a> {
     fn next(&mut self, call: &mut Call, total: usize) -> Result<Option<Field>, Raised> {
         while let Some((&option, rest)) = self.rest.split_first() {
             self.rest = rest;
-            let is_control = matches!(option, b' ' | b'<' | b'>' | b'!');
-            if is_control && total > self.data_len {
+            if total > self.data_len && !b"bBhHlLfdxscTiI".contains(&option) {
                 return Err(call.bad_argument(2, TOO_SHORT));
             }
             let size = match option {
