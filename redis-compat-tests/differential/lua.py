@@ -179,6 +179,10 @@ class Maker:
             [b"''", b"'1'", b"'1.50'", b"'0x1F'", b"' 12 '", b"'abc def'", b"'nan'", b"'1e3'", b"'\\0'", b"'a\\0b'", b"'\\255\\254'", b"'%d'", b"'[1,2]'", b"'line\\nbreak'", b"('x'):rep(%d)" % int(self.random() * 70),
              b"('ab'):rep(%d)" % int(self.random() * 20000)])
 
+    def short(self):
+        """A string that no pattern can be at for long."""
+        return self.of([b"''", b"'abc'", b"'hello world'", b"'a1b2c3'", b"'(a(b)c)'", b"'x=1, y=2'", b"'  lead'", b"'aaaa'", b"'THE (quick) fox'", b"'a\0b'", b"'\200\255'", b"'k1=v1;k2=v2'", b"12.5", b"'line\nbreak'"])
+
     def array(self, depth):
         return b"{%b}" % b", ".join(self.value(depth - 1) for _ in range(int(self.random() * 5)))
 
@@ -227,12 +231,12 @@ class Maker:
             (1, lambda: b"string.sub, %b, %b, %b" % (text(), count(), count())), (0.5, lambda: b"string.byte, %b, %b, %b" % (text(), count(), count())),
             (0.5, lambda: b"string.char, %b, %b" % (self.of([b"65", b"0", b"255", b"256", b"-1", b"'66'", b"1.5"]), self.of([b"65", b"0", b"255"]))),
             (0.5, lambda: b"string.%b, %b" % (self.of([b"upper", b"lower", b"reverse", b"len"]), self.value(0))), (0.5, lambda: b"string.rep, %b, %b" % (self.value(0), count())),
-            (2, lambda: b"string.find, %b, %b, %b, %b" % (text(), quoted(pattern(self)), count(), self.of([b"nil", b"nil", b"true"]))),
-            (1.5, lambda: b"string.match, %b, %b" % (text(), quoted(pattern(self)))),
-            (1.5, lambda: b"string.gsub, %b, %b, %b, %b" % (text(), quoted(pattern(self)), self.of([b"'x'", b"'%0%0'", b"'%1'", b"'<%1%2>'", b"'%'", b"'%%'", b"{a='A', ['1']=2}", b"function(a, b) return b or a end", b"function() end",
+            (2, lambda: b"string.find, %b, %b, %b, %b" % (self.short(), quoted(pattern(self)), count(), self.of([b"nil", b"nil", b"true"]))),
+            (1.5, lambda: b"string.match, %b, %b" % (self.short(), quoted(pattern(self)))),
+            (1.5, lambda: b"string.gsub, %b, %b, %b, %b" % (self.short(), quoted(pattern(self)), self.of([b"'x'", b"'%0%0'", b"'%1'", b"'<%1%2>'", b"'%'", b"'%%'", b"{a='A', ['1']=2}", b"function(a, b) return b or a end", b"function() end",
                                                                                                b"function() return false end", b"function() return {} end", b"'%x'", b"12", b"function(...) return select('#', ...) end"]),
                                                            self.of([b"nil", b"nil", b"1", b"0", b"-1", b"2"]))),
-            (0.7, lambda: b"function(s, p) local r = {} for a, b in s:gmatch(p) do r[#r + 1] = a r[#r + 1] = b if #r > 40 then break end end return r end, %b, %b" % (text(), quoted(pattern(self)))),
+            (0.7, lambda: b"function(s, p) local r = {} for a, b in s:gmatch(p) do r[#r + 1] = a r[#r + 1] = b if #r > 40 then break end end return r end, %b, %b" % (self.short(), quoted(pattern(self)))),
             (0.7, lambda: b"tonumber, %b, %b" % (self.of([self.string(), self.number(), b"'zz'", b"'-7f'", b"'10'", b"' 1 '"]), self.of([b"nil", b"10", b"16", b"36", b"2", b"37", b"1", b"8"]))),
             (0.5, lambda: b"plain, %b" % self.value(1)), (0.3, lambda: b"redis.sha1hex, %b" % self.value(0)), (0.2, lambda: b"string.gfind, 'abc', '.'"), (0.1, lambda: b"string.dump, function() end")])
 

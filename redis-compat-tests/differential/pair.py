@@ -111,8 +111,8 @@ class Pair:
         self.close_connections()
         for at, server in enumerate(self.servers):
             try:
-                self.controls[at].ask("PING", timeout=5.0)
-                self.controls[at].take()
+                if self.controls[at].ask("PING", timeout=5.0) != b"+PONG\r\n":
+                    raise Dead(server.name, "is busy")
             except (Dead, OSError):
                 server.restart()
                 self.controls[at] = Connection(server)

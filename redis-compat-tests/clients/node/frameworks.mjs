@@ -1,8 +1,9 @@
-// Redlock and socket.io's adapter of streams against the server in $RUNNEL_SERVER, over a kill -9 and a restart.
+// Redlock, Bottleneck's token bucket and socket.io's adapter of streams against the server in $RUNNEL_SERVER, over a kill -9 and a restart.
 
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { createAdapter } from '@socket.io/redis-streams-adapter';
+import Bottleneck from 'bottleneck';
 import Redis from 'ioredis';
 import Redlock from 'redlock';
 import { Server as SocketServer } from 'socket.io';
@@ -70,6 +71,36 @@ async function lockExcludes() {
   assert.deepEqual([most, turns], [1, 40]);
 }
 
+// A bucket of three tokens that gets two every 250 ms, shared by two processes' worth of limiters.
+async function bucketOfTokens() {
+  const limiters = [1, 2].map(() => {
+    const client = opened();
+    const limiter = new Bottleneck({
+      id: 'bucket', datastore: 'ioredis', clearDatastore: false, connection: new Bottleneck.IORedisConnection({ client }), timeout: 600000,
+      reservoir: 3, reservoirIncreaseAmount: 2, reservoirIncreaseInterval: 250, reservoirIncreaseMaximum: 3, heartbeatInterval: 50,
+    });
+    limiter.on('error', () => {});
+    return { client, limiter };
+  });
+  await Promise.all(limiters.map(({ limiter }) => limiter.ready()));
+  const moments = [];
+  const take = (at) => limiters[at % 2].limiter.schedule(async () => { moments.push(Date.now()); return at; });
+  assert.deepEqual(await Promise.all(Array.from({ length: 11 }, (_, at) => take(at))), Array.from({ length: 11 }, (_, at) => at));
+  assert.ok(moments.at(-1) - moments[0] >= 900, 'eight tokens came one after the other');
+  for (const begin of moments) assert.ok(moments.filter((moment) => moment >= begin && moment < begin + 200).length <= 5);
+  const before = await limiters[0].limiter.counts();
+  await restart();
+  await until('the limiter answers', async () => (await limiters[0].client.ping()) === 'PONG');
+  assert.equal((await limiters[0].limiter.clusterQueued()), 0);
+  assert.ok((await limiters[0].limiter.currentReservoir()) <= 3);
+  assert.equal(await limiters[0].limiter.done(), 11); // the bucket remembers what was taken before the restart
+  assert.deepEqual(await Promise.all([1, 2, 3, 4, 5, 6].map(take)), [1, 2, 3, 4, 5, 6]);
+  assert.equal(await limiters[1].limiter.done(), 17);
+  assert.equal(before.DONE, 0);
+  await limiters[0].limiter.disconnect();
+  limiters.forEach(({ client }) => client.disconnect());
+}
+
 async function socketsHearEachOther() {
   const nodes = await Promise.all([1, 2].map(async () => {
     const client = opened();
@@ -108,4 +139,4 @@ async function socketsHearEachOther() {
   }
 }
 
-await runScenarios(server, [['frameworks', [lockOutlivesTheServer, lockExcludes, socketsHearEachOther]]]);
+await runScenarios(server, [['frameworks', [lockOutlivesTheServer, lockExcludes, bucketOfTokens, socketsHearEachOther]]]);
