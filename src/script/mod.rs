@@ -261,6 +261,7 @@ impl Server {
             random,
             failure: None,
             buffers,
+            pattern_steps: 0,
             library: None,
         };
         let result = vm.run(&mut run, function, on_error, prepare, |call, ended, run| match ended {

@@ -120,6 +120,8 @@ pub struct Run<'a> {
     pub random: Random48,
     pub failure: Option<Failure>,
     pub buffers: Buffers,
+    /// Steps of pattern matching since the last look at the clock.
+    pub pattern_steps: u32,
     /// The library being loaded.
     pub library: Option<&'a mut super::functions::Loading>,
 }

@@ -11,6 +11,7 @@ mod process;
 mod protocol;
 mod readme;
 mod restart;
+mod scripts;
 mod snapshots;
 mod streams;
 mod tls;
