@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Client libraries from their registries, each driving real scenarios through $RUNNEL_SERVER, which each starts, kills and restarts itself.
 #
-#   run.sh [redis-py] [node-redis] [ioredis] [rust]     all of them by default
+#   run.sh [redis-py] [redis-py-cluster] [node-redis] [ioredis] [ioredis-cluster] [rust]     all of them by default
 #
 # What they need goes to ../.cache/clients; the versions are pinned in this folder. The last line is "N passed, N failed" over all of them.
 set -uo pipefail
@@ -19,7 +19,7 @@ redis_py() {
         rm -rf "$target"
         python3 -m pip install --quiet --target "$target" -r "$here/python/requirements.txt" && cp "$here/python/requirements.txt" "$target/"
     } || return 1
-    PYTHONPATH=$target python3 "$here/python/scenarios.py"
+    PYTHONPATH=$target python3 "$here/python/$1"
 }
 
 node_modules() {
@@ -56,12 +56,14 @@ one() {
     fi
 }
 
-[ $# -gt 0 ] || set -- redis-py node-redis ioredis rust
+[ $# -gt 0 ] || set -- redis-py redis-py-cluster node-redis ioredis ioredis-cluster rust
 for client in "$@"; do
     case $client in
-        redis-py) one "$client" redis_py ;;
+        redis-py) one "$client" redis_py scenarios.py ;;
+        redis-py-cluster) one "$client" redis_py cluster.py ;;
         node-redis) one "$client" node_client node-redis.mjs ;;
         ioredis) one "$client" node_client ioredis.mjs ;;
+        ioredis-cluster) one "$client" node_client ioredis-cluster.mjs ;;
         rust) one "$client" rust_client ;;
         *) echo "no such client: $client"; failed=$((failed + 1)) ;;
     esac

@@ -4,6 +4,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::hall::{Lent, lent};
 use super::listeners::Listeners;
@@ -19,6 +20,7 @@ use crate::process::title::Title;
 use crate::process::{Process, log};
 use crate::server::Server;
 use crate::server::host::{Facts, Host};
+use crate::server::lines::Line;
 use crate::util::io_error;
 
 pub struct NetHost {
@@ -99,6 +101,10 @@ impl Host for NetHost {
         self.process.facts()
     }
 
+    fn tcp_port(&self) -> Option<u16> {
+        Some(self.listeners.lock().unwrap_or_else(PoisonError::into_inner).port())
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.process.read(path)
     }
@@ -117,6 +123,10 @@ impl Host for NetHost {
 
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
+    }
+
+    fn dial(&self, host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Line>> {
+        self.process.dial(host, port, limit)
     }
 
     fn attend(&mut self, server: &mut Server) {

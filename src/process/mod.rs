@@ -10,6 +10,7 @@ pub mod daemon;
 mod facts;
 pub mod keeper;
 pub mod limits;
+mod line;
 pub mod load;
 pub mod log;
 pub mod saver;

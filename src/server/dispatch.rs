@@ -239,6 +239,7 @@ impl Server {
         let start = out.mark();
         let protocol = self.sessions.get(id).protocol;
         let journaled = self.journal.offset();
+        let written = out.len();
         let mut reply = Reply::new(out, protocol);
         match admit::admit(self, id, entry, request) {
             Admission::Run(entry) => self.call(Caller::Client, id, entry, request, &mut reply),
@@ -251,6 +252,16 @@ impl Server {
             Admission::CutOff => return out.clear(),
         }
         self.note_journaled(id, entry, request, journaled);
+        if self.counts_slot_usage()
+            && let Some(entry) = self.sessions.get(id).last_command
+            && entry.command.takes(request.len())
+        {
+            let (input, output) = (request.framed_len() as u64, out.len().saturating_sub(written) as u64);
+            self.count_slot_usage(entry, request, |usage| {
+                usage.input_bytes += input;
+                usage.output_bytes += output;
+            });
+        }
         self.after_command(id, start, out);
     }
 
@@ -330,6 +341,9 @@ impl Server {
             return;
         }
         session.commands += 1;
+        if self.counts_slot_usage() && caller != Caller::Script {
+            self.count_slot_usage(entry, request, |usage| usage.cpu_us += ticks_to_us(elapsed));
+        }
         self.stats.count_call(entry.id, elapsed, failed, self.config.latency_tracking);
         if outermost {
             self.call_began = end;

@@ -142,6 +142,9 @@ impl Server {
 fn resetstat(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     server.stats.reset();
     server.keyspace.stats = Default::default();
+    if let Some(cluster) = &mut server.cluster {
+        cluster.forget_usage();
+    }
     reply.ok();
     Ok(())
 }
