@@ -4,7 +4,6 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use super::hall::{Lent, lent};
 use super::listeners::Listeners;
@@ -125,8 +124,8 @@ impl Host for NetHost {
         self.process.sleep(time_us);
     }
 
-    fn dial(&self, host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Line>> {
-        self.process.dial(host, port, limit)
+    fn dial(&self, host: &str, port: u16, limit_ms: u64) -> io::Result<Box<dyn Line>> {
+        self.process.dial(host, port, limit_ms)
     }
 
     fn attend(&mut self, server: &mut Server) {

@@ -56,8 +56,8 @@ impl Host for Process {
         })
     }
 
-    fn dial(&self, host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Line>> {
-        super::line::dial(host, port, limit)
+    fn dial(&self, host: &str, port: u16, limit_ms: u64) -> io::Result<Box<dyn Line>> {
+        super::line::dial(host, port, limit_ms)
     }
 
     fn sleep(&self, time_us: u64) {

@@ -15,12 +15,12 @@ struct SocketLine {
     ahead: Vec<u8>,
 }
 
-/// Connects. A name that is not known and a silence that outlasts `limit` are `TimedOut`; other errors say what they are.
-pub fn dial(host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Line>> {
+/// Connects. A name that is not known and a silence that outlasts the limit are `TimedOut`; other errors say what they are.
+pub fn dial(host: &str, port: u16, limit_ms: u64) -> io::Result<Box<dyn Line>> {
     let unknown = |error: io::Error| io::Error::new(io::ErrorKind::TimedOut, error);
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
     for address in (host, port).to_socket_addrs().map_err(unknown)? {
-        match TcpStream::connect_timeout(&address, limit) {
+        match TcpStream::connect_timeout(&address, Duration::from_millis(limit_ms)) {
             Ok(socket) => {
                 socket.set_nodelay(true)?;
                 return Ok(Box::new(SocketLine { socket, ahead: Vec::new() }));
@@ -32,14 +32,14 @@ pub fn dial(host: &str, port: u16, limit: Duration) -> io::Result<Box<dyn Line>>
 }
 
 impl Line for SocketLine {
-    fn write(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8], limit_ms: u64) -> io::Result<()> {
         const PIECE_BYTES: usize = 64 * 1024;
-        self.socket.set_write_timeout(Some(limit))?;
+        self.socket.set_write_timeout(Some(Duration::from_millis(limit_ms)))?;
         bytes.chunks(PIECE_BYTES).try_for_each(|piece| self.socket.write_all(piece).map_err(as_timeout))
     }
 
-    fn read_line(&mut self, limit: Duration) -> io::Result<Vec<u8>> {
-        let end = Instant::now() + limit;
+    fn read_line(&mut self, limit_ms: u64) -> io::Result<Vec<u8>> {
+        let end = Instant::now() + Duration::from_millis(limit_ms);
         loop {
             if let Some(at) = memchr::memchr(b'\n', &self.ahead) {
                 let mut line: Vec<u8> = self.ahead.drain(..=at).collect();

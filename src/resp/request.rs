@@ -67,6 +67,12 @@ impl<'a> Request<'a> {
         Request { bytes: self.bytes, spans: &self.spans[index..] }
     }
 
+    /// Bytes of the request as it came.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Bytes of the request in its frame. O(arguments).
     pub fn framed_len(&self) -> usize {
         let head = FRAME_BYTES - 2 + digits(self.spans.len() as u32);

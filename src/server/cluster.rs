@@ -273,6 +273,10 @@ impl Server {
     }
 }
 
+pub fn is_ip_address(text: &str) -> bool {
+    text.parse::<std::net::IpAddr>().is_ok()
+}
+
 fn or_else(announced: u16, own: u16) -> u16 {
     if announced > 0 { announced } else { own }
 }

@@ -5,6 +5,7 @@
 
 use super::admit::{self, Admission};
 use super::session::{ReplyMode, Session, SessionId};
+use super::stats::reaches;
 use super::{Closing, Server};
 use crate::cmd::args::Args;
 use crate::cmd::command::{Flag, Run};
@@ -306,6 +307,7 @@ impl Server {
         let db = self.sessions.get(id).db;
         self.effects.begin(self.is_anybody_listening(), self.journal.is_open() && caller != Caller::Replay);
         let moves = self.keyspace.moves();
+        let replied = reply.output().len();
         let result = match entry.command.run {
             Run::Read(handler) => handler(&self.session_view(id, caller, entry, request), &mut args, reply),
             Run::Write(handler) => handler(&mut self.session_edit(id, caller, entry, request), &mut args, reply),
@@ -351,6 +353,8 @@ impl Server {
         if outermost || caller == Caller::Exec {
             self.note_time(id, entry, request, elapsed);
         }
+        let replied = reply.output().len().saturating_sub(replied);
+        self.note_size(caller, id, entry, request, replied as u64);
     }
 
     /// Commands see the same moment throughout; a replay sees none, so that nothing lapses in it.
@@ -494,6 +498,29 @@ impl Server {
             let elapsed_us = ticks_to_us(elapsed);
             let event = if entry.has(Flag::Fast) { "fast-command" } else { "command" };
             self.stats.latency.add(event, self.clock.unix_us / 1_000_000, elapsed_us / 1000);
+        }
+    }
+
+    /// Keeps what came with, or was answered with, many bytes.
+    #[inline]
+    fn note_size(&mut self, caller: Caller, id: SessionId, entry: &'static Entry, request: Request, replied: u64) {
+        let config = &self.config;
+        // What was queued or comes from a script did not come by itself.
+        let came = if caller == Caller::Client { request.size() as u64 } else { 0 };
+        let large_request = came > 0 && reaches(came, config.commandlog_request_larger_than);
+        let large_reply = reaches(replied, config.commandlog_reply_larger_than);
+        if !(large_request || large_reply) || entry.has(Flag::SkipSlowlog) {
+            return;
+        }
+        let (session, when_s) = (self.sessions.get(id), self.clock.unix_us / 1_000_000);
+        let limit = |max_len: i64| usize::try_from(max_len).unwrap_or(0);
+        if large_request {
+            let limit = limit(config.commandlog_large_request_max_len);
+            self.stats.large_requests.add(when_s, came, entry, request, session, limit);
+        }
+        if large_reply {
+            let limit = limit(config.commandlog_large_reply_max_len);
+            self.stats.large_replies.add(when_s, replied, entry, request, session, limit);
         }
     }
 

@@ -5,7 +5,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Server;
 use super::lines::Line;
@@ -63,7 +62,7 @@ pub trait Host: Send {
     fn sleep(&self, time_us: u64);
 
     /// Connects to another server, within the time. What takes longer, or has no name that is known, is `TimedOut`.
-    fn dial(&self, _host: &str, _port: u16, _limit: Duration) -> io::Result<Box<dyn Line>> {
+    fn dial(&self, _host: &str, _port: u16, _limit_ms: u64) -> io::Result<Box<dyn Line>> {
         Err(io::ErrorKind::Unsupported.into())
     }
 

@@ -4,17 +4,16 @@
 //! The sockets are the process's (`Host::dial`).
 
 use std::io;
-use std::time::Duration;
 
 use super::Server;
 
 /// A connection to another server.
 pub trait Line: Send {
-    /// Writes all of it, each piece within the time.
-    fn write(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()>;
+    /// Writes all of it, each piece within so many milliseconds.
+    fn write(&mut self, bytes: &[u8], limit_ms: u64) -> io::Result<()>;
 
     /// Reads up to the end of a line, which is left out, within the time.
-    fn read_line(&mut self, limit: Duration) -> io::Result<Vec<u8>>;
+    fn read_line(&mut self, limit_ms: u64) -> io::Result<Vec<u8>>;
 }
 
 /// The lines that are open, at most so many, each until nobody has used it for a while.
@@ -46,11 +45,11 @@ impl Lines {
 
 impl Server {
     /// The line to an address, kept or new. It is the caller's until it gives it back; one that has failed is dropped instead.
-    pub fn take_line(&mut self, host: &str, port: u16, limit: Duration) -> io::Result<Kept> {
+    pub fn take_line(&mut self, host: &str, port: u16, limit_ms: u64) -> io::Result<Kept> {
         if let Some(kept) = self.lines.take(host, port) {
             return Ok(kept);
         }
-        let line = self.host.dial(host, port, limit)?;
+        let line = self.host.dial(host, port, limit_ms)?;
         Ok(Kept { host: host.to_owned(), port, line, database: None, is_used: false, used_us: 0 })
     }
 

@@ -58,10 +58,7 @@ fn what_is_there_already_is_replaced_only_on_request() {
     assert_eq!(busy, "-ERR Target instance replied with error: BUSYKEY Target key name already exists.");
     assert_eq!(moved(&["COPY", "REPLACE", "AUTH2", "default", "secret", "KEYS", "a"]), "OK");
     assert_eq!(here.command(&["EXISTS", "a", "b"]), ":1");
-    assert_eq!(
-        there.command(&["MGET", "a", "b"]),
-        "*2\r\n$3\r\nnew\r\n$3\r\nnew\r\n".replace("\r\n", "\r\n").trim_end()
-    );
+    assert_eq!(there.command(&["MGET", "a", "b"]), "[new new]");
 }
 
 #[test]

@@ -3,15 +3,13 @@
 //! With `cluster-enabled no` everything is refused, as Redis does it. Otherwise `server::cluster` has the node; it owns every slot and
 //! has no bus, so what would bring in another node or give a slot away is refused with a reason.
 
-use std::net::IpAddr;
-
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Deprecated, Flag, Group, Run};
 use crate::cmd::container::{self, HELP, unknown_or_wrong_number};
 use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing, error_with};
 use crate::config::EndpointType;
 use crate::resp::reply::Reply;
-use crate::server::cluster::{Cluster, SlotUsage};
+use crate::server::cluster::{Cluster, SlotUsage, is_ip_address};
 use crate::server::{Server, SessionId};
 use crate::util::crc16::{SLOTS, key_slot};
 use crate::util::number::parse_i64;
@@ -744,7 +742,7 @@ fn meet(server: &mut Server, _: SessionId, args: &mut Args, _: &mut Reply) -> Do
         return Err(error_showing("ERR Invalid bus port specified: ", bus, ""));
     }
     let ip = String::from_utf8_lossy(ip);
-    if ip.parse::<IpAddr>().is_err() || !(1..=65535).contains(&port) {
+    if !is_ip_address(&ip) || !(1..=65535).contains(&port) {
         return Err(error_showing("ERR Invalid node address specified: ", format!("{ip}:{port}").as_bytes(), ""));
     }
     Err(NO_BUS)
@@ -782,7 +780,7 @@ fn reset(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) 
     if !hard && !args.is_empty() && !args.option("SOFT") {
         return Err(SYNTAX);
     }
-    if (0..server.keyspace.databases()).any(|db| server.keyspace.db(db).len() > 0) {
+    if (0..server.keyspace.databases()).any(|db| !server.keyspace.db(db).is_empty()) {
         return Err(error("ERR CLUSTER RESET can't be called with master nodes containing keys"));
     }
     if hard {

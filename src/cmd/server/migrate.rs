@@ -4,7 +4,6 @@
 //! was acknowledged is removed even if a later key fails.
 
 use std::io;
-use std::time::Duration;
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{Access, Begin, COMMAND, Category, Command, Find, Flag, Group, KeyFlag, KeySpec, Run, key};
@@ -59,6 +58,9 @@ fn is_password(request: Request, index: usize) -> bool {
 /// Where the options begin.
 const FIRST_OPTION: usize = 6;
 
+/// More than anybody waits for, and little enough to be added to any time.
+const LIMIT_MS_MAX: u64 = 1 << 40;
+
 const NO_CONNECTION: Stop = error("IOERR error or timeout connecting to the client");
 const NOT_WRITTEN: Stop = error("IOERR error or timeout writing to target instance");
 const NOT_READ: Stop = error("IOERR error or timeout reading to target instance");
@@ -99,7 +101,7 @@ struct Wanted<'a> {
     host: String,
     port: u16,
     database: i64,
-    limit: Duration,
+    limit_ms: u64,
     copy: bool,
     replace: bool,
     /// User and password, or a password alone.
@@ -115,7 +117,7 @@ impl<'a> Wanted<'a> {
             host: String::from_utf8_lossy(host).into_owned(),
             port: 0,
             database: 0,
-            limit: Duration::ZERO,
+            limit_ms: 0,
             copy: false,
             replace: false,
             login: Vec::new(),
@@ -143,7 +145,7 @@ impl<'a> Wanted<'a> {
         wanted.database = integer(database)?;
         // No number is refused: there is nobody at what is no port.
         wanted.port = u16::try_from(integer(port)?).unwrap_or(0);
-        wanted.limit = Duration::from_millis(u64::try_from(timeout_ms).ok().filter(|&ms| ms > 0).unwrap_or(1000));
+        wanted.limit_ms = u64::try_from(timeout_ms).ok().filter(|&ms| ms > 0).unwrap_or(1000).min(LIMIT_MS_MAX);
         Ok(wanted)
     }
 }
@@ -201,7 +203,7 @@ impl Server {
         cargo: &[Parcel<'a>],
         journey: &mut Journey<'a>,
     ) -> Result<(), Trouble> {
-        let line = self.take_line(&wanted.host, wanted.port, wanted.limit);
+        let line = self.take_line(&wanted.host, wanted.port, wanted.limit_ms);
         let mut line = line.map_err(|error| Trouble {
             // Redis learns only when it writes that nobody has let it in.
             stop: if error.kind() == io::ErrorKind::TimedOut { NO_CONNECTION } else { NOT_WRITTEN },
@@ -253,18 +255,18 @@ fn ask<'a>(
         write_bulk(&mut before, b"SELECT");
         write_bulk(&mut before, IntegerText::new(wanted.database).as_bytes());
     }
-    kept.line.write(&before, wanted.limit).map_err(trouble(NOT_WRITTEN))?;
+    kept.line.write(&before, wanted.limit_ms).map_err(trouble(NOT_WRITTEN))?;
     for parcel in cargo {
-        kept.line.write(&parcel.command, wanted.limit).map_err(trouble(NOT_WRITTEN))?;
+        kept.line.write(&parcel.command, wanted.limit_ms).map_err(trouble(NOT_WRITTEN))?;
     }
 
     let mut admitted = true;
     for _ in 0..usize::from(!wanted.login.is_empty()) + usize::from(selects) {
-        let answer = kept.line.read_line(wanted.limit).map_err(trouble(NOT_READ))?;
+        let answer = kept.line.read_line(wanted.limit_ms).map_err(trouble(NOT_READ))?;
         admitted &= accepted(&answer, journey);
     }
     for parcel in cargo {
-        let answer = kept.line.read_line(wanted.limit).map_err(trouble(NOT_READ))?;
+        let answer = kept.line.read_line(wanted.limit_ms).map_err(trouble(NOT_READ))?;
         if accepted(&answer, journey) && admitted {
             journey.arrived.push(parcel.key);
         }

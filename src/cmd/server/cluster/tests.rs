@@ -5,9 +5,9 @@ use crate::testing::{Playground, check, check_with};
 
 fn cluster(directives: &[(&str, &str)]) -> Config {
     let mut config = Config::default();
-    config.cluster_enabled = true;
     let pairs: Vec<_> = directives.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
     config.set(&pairs, true).expect("good directives");
+    config.cluster_enabled = true;
     config
 }
 

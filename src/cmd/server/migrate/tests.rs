@@ -3,7 +3,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use crate::server::host::{Facts, Host};
 use crate::server::lines::Line;
@@ -17,12 +16,12 @@ struct Other {
 }
 
 impl Line for Other {
-    fn write(&mut self, bytes: &[u8], _: Duration) -> io::Result<()> {
+    fn write(&mut self, bytes: &[u8], _: u64) -> io::Result<()> {
         self.heard.lock().expect("one thread").extend_from_slice(bytes);
         Ok(())
     }
 
-    fn read_line(&mut self, _: Duration) -> io::Result<Vec<u8>> {
+    fn read_line(&mut self, _: u64) -> io::Result<Vec<u8>> {
         let mut answers = self.answers.lock().expect("one thread");
         if answers.is_empty() {
             return Err(io::ErrorKind::TimedOut.into());
@@ -49,7 +48,7 @@ impl Host for Other {
 
     fn sleep(&self, _: u64) {}
 
-    fn dial(&self, host: &str, _: u16, _: Duration) -> io::Result<Box<dyn Line>> {
+    fn dial(&self, host: &str, _: u16, _: u64) -> io::Result<Box<dyn Line>> {
         match host {
             "nobody" => Err(io::ErrorKind::ConnectionRefused.into()),
             "nowhere" => Err(io::ErrorKind::TimedOut.into()),
