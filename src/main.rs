@@ -107,6 +107,10 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
         tracing::warn!("{error}");
         return ExitCode::FAILURE;
     }
+    if let Err(error) = server.load_cluster(&process::Process) {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
     // A log holds everything; where there is none yet it begins with what the snapshot has.
     let has_log = server.config.appendonly && process::keeper::is_there(&server.config);
     if !has_log && let Err(error) = process::load::snapshot(&mut server) {

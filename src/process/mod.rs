@@ -11,6 +11,7 @@ mod facts;
 pub mod huge_pages;
 pub mod keeper;
 pub mod limits;
+mod line;
 pub mod load;
 pub mod log;
 pub mod saver;

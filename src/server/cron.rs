@@ -46,6 +46,7 @@ impl Server {
         }
         self.expire_lapsed();
         self.tick_saving();
+        self.close_idle_lines();
         self.close_idle_and_slow();
         if self.config.maxmemory_clients != ClientsLimit::Bytes(0) {
             for id in self.sessions.iter().map(|(id, _)| id).collect::<Vec<_>>() {
