@@ -111,7 +111,7 @@ def run_suite(chosen, trees, skips, suite):
     try:
         skip_file = tree / "skip-tests"
         skip_file.write_text("" if chosen.no_skip else "".join(name + "\n" for name in skips.names(suite)))
-        command = ["tclsh", "tests/test_helper.tcl", "--single", suite, "--clients", "1", "--skipfile", str(skip_file), "--baseport", str(20000 + number * 3000), "--portcount", "2500"]
+        command = ["tclsh", "tests/test_helper.tcl", "--single", suite, "--clients", "1", "--durable", "--skipfile", str(skip_file), "--baseport", str(20000 + number * 3000), "--portcount", "2500"]
         external = Running(chosen) if chosen.mode == "external" else None
         if external:
             command += ["--host", "127.0.0.1", "--port", str(external.port)]

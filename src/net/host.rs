@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::hall::{Lent, lent};
@@ -140,8 +140,9 @@ impl Host for NetHost {
         keyspace: &Keyspace,
         functions: Vec<Vec<u8>>,
         now_ms: u64,
-    ) -> Result<Box<dyn Sink>, String> {
-        self.saver.begin(config, keyspace, functions, now_ms)
+        target: Option<PathBuf>,
+    ) -> Result<(Box<dyn Sink>, PathBuf), String> {
+        self.saver.begin(config, keyspace, functions, now_ms, target)
     }
 
     fn save_outcome(&mut self) -> Option<Outcome> {

@@ -205,6 +205,7 @@ impl Net {
             return Err(io::Error::other(text));
         }
         self.server.give_up_save();
+        self.server.give_up_snapshot_for_replicas();
         self.keeper.end(&mut self.server);
         process::clean_up(&self.server.config);
         self.listeners().close();
@@ -578,6 +579,11 @@ impl Net {
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
                     self.remove(id);
+                } else if session.replica.as_ref().is_some_and(|link| link.is_sending()) {
+                    // There is more of its snapshot.
+                    let id = connection.session;
+                    self.server.send_more(id);
+                    self.ring(number);
                 } else if !done && written >= WRITE_TURN_MAX {
                     // The socket would take more, so its waker does not ring.
                     self.ring(number);

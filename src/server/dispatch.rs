@@ -408,7 +408,7 @@ impl Server {
                     TimeoutReply::Null => reply.null(),
                     TimeoutReply::NullArray => reply.null_array(),
                     TimeoutReply::Safe => super::waiting::reply_safe(self.is_safe(id), reply),
-                    TimeoutReply::Zero => reply.int(0),
+                    TimeoutReply::Acknowledged => reply.count(self.acknowledged_by(id)),
                 },
             },
         }

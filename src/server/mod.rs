@@ -13,6 +13,7 @@ pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
 pub mod replay;
+pub mod replicas;
 pub mod saving;
 pub mod session;
 pub mod snapshots;
@@ -48,6 +49,7 @@ pub struct Server {
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
     pub tracking: tracking::Tracking,
+    pub replicas: replicas::Replicas,
     pub monitors: Vec<SessionId>,
     pub stats: stats::Stats,
     pub cron: cron::Cron,
@@ -143,6 +145,7 @@ impl Server {
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
             tracking: tracking::Tracking::default(),
+            replicas: replicas::Replicas::default(),
             monitors: Vec::new(),
             stats: stats::Stats::new(),
             cron: cron::Cron::default(),

@@ -92,8 +92,9 @@ impl Server {
         self.saving.is_scheduled = false;
         self.saving.last_tried_s = now_ms / 1000;
         let libraries = self.scripts.functions.sources();
-        let sink = match self.host.begin_save(&self.config, &self.keyspace, libraries, now_ms) {
-            Ok(sink) => sink,
+        let target = Some(self.snapshot_path());
+        let sink = match self.host.begin_save(&self.config, &self.keyspace, libraries, now_ms, target) {
+            Ok((sink, _)) => sink,
             Err(text) => {
                 tracing::warn!("Can't save in background: {text}");
                 self.saving.last_failure = Some(Failure { text: text.clone() });
@@ -131,6 +132,7 @@ impl Server {
 
     /// Takes notice of the end of a save. O(1): called every turn while one is running.
     pub fn hear_of_save(&mut self) {
+        self.hear_of_snapshot_for_replicas();
         if !self.saving.is_running() {
             return;
         }

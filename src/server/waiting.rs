@@ -309,12 +309,12 @@ impl Server {
 
     /// Ends a wait with the reply of one whose time is up.
     pub fn end_wait_in_vain(&mut self, id: SessionId) -> bool {
-        let is_safe = self.is_safe(id);
+        let (is_safe, acknowledged) = (self.is_safe(id), self.acknowledged_by(id));
         self.end_wait(id, |blocked, reply| match blocked.on_timeout {
             TimeoutReply::Null => reply.null(),
             TimeoutReply::NullArray => reply.null_array(),
             TimeoutReply::Safe => reply_safe(is_safe, reply),
-            TimeoutReply::Zero => reply.int(0),
+            TimeoutReply::Acknowledged => reply.count(acknowledged),
         })
     }
 

@@ -10,6 +10,7 @@ use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
 use crate::cmd::error::Done;
 use crate::cmd::table;
 use crate::resp::reply::Reply;
+use crate::server::replicas;
 use crate::server::session::Session;
 use crate::server::{Server, SessionId};
 use crate::util::memory;
@@ -418,7 +419,9 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("instantaneous_input_repl_kbps", "0.00");
     text.put("instantaneous_output_repl_kbps", "0.00");
     text.put("rejected_connections", stats.rejected_connections);
-    text.zeroes(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    text.put("sync_full", stats.full_syncs);
+    text.put("sync_partial_ok", stats.partial_syncs);
+    text.put("sync_partial_err", stats.partial_syncs_refused);
     text.put("expired_subkeys", keys.expired_fields);
     text.put("expired_keys", keys.expired);
     text.put("expired_stale_perc", "0.00");
@@ -472,15 +475,26 @@ fn stats(server: &Server, text: &mut Text) {
 
 fn replication(server: &Server, text: &mut Text) {
     text.put("role", "master");
-    text.put("connected_slaves", 0);
+    text.put("connected_slaves", server.replicas_count());
+    if server.config.min_replicas_to_write > 0 && server.config.min_replicas_max_lag > 0 {
+        text.put("min_slaves_good_slaves", server.good_replicas());
+    }
+    for (number, replica) in server.replicas_told().enumerate() {
+        let replicas::Told { address, port, state, acknowledged, lag_s } = replica;
+        let facts = format!("ip={address},port={port},state={state},offset={acknowledged},lag={lag_s},type=replica");
+        text.put(&format!("slave{number}"), facts);
+    }
     text.put("master_failover_state", "no-failover");
     text.put("master_replid", &server.replication_id);
     text.put("master_replid2", "0".repeat(40));
-    text.put("master_repl_offset", 0);
+    text.put("master_repl_offset", server.replication_offset());
     text.put("second_repl_offset", -1);
-    text.put("repl_backlog_active", 0);
+    let backlog = server.replication_backlog();
+    let (first, bytes) = backlog.unwrap_or_default();
+    text.put("repl_backlog_active", u8::from(backlog.is_some()));
     text.put("repl_backlog_size", server.config.repl_backlog_size);
-    text.zeroes(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+    text.put("repl_backlog_first_byte_offset", first);
+    text.put("repl_backlog_histlen", bytes);
 }
 
 fn cpu(server: &Server, text: &mut Text) {
