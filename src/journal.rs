@@ -206,3 +206,71 @@ impl Journal {
         args.iter().for_each(|arg| write_bulk(&mut self.bytes, arg));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::request::OwnedRequest;
+
+    fn append(journal: &mut Journal, words: &str) {
+        journal.append(0, OwnedRequest::from_args(words.split(' ')).borrow());
+    }
+
+    fn publish(journal: &mut Journal, words: &str) {
+        journal.append_for_replicas(0, OwnedRequest::from_args(words.split(' ')).borrow());
+    }
+
+    /// The words of a stream.
+    fn words(bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(bytes);
+        text.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with(['*', '$'])).collect::<Vec<_>>().join(" ")
+    }
+
+    fn taken(journal: &mut Journal) -> String {
+        words(&journal.take())
+    }
+
+    #[test]
+    fn a_transaction_of_one_change_needs_no_frame() {
+        let mut journal = Journal::default();
+        journal.open();
+        for (changes, expected) in [("", ""), ("A", "SELECT 0 A"), ("A B C", "MULTI A B C EXEC")] {
+            journal.begin_transaction();
+            changes.split(' ').filter(|word| !word.is_empty()).for_each(|word| append(&mut journal, word));
+            journal.end_transaction();
+            assert_eq!(taken(&mut journal), expected);
+        }
+        journal.begin_transaction();
+        append(&mut journal, "A");
+        journal.abandon_transaction();
+        assert_eq!(taken(&mut journal), "MULTI A");
+    }
+
+    #[test]
+    fn messages_are_for_replicas_alone() {
+        let mut journal = Journal::default();
+        journal.open();
+        publish(&mut journal, "PUBLISH a b");
+        assert!(!journal.has_bytes(), "nobody would read it");
+        journal.open_for_replicas();
+        let begin = journal.offset();
+        journal.begin_transaction();
+        publish(&mut journal, "PUBLISH a 1");
+        append(&mut journal, "SET k v");
+        publish(&mut journal, "PUBLISH a 2");
+        journal.end_transaction();
+        publish(&mut journal, "PUBLISH a 3");
+        append(&mut journal, "DEL k");
+        assert_eq!(
+            words(journal.since(begin)),
+            "SELECT 0 MULTI PUBLISH a 1 SET k v PUBLISH a 2 EXEC PUBLISH a 3 DEL k"
+        );
+        assert_eq!(taken(&mut journal), "SELECT 0 MULTI SET k v EXEC DEL k");
+        assert_eq!(words(journal.since(begin)), "");
+        journal.close();
+        append(&mut journal, "SET k w");
+        let offset = journal.offset();
+        journal.forget_what_replicas_have();
+        assert_eq!((journal.offset(), journal.has_bytes()), (offset, false));
+    }
+}

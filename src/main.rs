@@ -71,7 +71,6 @@ fn serve(source: &Source) -> ExitCode {
     }
     log::report_panics();
     signals::install();
-    process::say_hello(&config);
     for notice in &notices {
         tracing::info!("{notice}");
     }
@@ -99,6 +98,10 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
     let mut server = Server::new(config, process::random_seed(), clock);
+    if let Err(error) = server.rename_commands() {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = server.load_users(&process::Process) {
         tracing::warn!("{error}");
         return ExitCode::FAILURE;

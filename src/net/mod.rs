@@ -149,6 +149,7 @@ impl Net {
         let lent = Lent::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
+        process::say_hello(&server.config);
         let listeners = Arc::new(Mutex::new(listeners));
         let snapshot_bell = Bell::new(SNAPSHOT, &ready_list);
         let saver = Saver::new(Arc::new(RealDisk), Arc::new(move || snapshot_bell.ring()));
@@ -572,6 +573,7 @@ impl Net {
             Ok(written) => {
                 session.output_bytes += written as u64;
                 self.server.stats.output_bytes += written as u64;
+                self.server.stats.replica_output_bytes += if session.is_replica() { written as u64 } else { 0 };
                 self.server.stats.writes += 1;
                 self.server.weigh(connection.session);
                 let session = self.server.sessions.get(connection.session);
@@ -644,7 +646,8 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
     let read = if kept == 0 {
         connection.read(buffer)
     } else {
-        connection.read_behind(read_room(server.sessions.get(id).parser.bytes_expected(), kept))
+        let expected = server.sessions.get(id).parser.bytes_expected();
+        connection.read_behind(read_room(expected, kept), expected)
     };
     let Read::Bytes(count) = read else { return read };
     server.stats.input_bytes += count as u64;
@@ -685,5 +688,6 @@ fn run_kept(connection: &mut Connection, server: &mut Server) {
 /// How much to read behind `kept` bytes of an incomplete command: what it still needs, within bounds.
 fn read_room(expected: usize, kept: usize) -> usize {
     const ROOM_MIN: usize = 16 * 1024;
-    expected.saturating_sub(kept).clamp(ROOM_MIN, READ_BYTES)
+    let missing = expected.saturating_sub(kept);
+    if missing > 0 && kept >= ROOM_MIN { missing.min(READ_BYTES) } else { missing.clamp(ROOM_MIN, READ_BYTES) }
 }

@@ -318,21 +318,24 @@ impl Server {
 
     #[cold]
     fn evict_down_to(&mut self, limit: u64) -> bool {
-        loop {
-            self.free_garbage_now();
-            // What waits for the disk goes by itself: no key has to go for it.
-            let waiting = if self.keyspace.has_snapshot() { self.host.save_waiting_bytes() as u64 } else { 0 };
-            if crate::util::memory::used().saturating_sub(waiting) <= limit {
-                return true;
-            }
-            let now = self.clock.unix_ms();
+        self.free_garbage_now();
+        // What waits for the disk goes by itself: no key has to go for it.
+        let waiting = if self.keyspace.has_snapshot() { self.host.save_waiting_bytes() as u64 } else { 0 };
+        let mut too_much = crate::util::memory::used().saturating_sub(waiting).saturating_sub(limit);
+        let now = self.clock.unix_ms();
+        // Counted is what the keys give back. Who is told of them takes memory for that: no further key goes to make up for it.
+        while too_much > 0 {
             let Some((db, key)) = self.eviction.choose(&self.keyspace, &self.config, now, &self.random) else {
                 return false;
             };
             self.effects.begin(true, self.journal.is_open());
+            let before = crate::util::memory::used();
             self.edit(db).evict(&key);
+            self.free_garbage_now();
+            too_much = too_much.saturating_sub(before.saturating_sub(crate::util::memory::used()));
             self.propagate_upkeep(db);
         }
+        true
     }
 }
 

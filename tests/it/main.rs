@@ -10,6 +10,7 @@ mod load_driver;
 mod process;
 mod protocol;
 mod readme;
+mod replicas;
 mod restart;
 mod snapshots;
 mod streams;

@@ -12,6 +12,7 @@
 
 mod backlog;
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -84,6 +85,8 @@ pub struct Replicas {
     ended_at: u64,
     /// The journal has been passed on up to here.
     fed: u64,
+    /// What the stream has and the journal has not: the journal's offset where it was put in, and the stream's behind it.
+    interludes: VecDeque<(u64, u64)>,
     /// The snapshot that is being taken for them.
     snapshot: Option<PathBuf>,
     /// Who waits until so many replicas have the stream up to an offset (WAIT).
@@ -103,6 +106,8 @@ struct Waiter {
 
 /// So much of a snapshot's file is on its way at a time.
 const PART_BYTES: u64 = 256 * 1024;
+/// Of so many the places are remembered. Who wrote before them has been acknowledged long since.
+const INTERLUDES_MAX: usize = 1024;
 const SECOND_US: u64 = 1_000_000;
 
 impl Link {
@@ -253,6 +258,7 @@ impl Server {
         self.replicas.backlog = Some(Backlog::new(self.replicas.ended_at));
         self.replicas.last_ping_us = self.clock.monotonic_us;
         self.replicas.fed = self.journal.offset();
+        self.replicas.interludes = VecDeque::from([(self.replicas.fed, self.replicas.ended_at)]);
         self.journal.open_for_replicas();
     }
 
@@ -280,7 +286,20 @@ impl Server {
             self.spread(piece);
         }
         if std::mem::take(&mut self.replicas.wants_acknowledgements) {
-            self.spread(request(&[b"REPLCONF", b"GETACK", b"*"]));
+            self.put_in(request(&[b"REPLCONF", b"GETACK", b"*"]));
+        }
+    }
+
+    /// A word to the replicas that no journal has.
+    fn put_in(&mut self, piece: Bytes) {
+        self.spread(piece);
+        let (place, behind) = (self.replicas.fed, self.replication_offset());
+        match self.replicas.interludes.back_mut() {
+            Some(last) if last.0 == place => last.1 = behind,
+            _ => self.replicas.interludes.push_back((place, behind)),
+        }
+        if self.replicas.interludes.len() > INTERLUDES_MAX {
+            self.replicas.interludes.pop_front();
         }
     }
 
@@ -314,7 +333,7 @@ impl Server {
         let queued = self.in_state(|state| matches!(state, State::Queued));
         let (filtered, queued): (Vec<_>, Vec<_>) = queued.into_iter().partition(|&id| self.is_filtered(id));
         filtered.into_iter().for_each(|id| self.send_filtered_snapshot(id));
-        if queued.is_empty() || self.keyspace.has_snapshot() || self.durability.is_loading() {
+        if queued.is_empty() || !self.may_begin_snapshot() || self.durability.is_loading() {
             return;
         }
         let libraries = self.scripts.functions.sources();
@@ -334,6 +353,11 @@ impl Server {
             self.answer_full_sync(id);
             self.set_replica_state(id, State::Collecting);
         }
+    }
+
+    /// Whether no snapshot is on, and none is still on its way to the disk by the host's one thread for them.
+    pub fn may_begin_snapshot(&self) -> bool {
+        !self.keyspace.has_snapshot() && !self.saving.is_running() && self.replicas.snapshot.is_none()
     }
 
     /// The stream behind a snapshot of this moment begins with the name of its database.
@@ -496,10 +520,9 @@ impl Server {
 
     /// The stream's offset behind a session's last write.
     fn wrote_until(&self, id: SessionId) -> u64 {
-        // The stream has what the journal has, and some more in between.
-        let unread = self.journal.offset().saturating_sub(self.replicas.fed);
-        let since = self.journal.offset().saturating_sub(self.sessions.get(id).wrote_until);
-        (self.replication_offset() + unread).saturating_sub(since)
+        let wrote_until = self.sessions.get(id).wrote_until;
+        let before = self.replicas.interludes.iter().rev().find(|(place, _)| *place < wrote_until);
+        before.map_or(0, |(place, behind)| behind + wrote_until - place)
     }
 
     /// How many replicas have all that a session has written.
@@ -557,7 +580,7 @@ impl Server {
         if now_us.saturating_sub(self.replicas.last_ping_us) >= after(self.config.repl_ping_replica_period.into()) {
             self.replicas.last_ping_us = now_us;
             self.feed_replicas();
-            self.spread(request(&[b"PING"]));
+            self.put_in(request(&[b"PING"]));
         }
         if now_us.saturating_sub(self.replicas.last_newline_us) >= SECOND_US {
             self.replicas.last_newline_us = now_us;
