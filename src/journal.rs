@@ -223,7 +223,10 @@ mod tests {
     /// The words of a stream.
     fn words(bytes: &[u8]) -> String {
         let text = String::from_utf8_lossy(bytes);
-        text.split("\r\n").filter(|line| !line.is_empty() && !line.starts_with(['*', '$'])).collect::<Vec<_>>().join(" ")
+        text.split("\r\n")
+            .filter(|line| !line.is_empty() && !line.starts_with(['*', '$']))
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     fn taken(journal: &mut Journal) -> String {

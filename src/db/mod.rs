@@ -180,9 +180,14 @@ impl Keyspace {
         self.dbs[db].table.contains(self.seed.hash(key), key)
     }
 
+    /// The key's record, lapsed or not.
+    pub fn record(&self, db: DbIndex, key: &[u8]) -> Option<RecordRef<'_>> {
+        self.dbs[db].table.get(self.seed.hash(key), key)
+    }
+
     /// Whether the key is there and its time is not over.
     pub fn contains_alive(&self, db: DbIndex, key: &[u8], now: u64) -> bool {
-        self.dbs[db].table.get(self.seed.hash(key), key).is_some_and(|record| !view::has_lapsed(&record, now))
+        self.record(db, key).is_some_and(|record| !view::has_lapsed(&record, now))
     }
 
     /// Bytes of the tables' own arrays, as MEMORY STATS shows them.

@@ -62,7 +62,7 @@ impl NetHost {
         }
     }
 
-    fn adjust_oom_score(&self, old: &Config, new: &Config) -> Result<(), SetError> {
+    fn adjust_oom_score(&mut self, old: &Config, new: &Config) -> Result<(), SetError> {
         if old.oom_score_adj == new.oom_score_adj && old.oom_score_adj_values == new.oom_score_adj_values {
             return Ok(());
         }
@@ -158,7 +158,7 @@ impl Host for NetHost {
     }
 
     fn reconfigure(&mut self, new: &mut Config, changed: &[Changed]) -> Result<(), SetError> {
-        let old = &self.config;
+        let old = &self.config.clone();
         if new.maxclients > old.maxclients {
             ask_for_files(new.maxclients)?;
         }

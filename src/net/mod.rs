@@ -149,7 +149,6 @@ impl Net {
         let lent = Lent::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
-        process::say_hello(&server.config);
         let listeners = Arc::new(Mutex::new(listeners));
         let snapshot_bell = Bell::new(SNAPSHOT, &ready_list);
         let saver = Saver::new(Arc::new(RealDisk), Arc::new(move || snapshot_bell.ring()));
@@ -649,7 +648,10 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
         let expected = server.sessions.get(id).parser.bytes_expected();
         connection.read_behind(read_room(expected, kept), expected)
     };
-    let Read::Bytes(count) = read else { return read };
+    let Read::Bytes(count) = read else {
+        server.sessions.get_mut(id).input_capacity = connection.input.capacity();
+        return read;
+    };
     server.stats.input_bytes += count as u64;
     server.stats.reads += 1;
     server.sessions.get_mut(id).input_bytes += count as u64;

@@ -113,7 +113,10 @@ fn check_file(check: &AofCheck, path: &Path, kind: &str, is_last: bool, said: &m
     };
     if !is_last {
         let why = "because it is not the last file: cutting it would leave a gap before the next";
-        said.push_str(&format!("Failed to truncate AOF {name}{to_time} {why}.\n"));
+        match check.fix || extent.is_late {
+            true => said.push_str(&format!("Failed to truncate AOF {name}{to_time} {why}.\n")),
+            false => said.push_str(&format!("AOF {name} is not valid, and cannot be mended {why}.\n")),
+        }
         return false;
     }
     if extent.is_late {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::config::Config;
 
-/// Once somebody listens: who is speaking, for those who look closer.
+/// Before anything is opened: who is speaking, for those who look closer.
 pub fn say_hello(config: &Config) {
     let source = match &config.file {
         Some(file) => format!("configuration file {}", file.display()),

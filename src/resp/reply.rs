@@ -145,7 +145,7 @@ impl Output {
 
     /// Forgets everything; keeps a modest buffer for the next reply.
     pub fn clear(&mut self) {
-        const KEEP_MAX: usize = 64 * 1024;
+        const KEEP_MAX: usize = 16 * 1024;
         self.own.clear();
         if self.own.capacity() > KEEP_MAX {
             self.own = Vec::new();

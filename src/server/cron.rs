@@ -48,12 +48,7 @@ impl Server {
         self.tick_saving();
         self.tick_replicas();
         self.close_idle_and_slow();
-        if self.config.maxmemory_clients != ClientsLimit::Bytes(0) {
-            for id in self.sessions.iter().map(|(id, _)| id).collect::<Vec<_>>() {
-                self.weigh(id);
-            }
-            self.bound_clients_memory();
-        }
+        self.weigh_all();
         if self.tracking.is_used() {
             self.bound_tracking_table();
         }
@@ -111,7 +106,11 @@ impl Server {
         let mut idle = Vec::new();
         let mut slow = Vec::new();
         for (id, session) in self.sessions.iter() {
-            let exempt = session.blocked.is_some() || session.is_subscriber() || session.internal || session.monitor || session.is_replica();
+            let exempt = session.blocked.is_some()
+                || session.is_subscriber()
+                || session.internal
+                || session.monitor
+                || session.is_replica();
             if timeout_ms > 0 && !exempt && now.saturating_sub(session.last_used_ms) > timeout_ms {
                 idle.push(id);
             }
@@ -166,6 +165,17 @@ impl Server {
         if self.config.maxmemory_clients != ClientsLimit::Bytes(0) {
             self.weigh_now(id);
         }
+    }
+
+    /// Weighs everybody, and closes the heaviest where they are too heavy together. O(clients) where that is bounded.
+    pub fn weigh_all(&mut self) {
+        if self.config.maxmemory_clients == ClientsLimit::Bytes(0) {
+            return;
+        }
+        for id in self.sessions.iter().map(|(id, _)| id).collect::<Vec<_>>() {
+            self.weigh(id);
+        }
+        self.bound_clients_memory();
     }
 
     #[cold]

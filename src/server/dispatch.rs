@@ -242,11 +242,16 @@ impl Server {
     /// Admits and runs one command of a client, and serves those who waited for what it did.
     #[inline]
     pub fn run(&mut self, id: SessionId, entry: Option<&'static Entry>, request: Request, out: &mut Output) {
-        let start = out.mark();
         let protocol = self.sessions.get(id).protocol;
         let journaled = self.journal.offset();
+        let admission = admit::admit(self, id, entry, request);
+        if self.config.maxmemory > 0 && self.tracking.is_used() {
+            // Of a key that had to go for this command its client hears before the reply.
+            out.append(std::mem::take(&mut self.sessions.get_mut(id).output));
+        }
+        let start = out.mark();
         let mut reply = Reply::new(out, protocol);
-        match admit::admit(self, id, entry, request) {
+        match admission {
             Admission::Run(entry) => self.call(Caller::Client, id, entry, request, &mut reply),
             Admission::Queue(entry) => {
                 admit::queue(self, id, entry, request);

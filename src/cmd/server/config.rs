@@ -132,6 +132,9 @@ impl Server {
                 self.config.maxmemory_policy.word()
             );
         }
+        if is_changed("maxmemory-clients") {
+            self.weigh_all();
+        }
         if is_changed("requirepass") {
             self.follow_requirepass();
         }

@@ -307,7 +307,9 @@ fn record<'a>(server: &'a Server, id: SessionId, key: &[u8]) -> Result<RecordRef
 }
 
 fn object(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
-    let record = record(server, id, args.next()?)?;
+    // One whose time is over and that nobody has removed yet is shown, too.
+    let db = server.sessions.get(id).db;
+    let record = server.keyspace.record(db, args.next()?).ok_or(NO_SUCH_KEY)?;
     let (now, idle_s) = (server.now_ms() / 1000, evict::idle_ms(&record, server.now_ms()) / 1000);
     let address = record.key().as_ptr();
     let lru = now.saturating_sub(idle_s) & 0xff_ffff;

@@ -658,7 +658,10 @@ mod tests {
             assert!(text.lines().any(|shown| shown == line), "no {line} in {text}");
         }
         assert!(text.contains("\ncmdstat_incr:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0\r\n"));
-        assert!(text.contains("\ncmdstat_blpop:calls=1,usec=") && text.contains(",rejected_calls=0,failed_calls=1\r\n"), "{text}");
+        assert!(
+            text.contains("\ncmdstat_blpop:calls=1,usec=") && text.contains(",rejected_calls=0,failed_calls=1\r\n"),
+            "{text}"
+        );
         assert!(text.contains("\nlatency_percentiles_usec_set:p50="), "{text}");
     }
 

@@ -195,7 +195,10 @@ fn note(link: &mut Link, name: &[u8], args: &mut Args) -> Result<(), Stop> {
         b"ip-address" => {
             let address = args.next()?;
             if address.len() > ADDRESS_MAX {
-                let text = format!("ERR REPLCONF ip-address provided by replica instance is too long: {} bytes", address.len());
+                let text = format!(
+                    "ERR REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                    address.len()
+                );
                 return Err(error_with(text));
             }
             link.address = String::from_utf8_lossy(address).into_owned();

@@ -42,6 +42,9 @@ fn databases(server: &Server) -> impl Iterator<Item = usize> {
 fn write_commands(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(CHUNK, file);
     let mut out = Vec::new();
+    if server.config.aof_timestamp_enabled {
+        out.extend_from_slice(format!("#TS:{}\r\n", server.clock.unix_us / 1_000_000).as_bytes());
+    }
     server.scripts.functions.sources().iter().for_each(|source| write_function(&mut out, source));
     file.write_all(&out)?;
     out.clear();

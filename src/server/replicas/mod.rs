@@ -235,7 +235,8 @@ impl Server {
         tracing::info!("Partial resynchronization request accepted from offset {offset}");
         let session = self.sessions.get_mut(id);
         let knows_psync2 = session.replica.as_ref().is_some_and(|link| link.knows_psync2);
-        let answer = if knows_psync2 { format!("+CONTINUE {}\r\n", self.replication_id) } else { "+CONTINUE\r\n".into() };
+        let answer =
+            if knows_psync2 { format!("+CONTINUE {}\r\n", self.replication_id) } else { "+CONTINUE\r\n".into() };
         session.output.push(answer.as_bytes());
         pieces.into_iter().for_each(|piece| session.output.push_shared(piece));
         self.flush_later(id);

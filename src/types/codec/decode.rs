@@ -183,7 +183,10 @@ fn read_node<S: Source>(form: Form, source: &mut S, scratch: &mut Vec<u8>) -> Re
         return Ok(Node::packed(&legacy::from_ziplist(blob(source, scratch)?)?));
     }
     match source.length()? {
-        PLAIN => Ok(Node::plain(source.item(scratch)?.text(&mut ItemText::default()))),
+        PLAIN => match source.item(scratch)?.text(&mut ItemText::default()) {
+            [] => Err(Malformed::new("a list's node is empty")),
+            text => Ok(Node::plain(text)),
+        },
         PACKED => Ok(Node::packed(packed(blob(source, scratch)?)?)),
         _ => Err(Malformed::new("a list's node is of an unknown kind")),
     }
@@ -386,6 +389,9 @@ fn read_group<S: Source>(version: u8, stream: &mut Stream, source: &mut S) -> Re
     };
     for _ in 0..source.count(10)? {
         read_consumer(version, group, &mut pending, source)?;
+    }
+    if version < 5 && pending.iter().any(|entry| entry.owner.is_none()) {
+        return Err(Malformed::new("a stream's entry is pending and nobody's"));
     }
     // Without an owner there is no time of delivery, but a turn.
     pending.iter_mut().filter(|entry| entry.owner.is_none()).for_each(|entry| entry.delivered_ms = 0);
