@@ -103,6 +103,10 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
     let mut server = Server::new(config, process::random_seed(), clock);
+    if let Err(error) = server.rename_commands() {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = server.load_users(&process::Process) {
         tracing::warn!("{error}");
         return ExitCode::FAILURE;

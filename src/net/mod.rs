@@ -213,6 +213,7 @@ impl Net {
             return Err(io::Error::other(text));
         }
         self.server.give_up_save();
+        self.server.give_up_snapshot_for_replicas();
         self.keeper.end(&mut self.server);
         process::clean_up(&self.server.config);
         self.listeners().close();
@@ -580,6 +581,7 @@ impl Net {
             Ok(written) => {
                 session.output_bytes += written as u64;
                 self.server.stats.output_bytes += written as u64;
+                self.server.stats.replica_output_bytes += if session.is_replica() { written as u64 } else { 0 };
                 self.server.stats.writes += 1;
                 self.server.weigh(connection.session);
                 let session = self.server.sessions.get(connection.session);
@@ -587,6 +589,11 @@ impl Net {
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
                     self.remove(id);
+                } else if session.replica.as_ref().is_some_and(|link| link.is_sending()) {
+                    // There is more of its snapshot.
+                    let id = connection.session;
+                    self.server.send_more(id);
+                    self.ring(number);
                 } else if !done && written >= WRITE_TURN_MAX {
                     // The socket would take more, so its waker does not ring.
                     self.ring(number);
@@ -647,9 +654,13 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
     let read = if kept == 0 {
         connection.read(buffer)
     } else {
-        connection.read_behind(read_room(server.sessions.get(id).parser.bytes_expected(), kept))
+        let expected = server.sessions.get(id).parser.bytes_expected();
+        connection.read_behind(read_room(expected, kept), expected)
     };
-    let Read::Bytes(count) = read else { return read };
+    let Read::Bytes(count) = read else {
+        server.sessions.get_mut(id).input_capacity = connection.input.capacity();
+        return read;
+    };
     server.stats.input_bytes += count as u64;
     server.stats.reads += 1;
     server.sessions.get_mut(id).input_bytes += count as u64;
@@ -688,5 +699,6 @@ fn run_kept(connection: &mut Connection, server: &mut Server) {
 /// How much to read behind `kept` bytes of an incomplete command: what it still needs, within bounds.
 fn read_room(expected: usize, kept: usize) -> usize {
     const ROOM_MIN: usize = 16 * 1024;
-    expected.saturating_sub(kept).clamp(ROOM_MIN, READ_BYTES)
+    let missing = expected.saturating_sub(kept);
+    if missing > 0 && kept >= ROOM_MIN { missing.min(READ_BYTES) } else { missing.clamp(ROOM_MIN, READ_BYTES) }
 }

@@ -106,7 +106,11 @@ impl OomScore {
     }
 
     /// Adjusts the score for a primary, or puts it back where nothing is to be adjusted. `active` says that it was adjusted before.
-    pub fn adjust(&self, config: &Config, active: bool) -> io::Result<()> {
+    pub fn adjust(&mut self, config: &Config, active: bool) -> io::Result<()> {
+        if !active {
+            // Somebody may have changed it since the start.
+            *self = Self::read();
+        }
         let base = self.original.unwrap_or(0);
         let wanted = config.oom_score_adj_values.0[0];
         let score = match config.oom_score_adj {
