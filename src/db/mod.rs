@@ -30,6 +30,8 @@ pub type DbIndex = usize;
 /// All databases.
 pub struct Keyspace {
     dbs: Vec<Db>,
+    /// Of the database that is made next.
+    next_id: DbId,
     seed: &'static Seed,
     pub stats: Stats,
     /// Keys that a reader found lapsed. Removing them is a write, which happens right after the command.
@@ -62,8 +64,12 @@ pub enum Garbage {
     Db(Db),
 }
 
+/// Tells a database from all others there ever were, wherever it is swapped to.
+type DbId = u64;
+
 /// One database.
 pub struct Db {
+    id: DbId,
     table: Table<Record>,
     /// Records that have a deadline.
     volatile: usize,
@@ -74,8 +80,8 @@ pub struct Db {
 }
 
 impl Db {
-    fn new(seed: &'static Seed) -> Self {
-        Self { table: Table::new(seed), volatile: 0, timed_hashes: 0, home: None }
+    fn new(id: DbId, seed: &'static Seed) -> Self {
+        Self { id, table: Table::new(seed), volatile: 0, timed_hashes: 0, home: None }
     }
 
     pub fn len(&self) -> usize {
@@ -103,8 +109,10 @@ impl Db {
 
 impl Keyspace {
     pub fn new(databases: usize, seed: &'static Seed) -> Self {
+        let databases = databases.max(1) as DbId;
         Self {
-            dbs: (0..databases.max(1)).map(|_| Db::new(seed)).collect(),
+            dbs: (0..databases).map(|id| Db::new(id, seed)).collect(),
+            next_id: databases,
             seed,
             stats: Stats::default(),
             lapsed: RefCell::default(),
@@ -186,7 +194,8 @@ impl Keyspace {
     /// through with the database keeps it for the time being.
     pub fn take_db(&mut self, index: DbIndex) -> (usize, Option<Db>) {
         self.moves += 1;
-        let db = std::mem::replace(&mut self.dbs[index], Db::new(self.seed));
+        let db = std::mem::replace(&mut self.dbs[index], Db::new(self.next_id, self.seed));
+        self.next_id += 1;
         let records = db.len();
         let db = match &mut self.snapshot {
             Some(snapshot) => snapshot.take_flushed(db),

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::{Sink, Walked};
+use super::{Part, Sink, Walked};
 use crate::cmd::table;
 use crate::config::Config;
-use crate::db::{DbIndex, Keyspace};
+use crate::db::{DbIndex, Keyspace, load};
+use crate::ds::image::ImageId;
+use crate::ds::keytable::Seed;
 use crate::testing::{Chooser, Playground, digest_stream, is_fuzzed};
+use crate::types::codec::{self, Chunk, Dialect, Encoding, Form, Slice, Source};
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::stream::StreamBox;
-use crate::types::value::{self, RecordRef};
+use crate::types::value::{self, Record, RecordRef};
 use crate::types::zset::Zset;
 use crate::util::random::Random;
 
@@ -28,8 +31,20 @@ struct Pages {
     image: Image,
     is_finished: bool,
     is_full: bool,
-    /// A record that comes in parts: its text in the beginning, and how many parts are still to come.
-    begun: Option<(DbIndex, String, usize)>,
+    begun: BTreeMap<ImageId, Begun>,
+}
+
+/// What an image does not tell.
+struct Begun {
+    form: Form,
+    deadline: u64,
+    key: Vec<u8>,
+    beyond: Vec<u8>,
+}
+
+fn limits() -> codec::Limits {
+    static SEED: Seed = Seed::new([3, 4]);
+    load::limits(&small_limits(), &SEED)
 }
 
 impl Sink for Notebook {
@@ -38,31 +53,44 @@ impl Sink for Notebook {
         assert_eq!(twice, None, "a record was handed over twice");
     }
 
-    fn begin(&mut self, db: DbIndex, record: RecordRef<'_>) -> bool {
-        let parts = record.key().len() % 4;
-        if parts == 0 {
-            self.take(db, record);
-            return false;
-        }
-        self.0.lock().unwrap().begun = Some((db, text(record), parts));
-        true
+    /// Some of those that can have an image at all.
+    fn is_large(&self, record: &Record) -> bool {
+        record.key().len() % 4 > 0
     }
 
-    fn go_on(&mut self, record: RecordRef<'_>) -> bool {
-        let mut pages = self.0.lock().unwrap();
-        let (db, before, parts) = pages.begun.take().expect("a record was begun");
-        assert_eq!(text(record.borrow()), before, "a record changed between two parts of it");
-        if parts > 1 {
-            pages.begun = Some((db, before, parts - 1));
+    fn begin(&mut self, db: DbIndex, record: &mut Record, id: ImageId) -> Option<Part> {
+        let mut head = Chunk::new(false);
+        let form = codec::form_of(record, Dialect::Redis);
+        let deadline = record.deadline().unwrap_or(0);
+        let key = record.key().to_vec();
+        let beyond = codec::beyond(record).unwrap_or_default();
+        let encoding = Encoding::begin(record, id, Dialect::Redis, &mut head)?;
+        self.0.lock().unwrap().begun.insert(id, Begun { form, deadline, key, beyond });
+        Some(Part { db, head, encoding })
+    }
+
+    fn go_on(&mut self, part: &mut Part, record: &mut Record) -> bool {
+        let (id, _) = value::image(record).expect("the image is not through");
+        part.encoding.go_on(record, 40, &mut part.head);
+        if !part.encoding.is_done() {
             return true;
         }
-        drop(pages);
-        self.take(db, record);
+        let Begun { form, deadline, key, beyond } =
+            self.0.lock().unwrap().begun.remove(&id).expect("it was begun");
+        let mut source = Slice::new(part.head.bytes());
+        let deadline = Some(deadline).filter(|&deadline| deadline > 0);
+        let read = codec::decode(form, &key, deadline, Dialect::Redis, &mut source, &limits());
+        let mut read = read.expect("an image is read").expect("it was not empty");
+        assert_eq!(source.left(), 0, "an image has as much as it says");
+        if !beyond.is_empty() {
+            codec::apply_beyond(&mut read, &beyond).expect("it is read, too");
+        }
+        self.take(part.db, read.borrow());
         false
     }
 
-    fn is_pressed(&self) -> bool {
-        false
+    fn aside_bytes(&self) -> usize {
+        0
     }
 
     fn has_room(&mut self) -> bool {
