@@ -13,9 +13,10 @@ pub mod snapshot;
 mod view;
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 
 pub use edit::{Deadline, Edit, moved};
-pub use view::{Touch, View};
+pub use view::{Touch, View, has_lapsed};
 
 use crate::ds::keytable::{Hash, Seed, Table};
 use crate::types::value::{self, Record, RecordRef, ValueRef};
@@ -95,6 +96,20 @@ impl Db {
     /// All records, lapsed ones too. O(n).
     pub fn records(&self) -> impl Iterator<Item = RecordRef<'_>> {
         self.table.iter()
+    }
+
+    /// Shows all records, lapsed ones too, as fast as memory gives them out. O(n).
+    pub fn read(&self, show: &mut impl FnMut(RecordRef<'_>) -> ControlFlow<()>) {
+        let mut stopped = false;
+        let mut position = Some(0);
+        while let Some(segment) = position.filter(|_| !stopped).and_then(|position| self.table.segment_at(position)) {
+            self.table.read_segment(segment, &mut |record| {
+                let flow = show(record);
+                stopped = flow.is_break();
+                flow
+            });
+            position = self.table.position_after(segment);
+        }
     }
 
     pub fn volatile(&self) -> usize {

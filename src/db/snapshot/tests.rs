@@ -330,3 +330,110 @@ fn snapshots_given_up_leave_no_trace() {
     let trial = Trial::begin(&mut playground);
     assert!(trial.slice(&mut playground, usize::MAX, false));
 }
+
+/// Counts what it is handed.
+#[derive(Clone, Default)]
+struct Meter(Arc<Mutex<Metered>>);
+
+#[derive(Default)]
+struct Metered {
+    bytes: usize,
+    parts: usize,
+}
+
+impl Sink for Meter {
+    fn take(&mut self, _: DbIndex, record: RecordRef<'_>) {
+        let mut chunk = Chunk::new(false);
+        codec::encode_value(&record, Dialect::Redis, &mut chunk);
+        self.0.lock().unwrap().bytes += chunk.len();
+    }
+
+    fn is_large(&self, record: &Record) -> bool {
+        value::collection_len(record).is_some_and(|elements| elements > 1000)
+    }
+
+    fn begin(&mut self, db: DbIndex, record: &mut Record, id: ImageId) -> Option<Part> {
+        let mut head = Chunk::new(false);
+        let encoding = Encoding::begin(record, id, Dialect::Redis, &mut head)?;
+        self.0.lock().unwrap().bytes += head.len();
+        Some(Part { db, head, encoding })
+    }
+
+    fn go_on(&mut self, part: &mut Part, record: &mut Record) -> bool {
+        let mut chunk = Chunk::new(false);
+        part.encoding.go_on(record, super::PART_BYTES, &mut chunk);
+        let mut metered = self.0.lock().unwrap();
+        metered.bytes += chunk.len();
+        metered.parts += 1;
+        !part.encoding.is_done()
+    }
+
+    fn aside_bytes(&self) -> usize {
+        0
+    }
+
+    fn has_room(&mut self) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>) {}
+}
+
+/// However large a collection is, a command that changes a little of it hands over and keeps a little; and the walk goes on in small parts.
+#[test]
+fn a_write_to_a_large_collection_does_work_for_what_it_changes_alone() {
+    const ELEMENTS: usize = 100_000;
+    /// A node of a list or a stream, twice, and what is around it.
+    const BYTES_MAX: usize = 40_000;
+    let mut playground = Playground::default();
+    playground.run("", ["XGROUP", "CREATE", "stream", "group", "0", "MKSTREAM"].iter());
+    for from in (0..ELEMENTS).step_by(1000) {
+        let each = |line: &str, item: &dyn Fn(usize) -> String| {
+            let items = (from..from + 1000).map(item).collect::<Vec<_>>().join(" ");
+            format!("{line} {items}").split(' ').map(String::from).collect::<Vec<_>>()
+        };
+        playground.run("", each("SADD set", &|at| format!("member:{at}")).iter());
+        playground.run("", each("HSET hash", &|at| format!("field:{at} value:{at}")).iter());
+        playground.run("", each("ZADD zset", &|at| format!("{at} member:{at}")).iter());
+        playground.run("", each("RPUSH list", &|at| format!("element:{at}")).iter());
+    }
+    for at in 1..=ELEMENTS / 10 {
+        playground.run("", ["XADD", "stream", &format!("{at}-0"), "field", &format!("value:{at}")].iter());
+    }
+    playground.run("", ["XREADGROUP", "GROUP", "group", "me", "COUNT", "100", "STREAMS", "stream", ">"].iter());
+
+    let meter = Meter::default();
+    playground.server.keyspace.begin_snapshot(Box::new(meter.clone()));
+    let commands = [
+        "SADD set new", "SREM set member:5", "SPOP set 3", "SADD set member:5",
+        "HSET hash field:7 other", "HDEL hash field:8", "HEXPIRE hash 100 FIELDS 1 field:9", "HINCRBY hash count 3",
+        "ZADD zset 1 member:500", "ZREM zset member:10", "ZINCRBY zset 5 member:11", "ZPOPMIN zset 3", "ZREMRANGEBYRANK zset 50 60",
+        "RPUSH list new", "LPUSH list new", "LPOP list 3", "RPOP list", "LSET list 50000 new", "LINSERT list AFTER element:10 x",
+        "LREM list 1 element:20", "LMOVE list list LEFT RIGHT", "LTRIM list 1 -2",
+        "XADD stream * f v", "XDEL stream 5000-0", "XTRIM stream MAXLEN 9990", "XACK stream group 5-0",
+        "XREADGROUP GROUP group me COUNT 10 STREAMS stream >", "XGROUP CREATE stream other 0", "XGROUP DESTROY stream group",
+        "EXPIRE set 1000", "RENAME hash hash2", "MOVE zset 1", "SWAPDB 0 1", "SWAPDB 0 1", "COPY list list2", "DEL list", "UNLINK set", "FLUSHDB",
+    ];
+    let kept = |playground: &Playground| -> usize {
+        let keyspace = &playground.server.keyspace;
+        let each = |db: DbIndex| keyspace.db(db).table.iter().filter_map(|record| value::image(&record)).map(|(_, kept)| kept);
+        (0..keyspace.databases()).flat_map(each).sum()
+    };
+    for command in commands {
+        let before = (meter.0.lock().unwrap().bytes, kept(&playground));
+        let reply = playground.run("", command.split(' '));
+        assert!(!reply.starts_with(b"-"), "{command}: {}", String::from_utf8_lossy(&reply));
+        let parts = meter.0.lock().unwrap().parts;
+        assert_eq!(parts, 0, "{command} hands over parts of an image");
+        let work = meter.0.lock().unwrap().bytes - before.0 + kept(&playground).saturating_sub(before.1);
+        assert!(work < BYTES_MAX, "{command} hands over or keeps {work} bytes");
+    }
+    let mut walked = Walked::More;
+    while walked != Walked::Done {
+        let before = meter.0.lock().unwrap().bytes;
+        walked = playground.server.keyspace.walk_snapshot(&mut || false, &mut Vec::new());
+        let work = meter.0.lock().unwrap().bytes - before;
+        assert!(work < BYTES_MAX, "a step of the walk hands over {work} bytes");
+    }
+    assert!(meter.0.lock().unwrap().bytes > ELEMENTS * 50, "everything was handed over");
+}

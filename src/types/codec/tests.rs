@@ -1,5 +1,7 @@
 //! Every value comes back as it was, in whole and in parts; old forms are read; what is broken is refused.
 
+mod images;
+
 use proptest::prelude::*;
 
 use super::*;
