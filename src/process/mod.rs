@@ -10,7 +10,6 @@ pub mod daemon;
 mod facts;
 pub mod keeper;
 pub mod limits;
-pub mod load;
 pub mod log;
 pub mod saver;
 pub mod signals;

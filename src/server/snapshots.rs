@@ -78,6 +78,10 @@ impl Server {
 
     /// Saves before the process ends. False where it must not end, as nothing was saved and nobody insists.
     pub fn save_before_the_end(&mut self, force: bool) -> bool {
+        if self.durability.is_loading() {
+            // What is there by now must not take the place of all of it.
+            return true;
+        }
         self.give_up_save();
         tracing::info!("Saving the final RDB snapshot before exiting.");
         match self.save_now() {

@@ -14,6 +14,7 @@
 mod base;
 mod hands;
 mod load;
+mod restore;
 #[cfg(test)]
 mod simulation;
 
@@ -31,6 +32,7 @@ use crate::util::clock::monotonic_us;
 use base::Prepared;
 pub use hands::{Hands, Thread};
 use load::Loader;
+use restore::Restore;
 
 pub struct Keeper {
     /// The folder that the process was started in.
@@ -39,6 +41,7 @@ pub struct Keeper {
     hands: Box<dyn Hands>,
     log: Option<Log>,
     loader: Option<Loader>,
+    restore: Option<Restore>,
     /// Bytes on their way from the journal to the log.
     bytes: Vec<u8>,
     orders: Vec<Order>,
@@ -87,12 +90,6 @@ pub fn places(folder: &Path, config: &Config) -> Places {
     Places { folder: folder.join(config.appenddirname.path()), old_file: folder.join(&file_name), file_name }
 }
 
-/// Whether there is a log in the folder of the process.
-pub fn is_there(config: &Config) -> bool {
-    let places = places(Path::new("."), config);
-    places.manifest().exists() || places.old_file.exists()
-}
-
 impl Keeper {
     /// Looks what there is to be loaded. Clients may come in from now on; until `load` is done they are told to wait.
     pub fn start(
@@ -107,6 +104,7 @@ impl Keeper {
             hands,
             log: None,
             loader: None,
+            restore: None,
             bytes: Vec::new(),
             orders: Vec::new(),
             ring: None,
@@ -114,17 +112,31 @@ impl Keeper {
             retry_rewrite_at_us: 0,
             last_look_us: 0,
         };
-        if !server.config.appendonly {
-            return Ok(keeper);
+        if !server.config.save.0.is_empty()
+            && let Err(error) = keeper.try_writing(&keeper.folder.join("temp-test-write"))
+        {
+            tracing::warn!("WARNING: no snapshot can be saved in the folder '{}': {error}", server.config.dir.display());
         }
-        let places = places(&keeper.folder, &server.config);
-        keeper.try_folder(&places).map_err(|error| {
-            Fatal(format!("Can't open or create append-only dir {}: {error}", places.folder.display()))
-        })?;
-        if let Some(manifest) = log::find(&*keeper.disk, &places).map_err(Fatal)? {
-            keeper.loader = Some(Loader::new(server, &*keeper.disk, places, manifest).map_err(Fatal)?);
+        // A log holds everything; where there is none yet it begins with what the snapshot has.
+        if !keeper.find_log(server)? {
+            let path = keeper.folder.join(server.snapshot_path());
+            keeper.restore = Restore::begin(server, &*keeper.disk, path).map_err(Fatal)?;
         }
         Ok(keeper)
+    }
+
+    /// Prepares to load the log that is to be kept. False where there is none yet, or none is to be kept.
+    fn find_log(&mut self, server: &mut Server) -> Result<bool, Fatal> {
+        if !server.config.appendonly {
+            return Ok(false);
+        }
+        let places = places(&self.folder, &server.config);
+        self.try_folder(&places).map_err(|error| {
+            Fatal(format!("Can't open or create append-only dir {}: {error}", places.folder.display()))
+        })?;
+        let Some(manifest) = log::find(&*self.disk, &places).map_err(Fatal)? else { return Ok(false) };
+        self.loader = Some(Loader::new(server, &*self.disk, places, manifest).map_err(Fatal)?);
+        Ok(true)
     }
 
     /// From now on bases are written by a thread while the server goes on; `ring` wakes the loop from it.
@@ -135,21 +147,26 @@ impl Keeper {
     /// A folder in which nothing can be written is found out now rather than with the first client's first write.
     fn try_folder(&self, places: &Places) -> Result<(), DiskError> {
         log::make_folder(&*self.disk, places)?;
-        let path = places.path("temp-test-write");
-        let file = self.disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
-        write_all(&*file, b"can this folder be written?\n")
-            .map_err(|(_, error)| DiskError::new("write", &path, error))?;
-        file.sync().map_err(|error| DiskError::new("fsync", &path, error))?;
-        self.disk.remove(&path).map_err(|error| DiskError::new("unlink", &path, error))
+        self.try_writing(&places.path("temp-test-write"))
     }
 
-    /// True where there is a log to be loaded, so that nothing else must be.
-    pub fn has_log_to_load(&self) -> bool {
-        self.loader.is_some()
+    fn try_writing(&self, path: &Path) -> Result<(), DiskError> {
+        let file = self.disk.create(path).map_err(|error| DiskError::new("open", path, error))?;
+        write_all(&*file, b"can this folder be written?\n")
+            .map_err(|(_, error)| DiskError::new("write", path, error))?;
+        file.sync().map_err(|error| DiskError::new("fsync", path, error))?;
+        self.disk.remove(path).map_err(|error| DiskError::new("unlink", path, error))
     }
 
     /// Loads for so long. Once it is done changes are recorded.
     pub fn load(&mut self, server: &mut Server, budget_us: u64) -> Result<Progress, Fatal> {
+        if let Some(restore) = &mut self.restore {
+            if !restore.load(server, budget_us).map_err(Fatal)? {
+                return Ok(Progress::Loading);
+            }
+            self.restore = None;
+            server.durability.loading = None;
+        }
         let Some(loader) = &mut self.loader else { return self.loaded(server, None).map(|()| Progress::Done) };
         if !loader.load(server, &*self.disk, budget_us).map_err(Fatal)? {
             return Ok(Progress::Loading);
