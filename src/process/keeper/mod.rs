@@ -323,6 +323,13 @@ impl Keeper {
     }
 
     fn turn_on(&mut self, server: &mut Server) {
+        if server.clock.monotonic_us < self.retry_rewrite_at_us || server.keyspace.has_snapshot() {
+            // As soon as the other image of the data set is complete.
+            return;
+        }
+        if let (Some(ring), true) = (self.ring.clone(), server.config.aof_use_rdb_preamble) {
+            return self.turn_on_in_background(server, ring);
+        }
         let places = places(&self.folder, &server.config);
         let opened = self.try_folder(&places).and_then(|()| {
             // What is there is not what the data set is now: a new base takes the place of all of it.
@@ -333,6 +340,35 @@ impl Keeper {
             tracing::warn!("Unable to turn on AOF: {error}");
             server.config.appendonly = false;
             server.journal.close();
+        }
+    }
+
+    /// What changes from this moment on is recorded while the base of this moment is still being written.
+    fn turn_on_in_background(&mut self, server: &mut Server, ring: Arc<dyn Fn() + Send + Sync>) {
+        let places = places(&self.folder, &server.config);
+        let facts = &mut server.durability.rewrite;
+        facts.is_scheduled = false;
+        facts.count += 1;
+        facts.began_ms = Some(server.clock.unix_ms());
+        let began_us = monotonic_us();
+        let begun = self.try_folder(&places).and_then(|()| {
+            server.journal.open();
+            let manifest = log::find(&*self.disk, &places).ok().flatten().unwrap_or_default();
+            let (from, now_us) = (server.journal.offset(), server.clock.monotonic_us);
+            let log = Log::begin(Arc::clone(&self.disk), places, manifest, from, now_us)?;
+            self.start_base(server, ring, began_us)?;
+            self.log = Some(log);
+            server.durability.is_on = true;
+            server.durability.set_always(policy(&server.config) == Policy::Always, from);
+            self.tell(server);
+            Ok(())
+        });
+        match begun {
+            Ok(()) => tracing::info!("The append-only file begins; its base is being written in the background"),
+            Err(error) => {
+                server.journal.close();
+                self.rewritten(server, began_us, Err(error.in_full()));
+            }
         }
     }
 
@@ -499,7 +535,18 @@ impl Keeper {
             }
             None => log::make_folder(&*self.disk, &places)?,
         }
-        let path = temporary(&places, "rewriteaof-bg");
+        self.start_base(server, ring, began_us)?;
+        Ok(false)
+    }
+
+    /// Starts the thread that writes a base of this moment.
+    fn start_base(
+        &mut self,
+        server: &mut Server,
+        ring: Arc<dyn Fn() + Send + Sync>,
+        began_us: u64,
+    ) -> Result<(), DiskError> {
+        let path = temporary(&places(&self.folder, &server.config), "rewriteaof-bg");
         let plan = Plan {
             temporary: path.clone(),
             target: None,
@@ -514,7 +561,7 @@ impl Keeper {
             .map_err(|error| DiskError::new("start a thread for", &path, error))?;
         server.keyspace.begin_snapshot(sink);
         self.rewriting = Some(Rewriting { job, path, began_us });
-        Ok(false)
+        Ok(())
     }
 
     /// Takes notice of the end of the base that is being written.
@@ -527,6 +574,10 @@ impl Keeper {
         };
         if done.is_err() {
             server.keyspace.give_up_snapshot(&mut server.garbage);
+            if self.log.as_ref().is_some_and(Log::is_begun) {
+                // There is no log without a base; it begins anew after a while.
+                self.turn_off(server);
+            }
         }
         self.rewritten(server, began_us, done);
     }
