@@ -22,8 +22,7 @@ pub struct Restarts<'a> {
 }
 
 /// The digits of 100 B look random, so that compressing them is work that gains little, as with most real values.
-const VALUES: [(&str, &str, usize); 2] =
-    [("3 B", "{v}", 3), ("100 B", "{r}{r}{r}{r}{r}{r}{r}{r}{v}", 4)];
+const VALUES: [(&str, &str, usize); 2] = [("3 B", "{v}", 3), ("100 B", "{r}{r}{r}{r}{r}{r}{r}{r}{v}", 4)];
 
 struct Times {
     save_s: f64,

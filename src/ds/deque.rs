@@ -98,7 +98,8 @@ pub struct Cursor {
 impl Deque {
     /// A deque of these nodes, those without elements left out.
     pub fn from_nodes(nodes: impl IntoIterator<Item = Node>) -> Self {
-        let mut deque = Self { front: Node::empty(), back: None, middle: Middle::default(), items: 0, mark: false, image: None };
+        let mut deque =
+            Self { front: Node::empty(), back: None, middle: Middle::default(), items: 0, mark: false, image: None };
         for node in nodes.into_iter().filter(|node| node.count() > 0) {
             deque.add_node(End::Back, node);
         }

@@ -125,11 +125,7 @@ impl<V> TableImage<V> {
     }
 
     /// Shows the few entries that come next. False where all are shown.
-    pub fn step<E: Slot>(
-        &mut self,
-        table: &Table<E>,
-        show: &mut impl for<'a> FnMut(Shown<'_, E::Ref<'a>, V>),
-    ) -> bool {
+    pub fn step<E: Slot>(&mut self, table: &Table<E>, show: &mut impl for<'a> FnMut(Shown<'_, E::Ref<'a>, V>)) -> bool {
         if self.has_ended_pass() {
             return self.show_rest(|key, value| show(Shown::Kept(key, value)));
         }

@@ -198,14 +198,7 @@ impl Log {
         Ok(Self { is_begun: true, ..Self::of(disk, places, manifest, current, from, now_us) })
     }
 
-    fn of(
-        disk: Arc<dyn Disk>,
-        places: Places,
-        manifest: Manifest,
-        current: LogFile,
-        from: u64,
-        now_us: u64,
-    ) -> Self {
+    fn of(disk: Arc<dyn Disk>, places: Places, manifest: Manifest, current: LogFile, from: u64, now_us: u64) -> Self {
         Self {
             disk,
             places,

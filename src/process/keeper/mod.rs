@@ -115,7 +115,10 @@ impl Keeper {
         if !server.config.save.0.is_empty()
             && let Err(error) = keeper.try_writing(&keeper.folder.join("temp-test-write"))
         {
-            tracing::warn!("WARNING: no snapshot can be saved in the folder '{}': {error}", server.config.dir.display());
+            tracing::warn!(
+                "WARNING: no snapshot can be saved in the folder '{}': {error}",
+                server.config.dir.display()
+            );
         }
         // A log holds everything; where there is none yet it begins with what the snapshot has.
         if !keeper.find_log(server)? {

@@ -169,12 +169,12 @@ impl Encoding {
 
     fn write_elements(&self, record: &mut Record, enough: usize, out: &mut Chunk) -> bool {
         match value::kind_of(record) {
-            Kind::List => with(record, |list: &mut List| {
-                go_on(enough, out, |out| list.step_image(|node| write_node(node, out)))
-            }),
-            Kind::Set => with(record, |set: &mut Set| {
-                go_on(enough, out, |out| set.step_image(|member| out.text(member)))
-            }),
+            Kind::List => {
+                with(record, |list: &mut List| go_on(enough, out, |out| list.step_image(|node| write_node(node, out))))
+            }
+            Kind::Set => {
+                with(record, |set: &mut Set| go_on(enough, out, |out| set.step_image(|member| out.text(member))))
+            }
             Kind::Zset => with(record, |zset: &mut Zset| {
                 go_on(enough, out, |out| zset.step_image(|entry| write_ranked(entry, out)))
             }),

@@ -1,11 +1,11 @@
 //! An image is what the collection was when it began, whatever becomes of the collection between two parts of it.
 
 use super::*;
+use crate::types::hash::Hash;
 use crate::types::list::{End, List};
 use crate::types::set::Set;
 use crate::types::stream::{NewId, RefPolicy, Trim, TrimTo};
 use crate::types::zset::{Rule, Zset};
-use crate::types::hash::Hash;
 use crate::util::random::Random;
 
 /// Small nodes, so that there are many.
@@ -66,7 +66,9 @@ fn change_list(record: &mut Record, random: &mut Random, grows: bool) {
         0 => _ = list.set(at, &element, &limits),
         1 => _ = list.insert(&text(random, 120), random.index(2) == 0, &element, &limits),
         2 => _ = list.remove(random.index(3) as i64 - 1, &element, &limits),
-        3 if !grows && random.index(4) == 0 => list.trim(random.index(20) as i64, -1 - random.index(20) as i64, &limits),
+        3 if !grows && random.index(4) == 0 => {
+            list.trim(random.index(20) as i64, -1 - random.index(20) as i64, &limits)
+        }
         4 if !grows && random.index(40) == 0 => list.trim(at / 2, at, &limits),
         5 => _ = list.set(at, &[b'x'; 9000], &limits),
         6 => _ = list.turn(End::Back, End::Front, &limits),
