@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::hall::{Lent, lent};
@@ -30,6 +30,8 @@ pub struct NetHost {
     saver: Saver,
     /// What was acted on last.
     config: Config,
+    /// Where the process works.
+    folder: PathBuf,
 }
 
 impl NetHost {
@@ -48,6 +50,7 @@ impl NetHost {
             title,
             saver,
             config: config.clone(),
+            folder: std::env::current_dir().unwrap_or_default(),
         };
         // The log says what went wrong; a server whose score stays as it was still serves.
         let _ = host.oom_score.adjust(config, false);
@@ -108,6 +111,10 @@ impl Host for NetHost {
     }
 
     fn disk(&self) -> Option<Arc<dyn Disk>> {
+        // A folder that was removed under the process may be there again, as another one of that name.
+        if std::env::current_dir().is_err() {
+            let _ = std::env::set_current_dir(&self.folder);
+        }
         self.process.disk()
     }
 
@@ -173,6 +180,7 @@ impl Host for NetHost {
             return Err(error);
         }
         log::set_level(new.loglevel);
+        self.folder = std::env::current_dir().unwrap_or_else(|_| std::mem::take(&mut self.folder));
         self.config = new.clone();
         self.show_title();
         Ok(())

@@ -1,5 +1,6 @@
 //! The one integration test binary: what needs sockets, files or several processes.
 
+mod disks;
 mod fuzz;
 mod harness;
 mod killed;
