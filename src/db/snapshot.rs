@@ -119,7 +119,7 @@ enum Place {
 /// While this much waits for images to be complete, or is kept by them, whoever adds to it has them handed over faster: `PRESS` times what was
 /// added. So what waits is at most this and a part of the images' own size.
 const PRESSED_BYTES: usize = 8 * 1024 * 1024;
-const PRESS: usize = 8;
+const PRESS: usize = 16;
 
 /// Of all the snapshots given up since the last one whose walk came to its end, each may have left a stamp of its own on some records.
 const GIVEN_UP_MAX: u8 = STAMP_MAX - 2;

@@ -39,9 +39,9 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const LARGE_ELEMENTS: usize = 2048;
 /// The walk stops while this many bytes wait for the thread.
 const WALK_BYTES: usize = 8 * 1024 * 1024;
-/// Nobody hands over more while this many bytes wait. With what the thread works on and what the allocator rounds up, a snapshot takes
-/// less than 64 MiB.
-const WAITING_BYTES_MAX: usize = 40 * 1024 * 1024;
+/// Nobody hands over more while this many bytes wait. With what waits for images (`db::snapshot`: 8 MiB and a sixteenth of the largest of them),
+/// what the thread works on and what the allocator rounds up, a snapshot takes less than 64 MiB beside collections of up to 400 MB.
+const WAITING_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// So long a writer waits for a thread that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What was written is forced to the disk every so many bytes, lest the last sync has all of it to do.
