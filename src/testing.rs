@@ -16,6 +16,7 @@
 //! Nothing here opens a socket or reads a clock, so a dialogue gives the same replies every time. After each command the keyspace's own
 //! invariants are checked.
 
+pub mod logs;
 pub mod snapshots;
 
 use std::collections::BTreeMap;
@@ -128,8 +129,9 @@ pub fn check_configured(directives: &[(&str, &str)], dialogue: &str) {
     check_with(config, dialogue);
 }
 
+/// As `check`, with a configuration of its own: for directives that are read at the start only.
 #[track_caller]
-fn check_with(config: Config, dialogue: &str) {
+pub fn check_with(config: Config, dialogue: &str) {
     let actual: String = replay(config, dialogue).lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
     let expected = normalised(dialogue);
     if actual != expected {

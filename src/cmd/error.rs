@@ -56,8 +56,8 @@ pub enum TimeoutReply {
     NullArray,
     /// How far the session's writes are safe (WAITAOF).
     Safe,
-    /// So many have acknowledged: none.
-    Zero,
+    /// How many replicas have acknowledged the session's writes (WAIT).
+    Acknowledged,
 }
 
 pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";

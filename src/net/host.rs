@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::hall::{Lent, lent};
@@ -19,6 +19,7 @@ use crate::process::title::Title;
 use crate::process::{Process, log};
 use crate::server::Server;
 use crate::server::host::{Facts, Host};
+use crate::server::lines::Line;
 use crate::util::io_error;
 
 pub struct NetHost {
@@ -30,6 +31,8 @@ pub struct NetHost {
     saver: Saver,
     /// What was acted on last.
     config: Config,
+    /// Where the process works.
+    folder: PathBuf,
 }
 
 impl NetHost {
@@ -48,6 +51,7 @@ impl NetHost {
             title,
             saver,
             config: config.clone(),
+            folder: std::env::current_dir().unwrap_or_default(),
         };
         // The log says what went wrong; a server whose score stays as it was still serves.
         let _ = host.oom_score.adjust(config, false);
@@ -62,7 +66,7 @@ impl NetHost {
         }
     }
 
-    fn adjust_oom_score(&self, old: &Config, new: &Config) -> Result<(), SetError> {
+    fn adjust_oom_score(&mut self, old: &Config, new: &Config) -> Result<(), SetError> {
         if old.oom_score_adj == new.oom_score_adj && old.oom_score_adj_values == new.oom_score_adj_values {
             return Ok(());
         }
@@ -99,6 +103,10 @@ impl Host for NetHost {
         self.process.facts()
     }
 
+    fn tcp_port(&self) -> Option<u16> {
+        Some(self.listeners.lock().unwrap_or_else(PoisonError::into_inner).port())
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.process.read(path)
     }
@@ -108,6 +116,10 @@ impl Host for NetHost {
     }
 
     fn disk(&self) -> Option<Arc<dyn Disk>> {
+        // A folder that was removed under the process may be there again, as another one of that name.
+        if std::env::current_dir().is_err() {
+            let _ = std::env::set_current_dir(&self.folder);
+        }
         self.process.disk()
     }
 
@@ -117,6 +129,10 @@ impl Host for NetHost {
 
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
+    }
+
+    fn dial(&self, host: &str, port: u16, limit_ms: u64) -> io::Result<Box<dyn Line>> {
+        self.process.dial(host, port, limit_ms)
     }
 
     fn attend(&mut self, server: &mut Server) {
@@ -142,8 +158,9 @@ impl Host for NetHost {
         keyspace: &Keyspace,
         functions: Vec<Vec<u8>>,
         now_ms: u64,
-    ) -> Result<Box<dyn Sink>, String> {
-        self.saver.begin(config, keyspace, functions, now_ms)
+        target: Option<PathBuf>,
+    ) -> Result<(Box<dyn Sink>, PathBuf), String> {
+        self.saver.begin(config, keyspace, functions, now_ms, target)
     }
 
     fn save_outcome(&mut self) -> Option<Outcome> {
@@ -159,7 +176,7 @@ impl Host for NetHost {
     }
 
     fn reconfigure(&mut self, new: &mut Config, changed: &[Changed]) -> Result<(), SetError> {
-        let old = &self.config;
+        let old = &self.config.clone();
         if new.maxclients > old.maxclients {
             ask_for_files(new.maxclients)?;
         }
@@ -175,6 +192,7 @@ impl Host for NetHost {
             return Err(error);
         }
         log::set_level(new.loglevel);
+        self.folder = std::env::current_dir().unwrap_or_else(|_| std::mem::take(&mut self.folder));
         self.config = new.clone();
         self.show_title();
         Ok(())

@@ -198,6 +198,7 @@ impl Server {
             id: None,
             read_only: true,
             flags: Flags::default(),
+            slot: None,
             memory_is_short: false,
             protocol: Protocol::Resp2,
             random: Default::default(),

@@ -25,6 +25,8 @@ use sha1::{Digest, Sha1};
 use crate::cmd::args::Args;
 use crate::cmd::error::{Done, Stop, error, error_showing_all, error_with, shown};
 use crate::resp::reply::{Protocol, Reply};
+use crate::resp::request::Request;
+use crate::server::cluster::slots_of;
 use crate::server::{Server, SessionId};
 use crate::util::args::split_args;
 use base::Random48;
@@ -212,6 +214,9 @@ impl Server {
 
     /// What a script that says of itself what it needs may not run without.
     fn check_flags(&mut self, flags: Flags, read_only: bool) -> Result<(), Stop> {
+        if flags.no_cluster && self.cluster.is_some() {
+            return Err(error("ERR Can not run script on cluster, 'no-cluster' flag is set."));
+        }
         if flags.silent || flags.no_writes {
             return Ok(());
         }
@@ -224,6 +229,13 @@ impl Server {
             ));
         }
         Ok(())
+    }
+
+    /// The slot of the keys that a script was given, where this is a cluster.
+    fn slot_of_script(&self, request: Request) -> Option<u16> {
+        self.cluster.as_ref()?;
+        let entry = self.names.find(request.arg(0))?;
+        slots_of(entry, request).one()
     }
 
     fn is_short_of_memory(&mut self) -> bool {
@@ -249,6 +261,7 @@ impl Server {
         if outermost {
             self.journal.begin_transaction();
         }
+        let slot = self.slot_of_script(running.command.borrow());
         self.scripts.running = Some(running);
         let (random, buffers) = (self.scripts.random, std::mem::take(&mut self.scripts.buffers));
         let mut run = Run {
@@ -256,6 +269,7 @@ impl Server {
             id: Some(id),
             read_only: read_only || flags.no_writes,
             flags,
+            slot,
             memory_is_short,
             protocol: Protocol::Resp2,
             random,

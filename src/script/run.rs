@@ -7,6 +7,7 @@ use crate::cmd::table::{self, Entry};
 use crate::resp::reply::{Output, Protocol, Reply};
 use crate::resp::request::{OwnedRequest, Request, Span};
 use crate::server::admit::text_of;
+use crate::server::cluster::{Slots, slots_of};
 use crate::server::dispatch::Caller;
 use crate::server::{Server, SessionId};
 use crate::util::clock::{ticks, ticks_to_us};
@@ -113,6 +114,8 @@ pub struct Run<'a> {
     pub id: Option<SessionId>,
     pub read_only: bool,
     pub flags: Flags,
+    /// The slot of the keys that the run was given, or of the first that it has touched.
+    pub slot: Option<u16>,
     /// Memory was short when the run began.
     pub memory_is_short: bool,
     /// How replies come, and what true and false are in the script's own.
@@ -201,12 +204,34 @@ impl Run<'_> {
         if entry.has(Flag::DenyOom) && self.memory_is_short && !self.flags.allow_oom && !wrote {
             return Err(b"OOM command not allowed when used memory > 'maxmemory'.".to_vec());
         }
+        self.stays_in_its_slot(entry, request)?;
         if entry.has(Flag::Write)
             && let Some(running) = &mut self.server.scripts.running
         {
             running.wrote = true;
         }
         Ok(entry)
+    }
+
+    /// In a cluster a command's keys share a slot, and so do those of all commands, unless the script is an old one or has a flag.
+    fn stays_in_its_slot(&mut self, entry: &Entry, request: Request) -> Result<(), Vec<u8>> {
+        if self.server.cluster.is_none() {
+            return Ok(());
+        }
+        let slot = match slots_of(entry, request) {
+            Slots::None => return Ok(()),
+            Slots::One(slot) => slot,
+            Slots::Many => {
+                let name = &entry.full_name;
+                let text =
+                    format!("ERR Command '{name}' in script attempted to access keys that don't hash to the same slot");
+                return Err(text.into_bytes());
+            }
+        };
+        if self.flags.silent || self.flags.allow_cross_slot_keys || *self.slot.get_or_insert(slot) == slot {
+            return Ok(());
+        }
+        Err(b"ERR Script attempted to access keys that do not hash to the same slot".to_vec())
     }
 
     /// The entry of a command that there is, with a number of arguments that it takes.
