@@ -223,6 +223,9 @@ impl Server {
         if read_only {
             return Err(error("ERR Can not execute a script with write flag using *_ro command."));
         }
+        if let Some(stop) = self.refusal_for_writes() {
+            return Err(stop);
+        }
         if !flags.allow_oom && self.is_short_of_memory() {
             return Err(error(
                 "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
