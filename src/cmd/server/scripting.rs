@@ -592,7 +592,7 @@ mod tests {
             (error) MINE text
             > EVAL "return redis.error_reply('-mine')" 0
             (error) ERR mine
-            > EVAL "return {ok='a\0b'}" 0
+            > EVAL "return {ok='a\\0b'}" 0
             a
             > EVAL "return {select('#', pcall(error, {})), select('#', pcall(error, {err='x'}))}" 0
             1) (integer) 3
@@ -610,7 +610,7 @@ mod tests {
             1) (integer) -1
             > EVAL "return select(2, pcall(bit.band, 1, 'x', {}))" 0
             "bad argument #3 to '?' (number expected, got table)"
-            > EVAL "return {('abc'):find('\0%d') or 'none', cjson.encode({[2^53]=1})}" 0
+            > EVAL "return {('abc'):find('\\0%d') or 'none', cjson.encode({[2^53]=1})}" 0
             1) "none"
             2) "{\"9.007199254741e+15\":1}"
             > FUNCTION LOAD "#!lua name=l\nredis.register_function('Upper', function() return redis.call('nosuch') end)"
