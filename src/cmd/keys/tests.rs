@@ -332,7 +332,8 @@ fn whole_databases() {
 
 #[test]
 fn flushing_breaks_a_watch_of_what_was_there() {
-    check(
+    crate::testing::check_configured(
+        &[("enable-debug-command", "yes")],
         r#"
         > WATCH nokey
         OK
