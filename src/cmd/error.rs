@@ -88,6 +88,11 @@ pub fn error_showing(before: &str, name: &[u8], after: &str) -> Stop {
     Stop::Bytes([before.as_bytes(), name, after.as_bytes()].concat())
 }
 
+/// The same with all that the client sent.
+pub fn error_showing_all(before: &str, name: &[u8]) -> Stop {
+    Stop::Bytes([before.as_bytes(), shown(name)].concat())
+}
+
 /// What Redis shows of a client's bytes in the middle of an error: C's strings end at the first NUL byte.
 pub fn shown(text: &[u8]) -> &[u8] {
     &text[..memchr::memchr(0, text).unwrap_or(text.len())]

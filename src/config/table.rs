@@ -212,8 +212,8 @@ directives! {
     oom_score_adj: OomScoreAdjust = "no", live();
     /// The scores of a primary, a replica and a child.
     oom_score_adj_values: OomScores = "0 200 800", live();
-    /// Switch transparent huge pages off for this process.
-    disable_thp: bool = "yes", at_start();
+    /// Do without transparent huge pages. Redis forks to save, which makes them costly there; here they save time at every lookup.
+    disable_thp: bool = "no", at_start();
     /// Warnings of the start not to give.
     ignore_warnings: Text = "", live().ignored("the warnings it can silence are not given");
     /// The locale by which SORT and Lua order text.

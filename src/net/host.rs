@@ -19,6 +19,7 @@ use crate::process::title::Title;
 use crate::process::{Process, log};
 use crate::server::Server;
 use crate::server::host::{Facts, Host};
+use crate::server::lines::Line;
 use crate::util::io_error;
 
 pub struct NetHost {
@@ -99,6 +100,10 @@ impl Host for NetHost {
         self.process.facts()
     }
 
+    fn tcp_port(&self) -> Option<u16> {
+        Some(self.listeners.lock().unwrap_or_else(PoisonError::into_inner).port())
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.process.read(path)
     }
@@ -117,6 +122,10 @@ impl Host for NetHost {
 
     fn sleep(&self, time_us: u64) {
         self.process.sleep(time_us);
+    }
+
+    fn dial(&self, host: &str, port: u16, limit_ms: u64) -> io::Result<Box<dyn Line>> {
+        self.process.dial(host, port, limit_ms)
     }
 
     fn attend(&mut self, server: &mut Server) {

@@ -28,6 +28,7 @@ use crate::config::{Config, ShutdownOn};
 use crate::db::Garbage;
 use crate::db::snapshot::Walked;
 use crate::persist::disk::RealDisk;
+use crate::process::huge_pages::HugePages;
 use crate::process::keeper::{self, Fatal, Keeper, Progress};
 use crate::process::saver::Saver;
 use crate::process::supervisor::Supervisor;
@@ -95,6 +96,7 @@ pub struct Net {
     last_request_us: u64,
     free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Ending>,
+    huge_pages: HugePages,
     signals: Signals,
     /// TLS connections that came in lately, oldest first.
     handshakes: VecDeque<Handshake>,
@@ -116,13 +118,13 @@ enum Ending {
 }
 
 /// Runs a server until it is told to stop, and says goodbye.
-pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<()> {
+pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor, huge_pages: HugePages) -> io::Result<()> {
     // One event per look at the sockets: the task itself handles everything that is ready in one poll.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build()?;
     // A spawned task is woken without a system call, which the outermost future is not.
     runtime.block_on(async move {
         tokio::spawn(async move {
-            let mut net = Net::open(server, title, supervisor.clone())?;
+            let mut net = Net::open(server, title, supervisor.clone(), huge_pages)?;
             let ending = poll_fn(|context| net.turn(context)).await;
             supervisor.stopping();
             net.end(ending)
@@ -144,7 +146,12 @@ fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
 }
 
 impl Net {
-    fn open(mut server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<Self> {
+    fn open(
+        mut server: Server,
+        title: Option<Title>,
+        supervisor: Supervisor,
+        huge_pages: HugePages,
+    ) -> io::Result<Self> {
         let ready_list = Arc::default();
         let lent = Lent::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
@@ -174,6 +181,7 @@ impl Net {
             last_request_us: 0,
             free_thread: start_free_thread(&server.config)?,
             shutdown: None,
+            huge_pages,
             signals: Signals::new()?,
             handshakes: VecDeque::new(),
             server,
@@ -436,6 +444,7 @@ impl Net {
         if clock.monotonic_us >= due_us || self.server.cron.more_to_expire {
             self.last_tick_us = clock.monotonic_us;
             self.server.tick();
+            self.huge_pages.follow_heap();
             let kept = self.keeper.tick(&mut self.server);
             self.end_if_fatal(kept);
             self.end_slow_handshakes(clock);

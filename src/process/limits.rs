@@ -84,7 +84,7 @@ fn raise_open_files(soft: u64, wanted: u64) -> (u64, Option<io::Error>) {
     (soft.max(limit), refusal)
 }
 
-/// Switches transparent huge pages off: clearing one at a page fault holds up a command for milliseconds.
+/// Switches transparent huge pages off, for a machine whose kernel has trouble finding them.
 pub fn disable_huge_pages() {
     // SAFETY: this prctl takes numbers only.
     if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } != 0 {

@@ -63,6 +63,9 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     if let Some(stop) = server.acl_refusal(Caller::Client, id, entry, request) {
         return Admission::Refuse(stop, Some(entry));
     }
+    if server.crosses_slots(entry, request) {
+        return Admission::Refuse(super::cluster::CROSSED, Some(entry));
+    }
     if let Some(stop) = refusal(server, id, entry) {
         return Admission::Refuse(stop, Some(entry));
     }

@@ -46,6 +46,7 @@ impl Server {
         }
         self.expire_lapsed();
         self.tick_saving();
+        self.close_idle_lines();
         self.tick_replicas();
         self.close_idle_and_slow();
         self.weigh_all();

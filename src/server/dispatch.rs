@@ -5,6 +5,7 @@
 
 use super::admit::{self, Admission};
 use super::session::{ReplyMode, Session, SessionId};
+use super::stats::reaches;
 use super::{Closing, Server};
 use crate::cmd::args::Args;
 use crate::cmd::command::{Flag, Run};
@@ -250,6 +251,7 @@ impl Server {
             out.append(std::mem::take(&mut self.sessions.get_mut(id).output));
         }
         let start = out.mark();
+        let written = out.len();
         let mut reply = Reply::new(out, protocol);
         match admission {
             Admission::Run(entry) => self.call(Caller::Client, id, entry, request, &mut reply),
@@ -262,6 +264,16 @@ impl Server {
             Admission::CutOff => return out.clear(),
         }
         self.note_journaled(id, entry, request, journaled);
+        if self.counts_slot_usage()
+            && let Some(entry) = self.sessions.get(id).last_command
+            && entry.command.takes(request.len())
+        {
+            let (input, output) = (request.framed_len() as u64, out.len().saturating_sub(written) as u64);
+            self.count_slot_usage(entry, request, |usage| {
+                usage.input_bytes += input;
+                usage.output_bytes += output;
+            });
+        }
         self.after_command(id, start, out);
     }
 
@@ -311,6 +323,7 @@ impl Server {
         if is_script && !self.monitors.is_empty() {
             self.feed_monitors(caller, id, entry, request, None);
         }
+        let replied = reply.output().len();
         let result = match entry.command.run {
             Run::Read(handler) => handler(&self.session_view(id, caller, entry, request), &mut args, reply),
             Run::Write(handler) => handler(&mut self.session_edit(id, caller, entry, request), &mut args, reply),
@@ -346,6 +359,9 @@ impl Server {
             return;
         }
         session.commands += 1;
+        if self.counts_slot_usage() && caller != Caller::Script {
+            self.count_slot_usage(entry, request, |usage| usage.cpu_us += ticks_to_us(elapsed));
+        }
         self.stats.count_call(entry.id, elapsed, failed, self.config.latency_tracking);
         if outermost {
             self.call_began = end;
@@ -353,6 +369,8 @@ impl Server {
         if outermost || caller == Caller::Exec {
             self.note_time(id, entry, request, elapsed);
         }
+        let replied = reply.output().len().saturating_sub(replied);
+        self.note_size(caller, id, entry, request, replied as u64);
     }
 
     /// Commands see the same moment throughout; a replay sees none, so that nothing lapses in it.
@@ -496,6 +514,29 @@ impl Server {
             let elapsed_us = ticks_to_us(elapsed);
             let event = if entry.has(Flag::Fast) { "fast-command" } else { "command" };
             self.stats.latency.add(event, self.clock.unix_us / 1_000_000, elapsed_us / 1000);
+        }
+    }
+
+    /// Keeps what came with, or was answered with, many bytes.
+    #[inline]
+    fn note_size(&mut self, caller: Caller, id: SessionId, entry: &'static Entry, request: Request, replied: u64) {
+        let config = &self.config;
+        // What was queued or comes from a script did not come by itself.
+        let came = if caller == Caller::Client { request.size() as u64 } else { 0 };
+        let large_request = came > 0 && reaches(came, config.commandlog_request_larger_than);
+        let large_reply = reaches(replied, config.commandlog_reply_larger_than);
+        if !(large_request || large_reply) || entry.has(Flag::SkipSlowlog) {
+            return;
+        }
+        let (session, when_s) = (self.sessions.get(id), self.clock.unix_us / 1_000_000);
+        let limit = |max_len: i64| usize::try_from(max_len).unwrap_or(0);
+        if large_request {
+            let limit = limit(config.commandlog_large_request_max_len);
+            self.stats.large_requests.add(when_s, came, entry, request, session, limit);
+        }
+        if large_reply {
+            let limit = limit(config.commandlog_large_reply_max_len);
+            self.stats.large_replies.add(when_s, replied, entry, request, session, limit);
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Server;
+use super::lines::Line;
 use crate::config::{Changed, Config, SetError};
 use crate::db::Keyspace;
 use crate::db::snapshot::Sink;
@@ -36,6 +37,11 @@ pub struct Cpu {
 pub trait Host: Send {
     fn facts(&self) -> Facts;
 
+    /// The port at which clients without TLS come in, 0 where there is none; `None` where there are no ports at all.
+    fn tcp_port(&self) -> Option<u16> {
+        None
+    }
+
     /// A file's bytes.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
@@ -54,6 +60,11 @@ pub trait Host: Send {
 
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);
+
+    /// Connects to another server, within the time. What takes longer, or has no name that is known, is `TimedOut`.
+    fn dial(&self, _host: &str, _port: u16, _limit_ms: u64) -> io::Result<Box<dyn Line>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Reads what clients send while a script keeps everything waiting, has it run, and writes what there is to say.
     fn attend(&mut self, _server: &mut Server) {}

@@ -5,10 +5,12 @@
 
 pub mod acl;
 pub mod admit;
+pub mod cluster;
 pub mod cron;
 pub mod dispatch;
 pub mod durability;
 pub mod host;
+pub mod lines;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
@@ -63,6 +65,9 @@ pub struct Server {
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
     pub snapshots: snapshots::Snapshots,
+    pub lines: lines::Lines,
+    /// The one node of a cluster; `None` with `cluster-enabled no`.
+    pub cluster: Option<Box<cluster::Cluster>>,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
@@ -130,12 +135,15 @@ pub enum HostRequest {
 
 impl Server {
     /// A server with an empty keyspace. `seed` decides everything random in it.
-    pub fn new(config: Config, seed: u64, clock: Clock) -> Self {
+    pub fn new(mut config: Config, seed: u64, clock: Clock) -> Self {
+        if config.cluster_enabled {
+            config.databases = config.cluster_databases;
+        }
         let mut random = Random::new(seed);
         let hash_seed: &'static Seed = Box::leak(Box::new(Seed::new([random.next_u64(), random.next_u64()])));
         let (run_id, replication_id) = (hex_id(&mut random), hex_id(&mut random));
         let databases = usize::try_from(config.databases).unwrap_or(16);
-        Self {
+        let mut server = Self {
             keyspace: Keyspace::new(databases, hash_seed),
             sessions: Sessions::default(),
             acl: acl::Acl::new(&config),
@@ -160,6 +168,8 @@ impl Server {
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
             snapshots: snapshots::Snapshots::default(),
+            lines: lines::Lines::default(),
+            cluster: None,
             garbage: Vec::new(),
             depth: 0,
             replaying: false,
@@ -171,7 +181,11 @@ impl Server {
             started_ms: clock.unix_ms(),
             memory_at_start: crate::util::memory::used(),
             config,
+        };
+        if server.config.cluster_enabled {
+            server.become_new_node();
         }
+        server
     }
 
     /// The history of changes goes by another name from here on (DEBUG CHANGE-REPL-ID).
@@ -212,6 +226,11 @@ impl Server {
         let slept_us = std::mem::take(&mut self.slept_us);
         self.clock.unix_us += slept_us;
         self.clock.monotonic_us += slept_us;
+    }
+
+    /// The port in use, which is not the configured one where the system was to choose.
+    pub fn tcp_port(&self) -> u16 {
+        self.host.tcp_port().unwrap_or(self.config.port)
     }
 
     pub fn now_ms(&self) -> u64 {

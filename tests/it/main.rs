@@ -1,5 +1,6 @@
 //! The one integration test binary: what needs sockets, files or several processes.
 
+mod cluster;
 mod fuzz;
 mod harness;
 mod killed;
@@ -7,6 +8,7 @@ mod layers;
 /// The load driver's own tests: a bench without a harness has nowhere to run them.
 #[path = "../../benches/load/tests.rs"]
 mod load_driver;
+mod migrate;
 mod process;
 mod protocol;
 mod readme;

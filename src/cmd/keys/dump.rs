@@ -29,21 +29,33 @@ pub const COMMANDS: &[Command] = &[
         tips: &["nondeterministic_output"],
         ..COMMAND
     },
+    RESTORE,
     Command {
-        name: "RESTORE",
-        arity: -4,
-        run: Run::Write(restore),
-        flags: &[Flag::DenyOom],
-        keys: &[key(1, Access::Ow, &[KeyFlag::Update])],
-        group: Group::Generic,
-        since: "2.6.0",
-        cost: "O(1) to make the key and O(N*M) to build the value, where N is the number of its elements and M their size; O(N*M*log(N)) for sorted sets.",
-        usage: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
-        summary: "Makes a key of a value that DUMP returned.",
-        categories: &[Category::Dangerous],
-        ..COMMAND
+        name: "RESTORE-ASKING",
+        flags: &[Flag::DenyOom, Flag::Asking],
+        group: Group::Server,
+        categories: &[Category::Keyspace, Category::Dangerous],
+        since: "3.0.0",
+        summary: "What a node of a cluster sends in place of RESTORE when a slot moves.",
+        is_internal: true,
+        ..RESTORE
     },
 ];
+
+const RESTORE: Command = Command {
+    name: "RESTORE",
+    arity: -4,
+    run: Run::Write(restore),
+    flags: &[Flag::DenyOom],
+    keys: &[key(1, Access::Ow, &[KeyFlag::Update])],
+    group: Group::Generic,
+    since: "2.6.0",
+    cost: "O(1) to make the key and O(N*M) to build the value, where N is the number of its elements and M their size; O(N*M*log(N)) for sorted sets.",
+    usage: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+    summary: "Makes a key of a value that DUMP returned.",
+    categories: &[Category::Dangerous],
+    ..COMMAND
+};
 
 fn dump(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let Some(record) = view.record(args.next()?) else {

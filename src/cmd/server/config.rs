@@ -141,12 +141,23 @@ impl Server {
         if is_changed("slowlog-max-len") {
             self.stats.slowlog.entries.truncate(usize::try_from(self.config.slowlog_max_len).unwrap_or(0));
         }
+        if is_changed("commandlog-large-request-max-len") {
+            let limit = usize::try_from(self.config.commandlog_large_request_max_len).unwrap_or(0);
+            self.stats.large_requests.entries.truncate(limit);
+        }
+        if is_changed("commandlog-large-reply-max-len") {
+            let limit = usize::try_from(self.config.commandlog_large_reply_max_len).unwrap_or(0);
+            self.stats.large_replies.entries.truncate(limit);
+        }
     }
 }
 
 fn resetstat(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     server.stats.reset();
     server.keyspace.stats = Default::default();
+    if let Some(cluster) = &mut server.cluster {
+        cluster.forget_usage();
+    }
     reply.ok();
     Ok(())
 }

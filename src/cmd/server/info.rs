@@ -140,7 +140,7 @@ fn server_section(server: &Server, text: &mut Text) {
     text.put("process_id", facts.process_id);
     text.put("process_supervised", config.supervised.word());
     text.put("run_id", &server.run_id);
-    text.put("tcp_port", config.port);
+    text.put("tcp_port", server.tcp_port());
     text.put("server_time_usec", server.clock.unix_us);
     text.put("uptime_in_seconds", uptime_s);
     text.put("uptime_in_days", uptime_s / 86_400);
@@ -164,8 +164,9 @@ fn listeners(server: &Server) -> Vec<String> {
         .map(|address| format!(",bind={}{}", if address.optional { "-" } else { "" }, address.host))
         .collect();
     let mut listeners = Vec::new();
-    if config.port != 0 {
-        listeners.push(format!("name=tcp{addresses},port={}", config.port));
+    let port = server.tcp_port();
+    if port != 0 {
+        listeners.push(format!("name=tcp{addresses},port={port}"));
     }
     if !config.unixsocket.is_empty() {
         listeners.push(format!("name=unix,bind={}", config.unixsocket.display()));
