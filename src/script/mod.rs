@@ -26,6 +26,7 @@ use crate::cmd::args::Args;
 use crate::cmd::error::{Done, Stop, error, error_showing_all, error_with, shown};
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::Request;
+use crate::server::admit::TOO_FEW_REPLICAS;
 use crate::server::cluster::slots_of;
 use crate::server::{Server, SessionId};
 use crate::util::args::split_args;
@@ -222,6 +223,9 @@ impl Server {
         }
         if read_only {
             return Err(error("ERR Can not execute a script with write flag using *_ro command."));
+        }
+        if self.lacks_replicas() {
+            return Err(error(TOO_FEW_REPLICAS));
         }
         if !flags.allow_oom && self.is_short_of_memory() {
             return Err(error(

@@ -6,7 +6,7 @@ use crate::cmd::command::{Flag, Run as CommandRun};
 use crate::cmd::table::{self, Entry};
 use crate::resp::reply::{Output, Protocol, Reply};
 use crate::resp::request::{OwnedRequest, Request, Span};
-use crate::server::admit::text_of;
+use crate::server::admit::{TOO_FEW_REPLICAS, text_of};
 use crate::server::cluster::{Slots, slots_of};
 use crate::server::dispatch::Caller;
 use crate::server::{Server, SessionId};
@@ -186,6 +186,14 @@ impl Run<'_> {
     /// The command's entry, where a script may run it.
     fn admitted(&mut self, id: SessionId, request: Request) -> Result<&'static Entry, Vec<u8>> {
         let entry = self.find(request)?;
+        let admitted = self.may_run(id, entry, request);
+        if admitted.is_err() {
+            self.server.stats.count_rejected(entry.id);
+        }
+        admitted.map(|()| entry)
+    }
+
+    fn may_run(&mut self, id: SessionId, entry: &'static Entry, request: Request) -> Result<(), Vec<u8>> {
         if entry.has(Flag::Noscript) && !self.server.scripts.may_run_all {
             return Err(b"ERR This Redis command is not allowed from script".to_vec());
         }
@@ -202,13 +210,16 @@ impl Run<'_> {
         if entry.has(Flag::DenyOom) && self.memory_is_short && !self.flags.allow_oom && !wrote {
             return Err(b"OOM command not allowed when used memory > 'maxmemory'.".to_vec());
         }
+        if entry.has(Flag::Write) && !wrote && self.server.lacks_replicas() {
+            return Err(TOO_FEW_REPLICAS.into());
+        }
         self.stays_in_its_slot(entry, request)?;
         if entry.has(Flag::Write)
             && let Some(running) = &mut self.server.scripts.running
         {
             running.wrote = true;
         }
-        Ok(entry)
+        Ok(())
     }
 
     /// In a cluster a command's keys share a slot, and so do those of all commands, unless the script is an old one or has a flag.

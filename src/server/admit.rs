@@ -14,6 +14,8 @@ use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 use crate::script;
 
+pub const TOO_FEW_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
+
 pub enum Admission {
     Run(&'static Entry),
     Queue(&'static Entry),
@@ -172,9 +174,8 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
     if (session.monitor || session.is_replica()) && entry.flags & touches_keys != 0 {
         return Some(error("ERR Replica can't interact with the keyspace"));
     }
-    let wanted = server.config.min_replicas_to_write;
-    if wanted > 0 && is_write(server, id, entry) && server.good_replicas() < wanted as usize {
-        return Some(error("NOREPLICAS Not enough good replicas to write."));
+    if server.config.min_replicas_to_write > 0 && is_write(server, id, entry) && server.lacks_replicas() {
+        return Some(error(TOO_FEW_REPLICAS));
     }
     let session = server.sessions.get(id);
     let subscribed_in_resp2 = session.protocol == crate::resp::reply::Protocol::Resp2 && session.is_subscriber();
