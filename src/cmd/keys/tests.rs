@@ -334,7 +334,7 @@ fn whole_databases() {
 fn what_is_over_and_is_swapped_in_breaks_no_watch() {
     let mut playground = crate::testing::Playground::default();
     playground.server.cron.expiry_off = true;
-    let mut say = |playground: &mut crate::testing::Playground, line: &str| playground.run("", line.split(' '));
+    let say = |playground: &mut crate::testing::Playground, line: &str| playground.run("", line.split(' '));
     say(&mut playground, "SET key 1 PX 1");
     say(&mut playground, "SWAPDB 0 1");
     playground.advance(2);
