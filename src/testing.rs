@@ -129,8 +129,9 @@ pub fn check_configured(directives: &[(&str, &str)], dialogue: &str) {
     check_with(config, dialogue);
 }
 
+/// As `check`, with a configuration of its own: for directives that are read at the start only.
 #[track_caller]
-fn check_with(config: Config, dialogue: &str) {
+pub fn check_with(config: Config, dialogue: &str) {
     let actual: String = replay(config, dialogue).lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
     let expected = normalised(dialogue);
     if actual != expected {

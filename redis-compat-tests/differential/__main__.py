@@ -10,6 +10,7 @@ import data
 import protocol
 import stream
 import transcripts
+import units
 from pair import Pair
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -29,6 +30,7 @@ def options(argv):
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resp", type=int, default=0, choices=[0, 2, 3], help="protocol; 0: half of the commands in each")
     parser.add_argument("--failures", type=int, default=10, help="stop a stream after so many distinct failures")
+    parser.add_argument("--notified", type=float, default=0.0, metavar="SHARE", help="share of the units whose keyspace events are compared too, 0 to 1")
     parser.add_argument("--workers", type=int, default=2)
     return parser.parse_args(argv)
 
@@ -53,6 +55,7 @@ def with_pair(chosen, work):
 
 def main():
     chosen = options(sys.argv[1:])
+    units.NOTIFIED_SHARE = chosen.notified
     groups = EVERY_GROUP if chosen.group == "each" else chosen.group.split(",")
     parts = {
         "transcripts": lambda: with_pair(chosen, lambda pair: transcripts.run(pair, ROOT, chosen.paths)),

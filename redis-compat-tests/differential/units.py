@@ -58,6 +58,10 @@ def forms_of(table, groups, available):
     return [(group, form(text)) for group in groups for text in table.get(group, []) if text.split()[0].lower() in available]
 
 
+# How many of all units are commands whose keyspace events are heard and compared (`--notified`), beside the few that come by themselves.
+NOTIFIED_SHARE = 0.0
+
+
 class Units:
     def __init__(self, grammar, groups, available, known_directives, resp):
         self.grammar, self.draw, self.rng, self.random = grammar, grammar.draw, grammar.draw.rng, grammar.random
@@ -74,7 +78,7 @@ class Units:
 
     def weighted(self, groups):
         """(threshold, maker): the first whose threshold is above the dice makes the unit; most units are one command."""
-        chances = [(0.02, self.transaction), (0.004, self.threshold), (0.003, self.change_database), (0.004, self.scan_part)]
+        chances = [(NOTIFIED_SHARE, self.notified), (0.02, self.transaction), (0.004, self.threshold), (0.003, self.change_database), (0.004, self.scan_part)]
         if "transactions" in groups:
             chances += [(0.05, self.transaction), (0.02, self.contention), (0.004, self.rival_transaction)]
         if "pubsub" in groups:
@@ -228,7 +232,7 @@ class Units:
 
     def notified(self):
         """Keyspace events of a dozen commands, heard by the listener."""
-        flags = self.draw.of([b"KEA", b"KEA", b"EA", b"KA", b"K$l", b"Eg", b"KEAn", b"Ex"])
+        flags = self.draw.of([b"KEA", b"KEA", b"EA", b"KA", b"K$l", b"Eg", b"KEAn", b"Ex", b"KEAmn", b"KEAmn", b"Kmn"])
         steps = [(LISTENER, [b"RESET"]), (LISTENER, [b"PSUBSCRIBE", b"__key*__:*"]), (MAIN, [b"CONFIG", b"SET", b"notify-keyspace-events", flags])]
         for _ in range(12):
             steps.append((MAIN, self.grammar.command()))

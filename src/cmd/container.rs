@@ -17,7 +17,7 @@ pub const HELP: Command = Command {
     ..COMMAND
 };
 
-fn help(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+pub fn help(_: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let parent = table::top_level(args.request().arg(0)).ok_or(SYNTAX)?;
     let subcommands = parent.command.subcommands();
 

@@ -283,6 +283,9 @@ fn copy(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 }
 
 fn move_command(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
+    if edit.config.cluster_enabled && edit.databases() == 1 {
+        return Err(error("ERR MOVE is not allowed in cluster mode"));
+    }
     let (key, db) = (args.next()?, database(args.next()?, edit.databases())?);
     if db == edit.db {
         return Err(SAME_OBJECTS);

@@ -86,6 +86,18 @@ pub fn keys_of(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
     command.find_keys.and_then(|find| find(request))
 }
 
+/// Indices of the arguments that say in which slot a request belongs: its keys, and its channels where they are sharded. `None` where the
+/// arguments do not allow to tell. O(arguments).
+pub fn slotted_arguments(command: &Command, request: Request) -> Option<Vec<usize>> {
+    let found = if has_keys(command) {
+        keys_of(command, request)?
+    } else {
+        let channels = command.keys.iter().filter(|spec| spec.flags.contains(&KeyFlag::NotKey));
+        found_by(channels, request)?
+    };
+    Some(found.iter().map(|found| found.index).collect())
+}
+
 /// True where the first key's place depends on the request, or not all keys are found by counting from it.
 pub fn are_movable(command: &Command) -> bool {
     key_specs(command).any(|spec| {
@@ -116,8 +128,12 @@ fn key_specs(command: &Command) -> impl Iterator<Item = &KeySpec> {
 }
 
 fn keys_by_specs(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
+    found_by(key_specs(command), request)
+}
+
+fn found_by<'a>(specs: impl Iterator<Item = &'a KeySpec>, request: Request) -> Option<Vec<FoundKey>> {
     let mut found = Vec::new();
-    for spec in key_specs(command) {
+    for spec in specs {
         if spec.flags.contains(&KeyFlag::Incomplete) {
             return None;
         }

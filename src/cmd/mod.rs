@@ -60,6 +60,7 @@ pub const GROUPS: &[&[Command]] = &[
     server::connection::COMMANDS,
     server::databases::COMMANDS,
     server::client::COMMANDS,
+    server::cluster::COMMANDS,
     server::pubsub::COMMANDS,
     server::transaction::COMMANDS,
     server::scripting::COMMANDS,
@@ -74,6 +75,7 @@ pub const GROUPS: &[&[Command]] = &[
     server::aof::COMMANDS,
     server::replication::COMMANDS,
     server::module::COMMANDS,
+    server::migrate::COMMANDS,
     server::debug::COMMANDS,
     server::persistence::COMMANDS,
 ];

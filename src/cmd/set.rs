@@ -7,7 +7,7 @@ use super::room::Room;
 use super::scan;
 use crate::config::Config;
 use crate::db::effect::Class;
-use crate::db::{Edit, View};
+use crate::db::{Edit, View, WrongType};
 use crate::ds::hyperloglog::Registers;
 use crate::ds::item::{Item, ItemText};
 use crate::ds::keytable::Seed;
@@ -313,14 +313,17 @@ fn smove(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (source, destination, member) = (args.next()?, args.next()?, args.next()?);
     let limits = edit_limits(edit);
 
-    let has_it = match edit.view().get::<Set>(source)? {
+    // Neither look-up counts as one that reads.
+    let has_it = match edit.lookup(source) {
         None => {
             reply.int(0);
             return Ok(());
         }
-        Some(set) => set.contains(member),
+        Some(record) => record.get::<Set>().ok_or(WrongType)?.contains(member),
     };
-    edit.view().get::<Set>(destination)?;
+    if edit.lookup(destination).is_some_and(|record| record.get::<Set>().is_none()) {
+        return Err(WrongType.into());
+    }
     if !has_it || source == destination {
         reply.int(i64::from(has_it));
         return Ok(());

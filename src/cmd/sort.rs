@@ -16,11 +16,13 @@ use crate::db::{Edit, View};
 use crate::ds::deque::End;
 use crate::ds::item::{Item, ItemText};
 use crate::resp::reply::Reply;
+use crate::server::cluster::slot_of_pattern;
 use crate::types::hash::Hash;
 use crate::types::list::{Limits, List};
 use crate::types::set::Set;
 use crate::types::value::{self, StringRef};
 use crate::types::zset::Zset;
+use crate::util::crc16::key_slot;
 use crate::util::float::parse_score_bound;
 
 use Flag::{DenyOom, MovableKeys};
@@ -78,11 +80,15 @@ const STORE_KEY: KeySpec = KeySpec {
 const BY_DENIED: Stop = error("ERR BY option of SORT denied due to insufficient ACL permissions.");
 /// Even of GET #, which reads no other key.
 const GET_DENIED: Stop = error("ERR GET option of SORT denied due to insufficient ACL permissions.");
+const BY_LEAVES_SLOT: Stop =
+    error("ERR BY option of SORT denied in Cluster mode when keys formed by the pattern may be in different slots.");
+const GET_LEAVES_SLOT: Stop =
+    error("ERR GET option of SORT denied in Cluster mode when keys formed by the pattern may be in different slots.");
 const NOT_A_WEIGHT: Stop = error("ERR One or more scores can't be converted into double");
 
 fn sort(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    let wanted = Wanted::read(true, edit.may_read_all_keys, args)?;
+    let wanted = Wanted::read(true, &Reach::of(key, &edit.view(), edit.may_read_all_keys), args)?;
 
     let Some(destination) = wanted.store else {
         return show(&wanted, key, &edit.view(), reply);
@@ -102,7 +108,7 @@ fn sort(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
 fn sort_ro(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    let wanted = Wanted::read(false, view.may_read_all_keys, args)?;
+    let wanted = Wanted::read(false, &Reach::of(key, view, view.may_read_all_keys), args)?;
     show(&wanted, key, view, reply)
 }
 
@@ -147,8 +153,25 @@ struct Wanted<'a> {
     store: Option<&'a [u8]>,
 }
 
+/// Which keys patterns may lead to.
+struct Reach {
+    may_read_all_keys: bool,
+    /// In a cluster: the slot in which they all must be.
+    slot: Option<u16>,
+}
+
+impl Reach {
+    fn of(key: &[u8], view: &View, may_read_all_keys: bool) -> Self {
+        Self { may_read_all_keys, slot: view.config.cluster_enabled.then(|| key_slot(key)) }
+    }
+
+    fn leaves_slot(&self, pattern: &[u8]) -> bool {
+        self.slot.is_some() && slot_of_pattern(pattern) != self.slot
+    }
+}
+
 impl<'a> Wanted<'a> {
-    fn read(may_store: bool, may_read_all_keys: bool, args: &mut Args<'a>) -> Result<Self, Stop> {
+    fn read(may_store: bool, reach: &Reach, args: &mut Args<'a>) -> Result<Self, Stop> {
         let mut wanted = Self {
             by: None,
             as_they_are: false,
@@ -169,15 +192,28 @@ impl<'a> Wanted<'a> {
                 }
                 () if may_store && args.option_with_value("STORE") => wanted.store = Some(args.next()?),
                 () if args.option_with_value("BY") => {
-                    let pattern = Pattern::new(args.next()?);
-                    if !may_read_all_keys && !matches!(pattern, Pattern::Nothing | Pattern::Element) {
+                    let text = args.next()?;
+                    let pattern = Pattern::new(text);
+                    let leads_nowhere = matches!(pattern, Pattern::Nothing | Pattern::Element);
+                    if !leads_nowhere && reach.leaves_slot(text) {
+                        return Err(BY_LEAVES_SLOT);
+                    }
+                    if !leads_nowhere && !reach.may_read_all_keys {
                         return Err(BY_DENIED);
                     }
-                    wanted.as_they_are |= matches!(pattern, Pattern::Nothing | Pattern::Element);
+                    wanted.as_they_are |= leads_nowhere;
                     wanted.by = Some(pattern);
                 }
-                () if args.len() >= 2 && !may_read_all_keys && args.option("GET") => return Err(GET_DENIED),
-                () if args.option_with_value("GET") => wanted.gets.push(Pattern::new(args.next()?)),
+                () if args.option_with_value("GET") => {
+                    let text = args.next()?;
+                    if text != b"#" && reach.leaves_slot(text) {
+                        return Err(GET_LEAVES_SLOT);
+                    }
+                    if !reach.may_read_all_keys {
+                        return Err(GET_DENIED);
+                    }
+                    wanted.gets.push(Pattern::new(text));
+                }
                 () => return Err(SYNTAX),
             }
         }

@@ -100,6 +100,16 @@ impl Effects {
         self.journaling = journaling;
     }
 
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// What came behind the first `own` effects is told of before them.
+    pub fn put_first(&mut self, own: usize) {
+        let own = own.min(self.list.len());
+        self.list.rotate_left(own);
+    }
+
     pub fn is_empty(&self) -> bool {
         self.dirty == 0 && self.list.is_empty() && self.before.is_empty() && matches!(self.journal, Journal::Nothing)
     }

@@ -19,6 +19,7 @@ use crate::process::title::Title;
 use crate::process::{Process, log};
 use crate::server::Server;
 use crate::server::host::{Facts, Host};
+use crate::server::lines::Line;
 use crate::util::io_error;
 
 pub struct NetHost {
@@ -65,7 +66,7 @@ impl NetHost {
         }
     }
 
-    fn adjust_oom_score(&self, old: &Config, new: &Config) -> Result<(), SetError> {
+    fn adjust_oom_score(&mut self, old: &Config, new: &Config) -> Result<(), SetError> {
         if old.oom_score_adj == new.oom_score_adj && old.oom_score_adj_values == new.oom_score_adj_values {
             return Ok(());
         }
@@ -102,6 +103,10 @@ impl Host for NetHost {
         self.process.facts()
     }
 
+    fn tcp_port(&self) -> Option<u16> {
+        Some(self.listeners.lock().unwrap_or_else(PoisonError::into_inner).port())
+    }
+
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.process.read(path)
     }
@@ -126,6 +131,10 @@ impl Host for NetHost {
         self.process.sleep(time_us);
     }
 
+    fn dial(&self, host: &str, port: u16, limit_ms: u64) -> io::Result<Box<dyn Line>> {
+        self.process.dial(host, port, limit_ms)
+    }
+
     fn attend(&mut self, server: &mut Server) {
         let Some(mut hall) = lent(&self.hall).take() else { return };
         let keepalive_s = u64::try_from(server.config.tcp_keepalive).unwrap_or(0);
@@ -147,8 +156,9 @@ impl Host for NetHost {
         keyspace: &Keyspace,
         functions: Vec<Vec<u8>>,
         now_ms: u64,
-    ) -> Result<Box<dyn Sink>, String> {
-        self.saver.begin(config, keyspace, functions, now_ms)
+        target: Option<PathBuf>,
+    ) -> Result<(Box<dyn Sink>, PathBuf), String> {
+        self.saver.begin(config, keyspace, functions, now_ms, target)
     }
 
     fn save_outcome(&mut self) -> Option<Outcome> {
@@ -164,7 +174,7 @@ impl Host for NetHost {
     }
 
     fn reconfigure(&mut self, new: &mut Config, changed: &[Changed]) -> Result<(), SetError> {
-        let old = &self.config;
+        let old = &self.config.clone();
         if new.maxclients > old.maxclients {
             ask_for_files(new.maxclients)?;
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::persist::disk::{Disk, RealDisk};
 use crate::server::host::{Cpu, Facts, Host};
+use crate::server::lines::Line;
 
 /// The real process, for the heart to ask.
 pub struct Process;
@@ -53,6 +54,10 @@ impl Host for Process {
             let got = unsafe { libc::getrandom(part.as_mut_ptr().cast(), part.len(), 0) };
             usize::try_from(got) == Ok(part.len())
         })
+    }
+
+    fn dial(&self, host: &str, port: u16, limit_ms: u64) -> io::Result<Box<dyn Line>> {
+        super::line::dial(host, port, limit_ms)
     }
 
     fn sleep(&self, time_us: u64) {

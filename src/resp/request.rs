@@ -67,12 +67,24 @@ impl<'a> Request<'a> {
         Request { bytes: self.bytes, spans: &self.spans[index..] }
     }
 
+    /// Bytes of the request as it came.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Bytes of the request in its frame. O(arguments).
+    pub fn framed_len(&self) -> usize {
+        let head = FRAME_BYTES - 2 + digits(self.spans.len() as u32);
+        self.spans.iter().fold(head, |len, span| len + FRAME_BYTES + span.len as usize + digits(span.len))
+    }
+
     /// The request as it came, where a server that frames it anew would write the same bytes: where every length stands in as few digits
     /// as it needs, and nothing stands beside the frame.
     #[inline]
     pub fn framed(&self) -> Option<&'a [u8]> {
         let head = FRAME_BYTES - 2 + digits(self.spans.len() as u32);
-        let len = self.spans.iter().fold(head, |len, span| len + FRAME_BYTES + span.len as usize + digits(span.len));
+        let len = self.framed_len();
         // A parser that passes over line ends unseen, as Redis's does, lets clients send anything in their place.
         let ends_line = |end: usize| self.bytes[end - 2..end] == *b"\r\n";
         let is_framed = self.bytes.len() == len

@@ -2,11 +2,12 @@
 
 use super::base::Random48;
 use super::lua::Place;
-use crate::cmd::command::Flag;
+use crate::cmd::command::{Flag, Run as CommandRun};
 use crate::cmd::table::{self, Entry};
 use crate::resp::reply::{Output, Protocol, Reply};
 use crate::resp::request::{OwnedRequest, Request, Span};
 use crate::server::admit::text_of;
+use crate::server::cluster::{Slots, slots_of};
 use crate::server::dispatch::Caller;
 use crate::server::{Server, SessionId};
 use crate::util::clock::{ticks, ticks_to_us};
@@ -113,6 +114,8 @@ pub struct Run<'a> {
     pub id: Option<SessionId>,
     pub read_only: bool,
     pub flags: Flags,
+    /// The slot of the keys that the run was given, or of the first that it has touched.
+    pub slot: Option<u16>,
     /// Memory was short when the run began.
     pub memory_is_short: bool,
     /// How replies come, and what true and false are in the script's own.
@@ -124,6 +127,8 @@ pub struct Run<'a> {
     pub library: Option<&'a mut super::functions::Loading>,
 }
 
+const UNKNOWN: &[u8] = b"ERR Unknown Redis command called from script";
+const WRONG_NUMBER: &[u8] = b"ERR Wrong number of args calling Redis command from script";
 const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 /// A library has so long to register its functions, in milliseconds.
 const LOAD_MS_MAX: u64 = 500;
@@ -187,7 +192,9 @@ impl Run<'_> {
         if let Some(stop) = self.server.acl_refusal(Caller::Script, id, entry, request) {
             return Err(text_of(&stop).into_owned());
         }
-        let writes = entry.flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0;
+        // PFCOUNT calls itself a reader, but keeps what it has worked out.
+        let writes = entry.flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0
+            || matches!(entry.command.run, CommandRun::Write(_));
         if writes && self.read_only {
             return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
         }
@@ -195,6 +202,7 @@ impl Run<'_> {
         if entry.has(Flag::DenyOom) && self.memory_is_short && !self.flags.allow_oom && !wrote {
             return Err(b"OOM command not allowed when used memory > 'maxmemory'.".to_vec());
         }
+        self.stays_in_its_slot(entry, request)?;
         if entry.has(Flag::Write)
             && let Some(running) = &mut self.server.scripts.running
         {
@@ -203,17 +211,41 @@ impl Run<'_> {
         Ok(entry)
     }
 
+    /// In a cluster a command's keys share a slot, and so do those of all commands, unless the script is an old one or has a flag.
+    fn stays_in_its_slot(&mut self, entry: &Entry, request: Request) -> Result<(), Vec<u8>> {
+        if self.server.cluster.is_none() {
+            return Ok(());
+        }
+        let slot = match slots_of(entry, request) {
+            Slots::None => return Ok(()),
+            Slots::One(slot) => slot,
+            Slots::Many => {
+                let name = &entry.full_name;
+                let text =
+                    format!("ERR Command '{name}' in script attempted to access keys that don't hash to the same slot");
+                return Err(text.into_bytes());
+            }
+        };
+        if self.flags.silent || self.flags.allow_cross_slot_keys || *self.slot.get_or_insert(slot) == slot {
+            return Ok(());
+        }
+        Err(b"ERR Script attempted to access keys that do not hash to the same slot".to_vec())
+    }
+
     /// The entry of a command that there is, with a number of arguments that it takes.
     pub fn find(&self, request: Request) -> Result<&'static Entry, Vec<u8>> {
-        const UNKNOWN: &[u8] = b"ERR Unknown Redis command called from script";
-        const ARGUMENTS: &[u8] = b"ERR Wrong number of args calling Redis command from script";
-        let mut entry = self.server.names.find(request.arg(0)).ok_or(UNKNOWN)?;
-        if table::is_parent(entry, request.len()) {
-            if request.len() < 2 {
-                return Err(ARGUMENTS.to_vec());
-            }
-            entry = entry.subcommand(request.arg(1)).ok_or(UNKNOWN)?;
+        let entry = self.named(request)?;
+        // Of a parent there is nothing to run.
+        let is_whole = !matches!(entry.command.run, CommandRun::Parent(_));
+        if is_whole && entry.command.takes(request.len()) { Ok(entry) } else { Err(WRONG_NUMBER.to_vec()) }
+    }
+
+    /// The entry of a command that there is; a parent's where its name stands alone.
+    pub fn named(&self, request: Request) -> Result<&'static Entry, Vec<u8>> {
+        let entry = self.server.names.find(request.arg(0)).ok_or(UNKNOWN)?;
+        if !table::is_parent(entry, request.len()) || request.len() < 2 {
+            return Ok(entry);
         }
-        if entry.command.takes(request.len()) { Ok(entry) } else { Err(ARGUMENTS.to_vec()) }
+        Ok(entry.subcommand(request.arg(1)).ok_or(UNKNOWN)?)
     }
 }

@@ -5,6 +5,7 @@
 
 use super::admit::{self, Admission};
 use super::session::{ReplyMode, Session, SessionId};
+use super::stats::reaches;
 use super::{Closing, Server};
 use crate::cmd::args::Args;
 use crate::cmd::command::{Flag, Run};
@@ -33,6 +34,9 @@ pub enum Caller {
 
 /// Commands of one pipeline that are prepared together.
 const BATCH_MAX: usize = 32;
+
+/// A command of very many arguments does not leave its room behind.
+const SPANS_KEPT_MAX: usize = 4096;
 
 /// A session's turn is over when it has run so many commands, or has so many bytes more to say.
 const TURN_COMMANDS_MAX: usize = 4096;
@@ -94,6 +98,9 @@ impl Server {
         let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
         self.sessions.get_mut(id).input_pending = input.len();
         let consumed = self.consume_batches(id, input, &mut batch, &mut out);
+        if batch.spans.capacity() > SPANS_KEPT_MAX {
+            batch.spans = Vec::new();
+        }
         self.batch = batch;
         let session = self.sessions.get_mut(id);
         let side = std::mem::replace(&mut session.output, out);
@@ -236,11 +243,17 @@ impl Server {
     /// Admits and runs one command of a client, and serves those who waited for what it did.
     #[inline]
     pub fn run(&mut self, id: SessionId, entry: Option<&'static Entry>, request: Request, out: &mut Output) {
-        let start = out.mark();
         let protocol = self.sessions.get(id).protocol;
         let journaled = self.journal.offset();
+        let admission = admit::admit(self, id, entry, request);
+        if self.config.maxmemory > 0 && self.tracking.is_used() {
+            // Of a key that had to go for this command its client hears before the reply.
+            out.append(std::mem::take(&mut self.sessions.get_mut(id).output));
+        }
+        let start = out.mark();
+        let written = out.len();
         let mut reply = Reply::new(out, protocol);
-        match admit::admit(self, id, entry, request) {
+        match admission {
             Admission::Run(entry) => self.call(Caller::Client, id, entry, request, &mut reply),
             Admission::Queue(entry) => {
                 admit::queue(self, id, entry, request);
@@ -251,6 +264,16 @@ impl Server {
             Admission::CutOff => return out.clear(),
         }
         self.note_journaled(id, entry, request, journaled);
+        if self.counts_slot_usage()
+            && let Some(entry) = self.sessions.get(id).last_command
+            && entry.command.takes(request.len())
+        {
+            let (input, output) = (request.framed_len() as u64, out.len().saturating_sub(written) as u64);
+            self.count_slot_usage(entry, request, |usage| {
+                usage.input_bytes += input;
+                usage.output_bytes += output;
+            });
+        }
         self.after_command(id, start, out);
     }
 
@@ -270,6 +293,7 @@ impl Server {
         self.append_messages(id, out);
         // In the middle of a script nobody sees what it has done so far.
         if self.waiting.has_ready() && self.scripts.running.is_none() {
+            self.catch_up_with_sleep();
             self.serve_waiting(Some((id, out)));
         }
     }
@@ -295,6 +319,11 @@ impl Server {
         let db = self.sessions.get(id).db;
         self.effects.begin(self.is_anybody_listening(), self.journal.is_open() && caller != Caller::Replay);
         let moves = self.keyspace.moves();
+        let is_script = entry.has(Flag::SkipMonitor);
+        if is_script && !self.monitors.is_empty() {
+            self.feed_monitors(caller, id, entry, request, None);
+        }
+        let replied = reply.output().len();
         let result = match entry.command.run {
             Run::Read(handler) => handler(&self.session_view(id, caller, entry, request), &mut args, reply),
             Run::Write(handler) => handler(&mut self.session_edit(id, caller, entry, request), &mut args, reply),
@@ -317,8 +346,8 @@ impl Server {
         if self.sessions.get(id).tracking.is_some() {
             self.remember_reads(id, entry, request);
         }
-        if !self.monitors.is_empty() {
-            self.feed_monitors(caller, id, entry, request, reply);
+        if !is_script && !self.monitors.is_empty() {
+            self.feed_monitors(caller, id, entry, request, Some(reply));
         }
         let end = ticks();
         let elapsed = end.wrapping_sub(begin);
@@ -330,6 +359,9 @@ impl Server {
             return;
         }
         session.commands += 1;
+        if self.counts_slot_usage() && caller != Caller::Script {
+            self.count_slot_usage(entry, request, |usage| usage.cpu_us += ticks_to_us(elapsed));
+        }
         self.stats.count_call(entry.id, elapsed, failed, self.config.latency_tracking);
         if outermost {
             self.call_began = end;
@@ -337,6 +369,8 @@ impl Server {
         if outermost || caller == Caller::Exec {
             self.note_time(id, entry, request, elapsed);
         }
+        let replied = reply.output().len().saturating_sub(replied);
+        self.note_size(caller, id, entry, request, replied as u64);
     }
 
     /// Commands see the same moment throughout; a replay sees none, so that nothing lapses in it.
@@ -408,7 +442,7 @@ impl Server {
                     TimeoutReply::Null => reply.null(),
                     TimeoutReply::NullArray => reply.null_array(),
                     TimeoutReply::Safe => super::waiting::reply_safe(self.is_safe(id), reply),
-                    TimeoutReply::Zero => reply.int(0),
+                    TimeoutReply::Acknowledged => reply.count(self.acknowledged_by(id)),
                 },
             },
         }
@@ -480,6 +514,29 @@ impl Server {
             let elapsed_us = ticks_to_us(elapsed);
             let event = if entry.has(Flag::Fast) { "fast-command" } else { "command" };
             self.stats.latency.add(event, self.clock.unix_us / 1_000_000, elapsed_us / 1000);
+        }
+    }
+
+    /// Keeps what came with, or was answered with, many bytes.
+    #[inline]
+    fn note_size(&mut self, caller: Caller, id: SessionId, entry: &'static Entry, request: Request, replied: u64) {
+        let config = &self.config;
+        // What was queued or comes from a script did not come by itself.
+        let came = if caller == Caller::Client { request.size() as u64 } else { 0 };
+        let large_request = came > 0 && reaches(came, config.commandlog_request_larger_than);
+        let large_reply = reaches(replied, config.commandlog_reply_larger_than);
+        if !(large_request || large_reply) || entry.has(Flag::SkipSlowlog) {
+            return;
+        }
+        let (session, when_s) = (self.sessions.get(id), self.clock.unix_us / 1_000_000);
+        let limit = |max_len: i64| usize::try_from(max_len).unwrap_or(0);
+        if large_request {
+            let limit = limit(config.commandlog_large_request_max_len);
+            self.stats.large_requests.add(when_s, came, entry, request, session, limit);
+        }
+        if large_reply {
+            let limit = limit(config.commandlog_large_reply_max_len);
+            self.stats.large_replies.add(when_s, replied, entry, request, session, limit);
         }
     }
 

@@ -3,10 +3,11 @@
 //! The heart itself makes no system call. `process::Process` is the real one; tests and simulations run `Nowhere`, or one of their own.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Server;
+use super::lines::Line;
 use crate::config::{Changed, Config, SetError};
 use crate::db::Keyspace;
 use crate::db::snapshot::Sink;
@@ -36,6 +37,11 @@ pub struct Cpu {
 pub trait Host: Send {
     fn facts(&self) -> Facts;
 
+    /// The port at which clients without TLS come in, 0 where there is none; `None` where there are no ports at all.
+    fn tcp_port(&self) -> Option<u16> {
+        None
+    }
+
     /// A file's bytes.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
@@ -55,17 +61,24 @@ pub trait Host: Send {
     /// Stops everything for so long (DEBUG SLEEP).
     fn sleep(&self, time_us: u64);
 
+    /// Connects to another server, within the time. What takes longer, or has no name that is known, is `TimedOut`.
+    fn dial(&self, _host: &str, _port: u16, _limit_ms: u64) -> io::Result<Box<dyn Line>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Reads what clients send while a script keeps everything waiting, has it run, and writes what there is to say.
     fn attend(&mut self, _server: &mut Server) {}
 
-    /// Opens what a snapshot of this very moment goes into, or says why that cannot be.
+    /// Opens what a snapshot of this very moment goes into, or says why that cannot be. The path is that of the file that is being written;
+    /// in the end it takes the place of `target`, where there is one.
     fn begin_save(
         &mut self,
         _: &Config,
         _: &Keyspace,
         _functions: Vec<Vec<u8>>,
         _now_ms: u64,
-    ) -> Result<Box<dyn Sink>, String> {
+        _target: Option<PathBuf>,
+    ) -> Result<(Box<dyn Sink>, PathBuf), String> {
         Err("there are no files here".into())
     }
 

@@ -5,14 +5,17 @@
 
 pub mod acl;
 pub mod admit;
+pub mod cluster;
 pub mod cron;
 pub mod dispatch;
 pub mod durability;
 pub mod host;
+pub mod lines;
 pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
 pub mod replay;
+pub mod replicas;
 pub mod saving;
 pub mod session;
 pub mod snapshots;
@@ -48,6 +51,7 @@ pub struct Server {
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
     pub tracking: tracking::Tracking,
+    pub replicas: replicas::Replicas,
     pub monitors: Vec<SessionId>,
     pub stats: stats::Stats,
     pub cron: cron::Cron,
@@ -61,12 +65,17 @@ pub struct Server {
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
     pub snapshots: snapshots::Snapshots,
+    pub lines: lines::Lines,
+    /// The one node of a cluster; `None` with `cluster-enabled no`.
+    pub cluster: Option<Box<cluster::Cluster>>,
     /// Values that are dear to free, on their way to a thread.
     pub garbage: Vec<db::Garbage>,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
     /// A log is being replayed: nothing lapses.
     replaying: bool,
+    /// DEBUG SLEEP has let so much time go by that the clock does not show yet.
+    pub slept_us: u64,
     /// When the command now running began, in ticks.
     call_began: u64,
     batch: dispatch::Batch,
@@ -126,12 +135,15 @@ pub enum HostRequest {
 
 impl Server {
     /// A server with an empty keyspace. `seed` decides everything random in it.
-    pub fn new(config: Config, seed: u64, clock: Clock) -> Self {
+    pub fn new(mut config: Config, seed: u64, clock: Clock) -> Self {
+        if config.cluster_enabled {
+            config.databases = config.cluster_databases;
+        }
         let mut random = Random::new(seed);
         let hash_seed: &'static Seed = Box::leak(Box::new(Seed::new([random.next_u64(), random.next_u64()])));
         let (run_id, replication_id) = (hex_id(&mut random), hex_id(&mut random));
         let databases = usize::try_from(config.databases).unwrap_or(16);
-        Self {
+        let mut server = Self {
             keyspace: Keyspace::new(databases, hash_seed),
             sessions: Sessions::default(),
             acl: acl::Acl::new(&config),
@@ -143,6 +155,7 @@ impl Server {
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
             tracking: tracking::Tracking::default(),
+            replicas: replicas::Replicas::default(),
             monitors: Vec::new(),
             stats: stats::Stats::new(),
             cron: cron::Cron::default(),
@@ -155,9 +168,12 @@ impl Server {
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
             snapshots: snapshots::Snapshots::default(),
+            lines: lines::Lines::default(),
+            cluster: None,
             garbage: Vec::new(),
             depth: 0,
             replaying: false,
+            slept_us: 0,
             call_began: 0,
             batch: dispatch::Batch::default(),
             run_id,
@@ -165,12 +181,30 @@ impl Server {
             started_ms: clock.unix_ms(),
             memory_at_start: crate::util::memory::used(),
             config,
+        };
+        if server.config.cluster_enabled {
+            server.become_new_node();
         }
+        server
     }
 
     /// The history of changes goes by another name from here on (DEBUG CHANGE-REPL-ID).
     pub fn change_replication_id(&mut self) {
         self.replication_id = hex_id(self.random.get_mut());
+    }
+
+    /// Gives commands the names that `rename-command` lines want.
+    pub fn rename_commands(&mut self) -> Result<(), String> {
+        for (from, to) in &self.config.renames {
+            if self.names.find(from).is_none() {
+                return Err(format!("rename-command: No such command '{}'", from.display()));
+            }
+            self.names = self
+                .names
+                .renamed(from, to)
+                .ok_or_else(|| format!("rename-command: Target command name '{}' already exists", to.display()))?;
+        }
+        Ok(())
     }
 
     /// A client has come in. It may do anything at once where no password is asked for.
@@ -184,6 +218,19 @@ impl Server {
     /// The time has moved on. Called once at the beginning of every turn.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
+        self.slept_us = 0;
+    }
+
+    /// What comes behind a transaction that has slept sees the time after it.
+    fn catch_up_with_sleep(&mut self) {
+        let slept_us = std::mem::take(&mut self.slept_us);
+        self.clock.unix_us += slept_us;
+        self.clock.monotonic_us += slept_us;
+    }
+
+    /// The port in use, which is not the configured one where the system was to choose.
+    pub fn tcp_port(&self) -> u16 {
+        self.host.tcp_port().unwrap_or(self.config.port)
     }
 
     pub fn now_ms(&self) -> u64 {

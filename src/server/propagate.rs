@@ -85,12 +85,12 @@ impl Server {
                 }
             }
             Effect::Flushed { db } => {
-                self.watches.touch_all(&mut self.sessions, &self.keyspace, db);
+                self.watches.touch_all(&mut self.sessions, &self.keyspace, db, self.clock.unix_ms());
                 self.signal_all(db);
             }
             Effect::Swapped { one, other } => {
                 for db in [one, other] {
-                    self.watches.touch_all(&mut self.sessions, &self.keyspace, db);
+                    self.watches.touch_all(&mut self.sessions, &self.keyspace, db, self.clock.unix_ms());
                     self.signal_all(db);
                 }
             }
@@ -107,6 +107,7 @@ impl Server {
     /// Removes the keys that the last command found lapsed, and tells of those that it did not find.
     #[cold]
     fn clear_up(&mut self) {
+        let own = self.effects.len();
         for (db, key) in self.keyspace.take_lapsed() {
             // During a pause a lapsed key is not there for anybody, but stays.
             if self.is_paused() {
@@ -124,6 +125,8 @@ impl Server {
         for (db, key) in self.keyspace.take_missed() {
             self.edit(db).notice(&key, Class::Miss, "keymiss");
         }
+        // Look-ups come before changes.
+        self.effects.put_first(own);
     }
 
     #[inline]

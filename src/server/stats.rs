@@ -105,12 +105,20 @@ pub struct Stats {
     pub calls: u64,
     pub connections: u64,
     pub rejected_connections: u64,
+    /// Replicas that got everything, that could go on, and that could not.
+    pub full_syncs: u64,
+    /// Bytes sent to replicas.
+    pub replica_output_bytes: u64,
+    pub partial_syncs: u64,
+    pub partial_syncs_refused: u64,
     pub evicted_clients: u64,
     pub input_bytes: u64,
     pub output_bytes: u64,
     /// Changes since the last save.
     pub dirty: u64,
-    pub slowlog: Slowlog,
+    pub slowlog: CommandLog,
+    pub large_requests: CommandLog,
+    pub large_replies: CommandLog,
     pub latency: Latency,
     pub memory_peak: u64,
     /// When memory was at its peak, in Unix seconds.
@@ -144,11 +152,17 @@ impl Stats {
             calls: 0,
             connections: 0,
             rejected_connections: 0,
+            full_syncs: 0,
+            replica_output_bytes: 0,
+            partial_syncs: 0,
+            partial_syncs_refused: 0,
             evicted_clients: 0,
             input_bytes: 0,
             output_bytes: 0,
             dirty: 0,
-            slowlog: Slowlog::default(),
+            slowlog: CommandLog::default(),
+            large_requests: CommandLog::default(),
+            large_replies: CommandLog::default(),
             latency: Latency::default(),
             memory_peak: 0,
             memory_peak_s: 0,
@@ -208,6 +222,8 @@ impl Stats {
     pub fn reset(&mut self) {
         let kept = std::mem::take(self);
         self.slowlog = kept.slowlog;
+        self.large_requests = kept.large_requests;
+        self.large_replies = kept.large_replies;
         self.latency = kept.latency;
         self.dirty = kept.dirty;
         self.memory_peak = kept.memory_peak;
@@ -268,40 +284,41 @@ impl Rates {
     }
 }
 
-/// SLOWLOG: the last commands that took long.
+/// The last commands that took long, or came with or were answered with many bytes: SLOWLOG and COMMANDLOG.
 #[derive(Default)]
-pub struct Slowlog {
-    pub entries: VecDeque<SlowEntry>,
+pub struct CommandLog {
+    pub entries: VecDeque<LogEntry>,
     next_id: u64,
 }
 
-pub struct SlowEntry {
+pub struct LogEntry {
     pub id: u64,
     pub when_s: u64,
-    pub duration_us: u64,
+    /// Microseconds or bytes.
+    pub value: u64,
     pub args: Vec<Vec<u8>>,
     pub address: String,
     pub client_name: Vec<u8>,
 }
 
-/// SLOWLOG keeps so many arguments of a command, and so many bytes of each.
+/// A log keeps so many arguments of a command, and so many bytes of each.
 const SLOW_ARGS_MAX: usize = 32;
 const SLOW_ARG_BYTES_MAX: usize = 128;
 
-impl Slowlog {
+impl CommandLog {
     pub fn add(
         &mut self,
         when_s: u64,
-        duration_us: u64,
+        value: u64,
         entry: &Entry,
         request: Request,
         session: &super::session::Session,
         limit: usize,
     ) {
-        let entry = SlowEntry {
+        let entry = LogEntry {
             id: self.next_id,
             when_s,
-            duration_us,
+            value,
             args: trimmed_args(entry, request),
             address: session.peer.address.clone(),
             client_name: session.name.clone(),
@@ -310,6 +327,11 @@ impl Slowlog {
         self.entries.push_front(entry);
         self.entries.truncate(limit);
     }
+}
+
+/// Where a value begins to be logged: never with a negative threshold.
+pub fn reaches(value: u64, threshold: i64) -> bool {
+    u64::try_from(threshold).is_ok_and(|threshold| value >= threshold)
 }
 
 fn trimmed_args(entry: &Entry, request: Request) -> Vec<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! The one integration test binary: what needs sockets, files or several processes.
 
+mod cluster;
 mod disks;
 mod fuzz;
 mod harness;
@@ -8,9 +9,11 @@ mod layers;
 /// The load driver's own tests: a bench without a harness has nowhere to run them.
 #[path = "../../benches/load/tests.rs"]
 mod load_driver;
+mod migrate;
 mod process;
 mod protocol;
 mod readme;
+mod replicas;
 mod restart;
 mod snapshots;
 mod streams;

@@ -1,4 +1,4 @@
-// The server under test as a child process, and a runner that counts: shared by the two Node clients.
+// The server under test as a child process, and a runner that counts: shared by all that runs on Node.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';
@@ -9,10 +9,14 @@ import path from 'node:path';
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export class Server {
+  constructor(...options) {
+    this.options = options;
+  }
+
   async start() {
     this.port ??= await freePort();
     this.folder ??= mkdtempSync(path.join(os.tmpdir(), 'runnel-compat-'));
-    this.child = spawn(process.env.RUNNEL_SERVER, ['--port', String(this.port), '--save', '', '--dir', this.folder], { stdio: 'ignore' });
+    this.child = spawn(process.env.RUNNEL_SERVER, ['--port', String(this.port), '--save', '', '--dir', this.folder, ...this.options], { stdio: 'ignore' });
     process.once('exit', () => this.child.kill('SIGKILL')); // whatever ends this process, the server ends too
     for (let tries = 0; tries < 250; tries++) {
       if (await listening(this.port)) return;

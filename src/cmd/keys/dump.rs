@@ -29,21 +29,33 @@ pub const COMMANDS: &[Command] = &[
         tips: &["nondeterministic_output"],
         ..COMMAND
     },
+    RESTORE,
     Command {
-        name: "RESTORE",
-        arity: -4,
-        run: Run::Write(restore),
-        flags: &[Flag::DenyOom],
-        keys: &[key(1, Access::Ow, &[KeyFlag::Update])],
-        group: Group::Generic,
-        since: "2.6.0",
-        cost: "O(1) to make the key and O(N*M) to build the value, where N is the number of its elements and M their size; O(N*M*log(N)) for sorted sets.",
-        usage: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
-        summary: "Makes a key of a value that DUMP returned.",
-        categories: &[Category::Dangerous],
-        ..COMMAND
+        name: "RESTORE-ASKING",
+        flags: &[Flag::DenyOom, Flag::Asking],
+        group: Group::Server,
+        categories: &[Category::Keyspace, Category::Dangerous],
+        since: "3.0.0",
+        summary: "What a node of a cluster sends in place of RESTORE when a slot moves.",
+        is_internal: true,
+        ..RESTORE
     },
 ];
+
+const RESTORE: Command = Command {
+    name: "RESTORE",
+    arity: -4,
+    run: Run::Write(restore),
+    flags: &[Flag::DenyOom],
+    keys: &[key(1, Access::Ow, &[KeyFlag::Update])],
+    group: Group::Generic,
+    since: "2.6.0",
+    cost: "O(1) to make the key and O(N*M) to build the value, where N is the number of its elements and M their size; O(N*M*log(N)) for sorted sets.",
+    usage: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+    summary: "Makes a key of a value that DUMP returned.",
+    categories: &[Category::Dangerous],
+    ..COMMAND
+};
 
 fn dump(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
     let Some(record) = view.record(args.next()?) else {
@@ -73,12 +85,13 @@ fn restore(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let deadline = (ttl > 0).then(|| if options.absolute { ttl } else { ttl.saturating_add(edit.now) });
     let limits = load::limits(edit.config, edit.view().keyspace().seed());
     let any_version = edit.config.rdb_version_check == RdbVersionCheck::Relaxed;
-    let restored = dump::verify(payload, any_version)
+    let skips_checksum = edit.view().keyspace().skips_checksums;
+    let restored = dump::verify(payload, any_version, skips_checksum)
         .and_then(|verified| verified.restore(key, deadline, &limits).map_err(Refused::Value));
     let record = restored.map_err(|refused| match refused {
         Refused::Frame => error("ERR DUMP payload version or checksum are wrong"),
         Refused::Value(malformed) => {
-            tracing::warn!("RESTORE was given a value that cannot be: {}", malformed.0);
+            tracing::warn!("RESTORE was given a value whose integrity check failed: {}", malformed.0);
             error("ERR Bad data format")
         }
     })?;

@@ -124,11 +124,16 @@ impl Server {
     /// Does what changed directives ask for beyond being read.
     fn follow(&mut self, changed: &[Changed]) {
         let is_changed = |name| changed.iter().any(|change| change.name == name);
-        if is_changed("maxmemory") && self.config.maxmemory > 0 && !self.make_room() {
+        // Inside a transaction nothing goes by itself: its next command expects what was there. Upkeep sees to it soon.
+        let may_evict = self.config.maxmemory > 0 && !self.is_inside_a_command();
+        if is_changed("maxmemory") && may_evict && !self.make_room() {
             tracing::warn!(
                 "maxmemory is now below the memory in use, and the policy {} frees too little",
                 self.config.maxmemory_policy.word()
             );
+        }
+        if is_changed("maxmemory-clients") {
+            self.weigh_all();
         }
         if is_changed("requirepass") {
             self.follow_requirepass();
@@ -136,27 +141,44 @@ impl Server {
         if is_changed("slowlog-max-len") {
             self.stats.slowlog.entries.truncate(usize::try_from(self.config.slowlog_max_len).unwrap_or(0));
         }
+        if is_changed("commandlog-large-request-max-len") {
+            let limit = usize::try_from(self.config.commandlog_large_request_max_len).unwrap_or(0);
+            self.stats.large_requests.entries.truncate(limit);
+        }
+        if is_changed("commandlog-large-reply-max-len") {
+            let limit = usize::try_from(self.config.commandlog_large_reply_max_len).unwrap_or(0);
+            self.stats.large_replies.entries.truncate(limit);
+        }
     }
 }
 
 fn resetstat(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     server.stats.reset();
     server.keyspace.stats = Default::default();
+    if let Some(cluster) = &mut server.cluster {
+        cluster.forget_usage();
+    }
     reply.ok();
     Ok(())
 }
 
 fn rewrite(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    write_file(server, false)?;
+    reply.ok();
+    Ok(())
+}
+
+/// Writes the configuration file anew, `all` of it or what differs from the defaults.
+pub(super) fn write_file(server: &mut Server, all: bool) -> Done {
     let file = server.config.file.as_ref().ok_or(error("ERR The server is running without a config file"))?;
     // A file that is gone is written anew.
     let old = match server.host.read(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         old => old.map_err(|error| not_written(&error))?,
     };
-    let text = server.config.rewrite(&old, &user_lines(server));
+    let text = server.config.rewrite(&old, &user_lines(server), all);
     server.host.replace(file, &text).map_err(|error| not_written(&error))?;
     tracing::info!("CONFIG REWRITE executed with success.");
-    reply.ok();
     Ok(())
 }
 

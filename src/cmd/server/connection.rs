@@ -182,7 +182,7 @@ fn introduce(server: &Server, id: SessionId, reply: &mut Reply) {
     reply.bulk(b"id");
     reply.int(session.client_id as i64);
     reply.bulk(b"mode");
-    reply.bulk(b"standalone");
+    reply.bulk(if server.cluster.is_some() { b"cluster" } else { b"standalone" });
     reply.bulk(b"role");
     reply.bulk(b"master");
     reply.bulk(b"modules");
@@ -214,6 +214,9 @@ fn quit(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> 
 }
 
 fn reset(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    if server.sessions.get(id).is_replica() {
+        return Err(error("ERR can only reset normal connections"));
+    }
     server.discard_transaction(id);
     server.watches.unwatch_all(&mut server.sessions, id);
     server.unsubscribe_all(id);
@@ -241,6 +244,9 @@ fn select(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply
     let index = args.int()?;
     if i32::try_from(index).is_err() {
         return Err(NOT_32_BITS);
+    }
+    if server.cluster.is_some() && server.keyspace.databases() == 1 && index != 0 {
+        return Err(error("ERR SELECT is not allowed in cluster mode"));
     }
     let db = server.database(index).ok_or(error("ERR DB index is out of range"))?;
     server.sessions.get_mut(id).db = db;

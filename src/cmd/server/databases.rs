@@ -122,6 +122,9 @@ impl Freeing {
 }
 
 fn swapdb(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    if server.cluster.is_some() {
+        return Err(error("ERR SWAPDB is not allowed in cluster mode"));
+    }
     let index = |text: &[u8]| parse_i64(text).and_then(|index| i32::try_from(index).ok());
     let one = index(args.next()?).ok_or(error("ERR invalid first DB index"))?;
     let other = index(args.next()?).ok_or(error("ERR invalid second DB index"))?;

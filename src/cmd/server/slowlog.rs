@@ -1,23 +1,38 @@
-//! SLOWLOG: the last commands that took long. They are gathered in `server::dispatch`.
+//! SLOWLOG: the last commands that took long; and Valkey's COMMANDLOG, which also has those with large requests and replies.
+//!
+//! They are gathered in `server::dispatch`.
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
 use crate::cmd::container::{HELP, unknown_or_wrong_number};
-use crate::cmd::error::Done;
+use crate::cmd::error::{Done, Stop, error};
 use crate::resp::reply::Reply;
+use crate::server::stats::CommandLog;
 use crate::server::{Server, SessionId};
 
 use Flag::{Admin, Loading, Stale};
 
-pub const COMMANDS: &[Command] = &[Command {
-    name: "SLOWLOG",
-    arity: -2,
-    run: Run::Parent(SUBCOMMANDS),
-    group: Group::Server,
-    since: "2.2.12",
-    summary: "Holds the commands about the log of slow commands.",
-    ..COMMAND
-}];
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "SLOWLOG",
+        arity: -2,
+        run: Run::Parent(SUBCOMMANDS),
+        group: Group::Server,
+        since: "2.2.12",
+        summary: "Holds the commands about the log of slow commands.",
+        ..COMMAND
+    },
+    Command {
+        name: "COMMANDLOG",
+        arity: -2,
+        run: Run::Parent(OF_ALL_KINDS),
+        group: Group::Server,
+        since: "8.1.0",
+        cost: "Depends on subcommand.",
+        summary: "Holds the commands about the logs of slow and of large commands.",
+        ..COMMAND
+    },
+];
 
 const SUBCOMMAND: Command =
     Command { flags: &[Admin, Loading, Stale], group: Group::Server, since: "2.2.12", ..COMMAND };
@@ -53,26 +68,70 @@ const SUBCOMMANDS: &[Command] = &[
     },
 ];
 
+const OF_ONE_KIND: Command = Command { since: "8.1.0", ..SUBCOMMAND };
+
+const OF_ALL_KINDS: &[Command] = &[
+    Command {
+        name: "GET",
+        arity: 4,
+        run: Run::Server(get_kind),
+        cost: "O(N) where N is the number of entries shown",
+        usage: "count <SLOW | LARGE-REQUEST | LARGE-REPLY>",
+        summary: "Shows the last commands of a kind.",
+        tips: &["request_policy:all_nodes", "nondeterministic_output"],
+        ..OF_ONE_KIND
+    },
+    Command { group: Group::Server, since: "8.1.0", ..HELP },
+    Command {
+        name: "LEN",
+        arity: 3,
+        run: Run::Server(len_of_kind),
+        usage: "<SLOW | LARGE-REQUEST | LARGE-REPLY>",
+        summary: "Counts the entries of a kind.",
+        tips: &["request_policy:all_nodes", "response_policy:agg_sum", "nondeterministic_output"],
+        ..OF_ONE_KIND
+    },
+    Command {
+        name: "RESET",
+        arity: 3,
+        run: Run::Server(reset_kind),
+        cost: "O(N) where N is the number of entries",
+        usage: "<SLOW | LARGE-REQUEST | LARGE-REPLY>",
+        summary: "Empties the log of a kind.",
+        tips: &["request_policy:all_nodes", "response_policy:all_succeeded"],
+        ..OF_ONE_KIND
+    },
+];
+
+const BAD_COUNT: &str = "ERR count should be greater than or equal to -1";
+
 fn get(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     const DEFAULT: usize = 10;
-    const BAD_COUNT: &str = "ERR count should be greater than or equal to -1";
     if args.len() > 1 {
         return Err(unknown_or_wrong_number(args));
     }
-    let count = match args.is_empty() {
-        true => DEFAULT,
-        // -1 is everything.
-        false => usize::try_from(args.int_in(-1..=i64::MAX, BAD_COUNT)?).unwrap_or(usize::MAX),
-    };
+    let count = if args.is_empty() { DEFAULT } else { count(args)? };
+    show(&server.stats.slowlog, count, reply)
+}
 
-    let entries = &server.stats.slowlog.entries;
-    let shown = count.min(entries.len());
+fn get_kind(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let count = count(args)?;
+    show(log_of(server, args)?, count, reply)
+}
+
+/// -1 is everything.
+fn count(args: &mut Args) -> Result<usize, Stop> {
+    Ok(usize::try_from(args.int_in(-1..=i64::MAX, BAD_COUNT)?).unwrap_or(usize::MAX))
+}
+
+fn show(log: &CommandLog, count: usize, reply: &mut Reply) -> Done {
+    let shown = count.min(log.entries.len());
     reply.array(shown);
-    for entry in entries.iter().take(shown) {
+    for entry in log.entries.iter().take(shown) {
         reply.array(6);
         reply.int(entry.id as i64);
         reply.int(entry.when_s as i64);
-        reply.int(entry.duration_us as i64);
+        reply.int(entry.value as i64);
         reply.array(entry.args.len());
         entry.args.iter().for_each(|arg| reply.bulk(arg));
         reply.bulk(entry.address.as_bytes());
@@ -81,13 +140,35 @@ fn get(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) ->
     Ok(())
 }
 
+/// The log that the next argument names.
+fn log_of<'a>(server: &'a mut Server, args: &mut Args) -> Result<&'a mut CommandLog, Stop> {
+    let stats = &mut server.stats;
+    match () {
+        () if args.option("SLOW") => Ok(&mut stats.slowlog),
+        () if args.option("LARGE-REQUEST") => Ok(&mut stats.large_requests),
+        () if args.option("LARGE-REPLY") => Ok(&mut stats.large_replies),
+        () => Err(error("ERR type should be one of the following: slow, large-request, large-reply")),
+    }
+}
+
 fn len(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     reply.count(server.stats.slowlog.entries.len());
     Ok(())
 }
 
+fn len_of_kind(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    reply.count(log_of(server, args)?.entries.len());
+    Ok(())
+}
+
 fn reset(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     server.stats.slowlog.entries.clear();
+    reply.ok();
+    Ok(())
+}
+
+fn reset_kind(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    log_of(server, args)?.entries.clear();
     reply.ok();
     Ok(())
 }
@@ -112,6 +193,53 @@ mod tests {
             (integer) 0
             "#,
         );
+    }
+
+    #[test]
+    fn large_requests_and_replies_are_kept() {
+        let sixty = "x".repeat(60);
+        check(&format!(
+            r#"
+            > COMMANDLOG GET 10
+            (error) ERR wrong number of arguments for 'commandlog|get' command
+            > COMMANDLOG GET -2 slow
+            (error) ERR count should be greater than or equal to -1
+            > COMMANDLOG LEN foo
+            (error) ERR type should be one of the following: slow, large-request, large-reply
+            > CONFIG SET commandlog-request-larger-than 60 commandlog-reply-larger-than 60
+            OK
+            > SET a {sixty}
+            OK
+            > GET a
+            "{sixty}"
+            > COMMANDLOG LEN large-request
+            (integer) 2
+            > COMMANDLOG GET 1 large-reply
+            1) 1) (integer) 0
+               2) (integer) 1767225600
+               3) (integer) 67
+               4) 1) "GET"
+                  2) "a"
+               5) "127.0.0.1:50000"
+               6) ""
+            > COMMANDLOG RESET LARGE-REQUEST
+            OK
+            > COMMANDLOG LEN large-request
+            (integer) 0
+            > MULTI
+            OK
+            > GET a
+            QUEUED
+            > EXEC
+            1) "{sixty}"
+            > COMMANDLOG LEN large-reply
+            (integer) 3
+            > CONFIG SET commandlog-large-reply-max-len 1
+            OK
+            > COMMANDLOG LEN large-reply
+            (integer) 1
+            "#,
+        ));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, Run, keys};
 use crate::cmd::error::{Done, error};
 use crate::resp::reply::Reply;
 use crate::server::dispatch::Caller;
-use crate::server::{Server, SessionId};
+use crate::server::{Server, SessionId, cluster};
 
 use Flag::{AllowBusy, Fast, Loading, Noscript, SkipSlowlog, Stale};
 
@@ -90,6 +90,9 @@ fn run_queued(server: &mut Server, id: SessionId, reply: &mut Reply) -> Done {
     server.sessions.get_mut(id).multi_memory = 0;
     let broken = server.watch_is_broken(id);
     server.watches.unwatch_all(&mut server.sessions, id);
+    if server.transaction_crosses_slots(&transaction) {
+        return Err(cluster::CROSSED);
+    }
     if transaction.aborted {
         return Err(error("EXECABORT Transaction discarded because of previous errors."));
     }
