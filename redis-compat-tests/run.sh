@@ -2,7 +2,7 @@
 # The compatibility tests: one entry, everything they need fetched into .cache beside this script.
 #
 #   run.sh differential [part] [options]   replies compared byte for byte with a real Redis   (differential/)
-#   run.sh clients [name ...]              redis-py, node redis, ioredis, Rust redis           (clients/)
+#   run.sh clients [name ...]              redis-py, node redis, ioredis, Rust redis, BullMQ, RQ, Celery …   (clients/)
 #   run.sh tcl [suite ...]                 Redis's own test suite starts the server itself     (tcl/)
 #   run.sh tcl-external [suite ...]        the same against a running server
 #   run.sh cross                           snapshots and dumped values from and for real servers (cross/)

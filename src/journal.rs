@@ -1,7 +1,10 @@
 //! The one ordered stream of everything that changed, encoded once as requests.
 //!
 //! Whoever keeps the data (the append-only file, replicas, a test that replays it) reads bytes from here by offset. An entry names its
-//! database only where it differs from the entry's before; a transaction is framed by MULTI and EXEC.
+//! database only where it differs from the entry's before; a transaction of more than one change is framed by MULTI and EXEC. Published
+//! messages are for replicas alone: the log is given the bytes without them.
+
+use std::ops::Range;
 
 use crate::db::DbIndex;
 use crate::resp::request::{Request, write_bulk, write_header};
@@ -9,12 +12,16 @@ use crate::util::number::IntegerText;
 
 #[derive(Default)]
 pub struct Journal {
-    open: bool,
+    /// Who reads it: nothing is recorded while nobody does.
+    for_log: bool,
+    for_replicas: bool,
     /// A script keeps what it does to itself.
     muted: bool,
     bytes: Vec<u8>,
     /// Offset of the first byte in `bytes`.
     start: u64,
+    /// Places in `bytes` that the log leaves out.
+    replicas_only: Vec<Range<usize>>,
     selected: Option<DbIndex>,
     /// EXEC or a script is running: its entries go between MULTI and EXEC.
     transaction: Transaction,
@@ -26,23 +33,44 @@ enum Transaction {
     None,
     /// Announced, nothing written yet.
     Pending,
+    /// One change stands at this place in `bytes`, unframed: it is atomic by itself.
+    One(usize),
     Open,
 }
 
 impl Journal {
-    /// From now on changes are recorded.
+    /// From now on changes are recorded for the log.
     pub fn open(&mut self) {
-        self.open = true;
+        self.for_log = true;
         self.selected = None;
     }
 
+    /// The log reads no more.
     pub fn close(&mut self) {
-        *self = Self { start: self.offset(), ..Self::default() };
+        self.for_log = false;
+        self.forget_if_unread();
+    }
+
+    /// From now on changes are recorded for replicas, and by name of their database first.
+    pub fn open_for_replicas(&mut self) {
+        self.for_replicas = true;
+        self.selected = None;
+    }
+
+    pub fn close_for_replicas(&mut self) {
+        self.for_replicas = false;
+        self.forget_if_unread();
+    }
+
+    fn forget_if_unread(&mut self) {
+        if !self.for_log && !self.for_replicas {
+            *self = Self { start: self.offset(), ..Self::default() };
+        }
     }
 
     #[inline]
     pub fn is_open(&self) -> bool {
-        self.open && !self.muted
+        (self.for_log || self.for_replicas) && !self.muted
     }
 
     /// What happens from now on is recorded, or not (`redis.set_repl`).
@@ -60,17 +88,36 @@ impl Journal {
         self.selected = None;
     }
 
-    /// Takes what was recorded since the last call, into an empty buffer, which takes the other's place.
+    /// What was recorded from this offset on and not taken yet.
+    pub fn since(&self, offset: u64) -> &[u8] {
+        let from = usize::try_from(offset.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        self.bytes.get(from..).unwrap_or_default()
+    }
+
+    /// Where the log does not read, what the replicas have been given is of no use any more.
+    pub fn forget_what_replicas_have(&mut self) {
+        if !self.for_log {
+            self.start += self.bytes.len() as u64;
+            self.bytes.clear();
+            self.replicas_only.clear();
+        }
+    }
+
+    /// Takes for the log what was recorded since the last call, into an empty buffer, which takes the other's place.
     pub fn take_into(&mut self, buffer: &mut Vec<u8>) {
         debug_assert!(buffer.is_empty(), "what was taken before is not lost");
         self.start += self.bytes.len() as u64;
         std::mem::swap(&mut self.bytes, buffer);
+        for left_out in self.replicas_only.drain(..).rev() {
+            buffer.drain(left_out);
+        }
     }
 
     /// Takes what was recorded since the last call.
     pub fn take(&mut self) -> Vec<u8> {
-        self.start += self.bytes.len() as u64;
-        std::mem::take(&mut self.bytes)
+        let mut bytes = Vec::new();
+        self.take_into(&mut bytes);
+        bytes
     }
 
     /// Memory held by what was recorded and not taken yet.
@@ -84,7 +131,7 @@ impl Journal {
 
     /// What follows is one atomic change.
     pub fn begin_transaction(&mut self) {
-        if self.open && self.transaction == Transaction::None {
+        if (self.for_log || self.for_replicas) && self.transaction == Transaction::None {
             self.transaction = Transaction::Pending;
         }
     }
@@ -97,21 +144,53 @@ impl Journal {
 
     /// What was recorded of the transaction stays without its end, so that nobody replays it.
     pub fn abandon_transaction(&mut self) {
+        self.frame();
         self.transaction = Transaction::None;
     }
 
-    pub fn append(&mut self, db: DbIndex, request: Request) {
-        if !self.is_open() {
-            return;
+    /// A transaction of one change gets its beginning, as there is more to come.
+    #[inline]
+    fn frame(&mut self) {
+        let Transaction::One(place) = self.transaction else { return };
+        let behind = self.bytes.split_off(place);
+        self.write(&[b"MULTI"]);
+        let shift = self.bytes.len() - place;
+        self.bytes.extend_from_slice(&behind);
+        for left_out in self.replicas_only.iter_mut().filter(|range| range.start >= place) {
+            *left_out = left_out.start + shift..left_out.end + shift;
         }
+        self.transaction = Transaction::Open;
+    }
+
+    pub fn append(&mut self, db: DbIndex, request: Request) {
+        if self.is_open() {
+            self.begin_entry(db);
+            self.write_request(request);
+        }
+    }
+
+    /// What only replicas are to hear.
+    pub fn append_for_replicas(&mut self, db: DbIndex, request: Request) {
+        if self.for_replicas && !self.muted {
+            self.begin_entry(db);
+            let begin = self.bytes.len();
+            self.write_request(request);
+            self.replicas_only.push(begin..self.bytes.len());
+        }
+    }
+
+    fn begin_entry(&mut self, db: DbIndex) {
+        self.frame();
         if self.selected != Some(db) {
             self.write(&[b"SELECT", IntegerText::unsigned(db as u64).as_bytes()]);
             self.selected = Some(db);
         }
         if self.transaction == Transaction::Pending {
-            self.write(&[b"MULTI"]);
-            self.transaction = Transaction::Open;
+            self.transaction = Transaction::One(self.bytes.len());
         }
+    }
+
+    fn write_request(&mut self, request: Request) {
         match request.framed() {
             // As nearly all requests come: one copy, nothing formatted.
             Some(bytes) => self.bytes.extend_from_slice(bytes),
@@ -125,5 +204,76 @@ impl Journal {
     fn write(&mut self, args: &[&[u8]]) {
         write_header(&mut self.bytes, args.len());
         args.iter().for_each(|arg| write_bulk(&mut self.bytes, arg));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::request::OwnedRequest;
+
+    fn append(journal: &mut Journal, words: &str) {
+        journal.append(0, OwnedRequest::from_args(words.split(' ')).borrow());
+    }
+
+    fn publish(journal: &mut Journal, words: &str) {
+        journal.append_for_replicas(0, OwnedRequest::from_args(words.split(' ')).borrow());
+    }
+
+    /// The words of a stream.
+    fn words(bytes: &[u8]) -> String {
+        let text = String::from_utf8_lossy(bytes);
+        text.split("\r\n")
+            .filter(|line| !line.is_empty() && !line.starts_with(['*', '$']))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    fn taken(journal: &mut Journal) -> String {
+        words(&journal.take())
+    }
+
+    #[test]
+    fn a_transaction_of_one_change_needs_no_frame() {
+        let mut journal = Journal::default();
+        journal.open();
+        for (changes, expected) in [("", ""), ("A", "SELECT 0 A"), ("A B C", "MULTI A B C EXEC")] {
+            journal.begin_transaction();
+            changes.split(' ').filter(|word| !word.is_empty()).for_each(|word| append(&mut journal, word));
+            journal.end_transaction();
+            assert_eq!(taken(&mut journal), expected);
+        }
+        journal.begin_transaction();
+        append(&mut journal, "A");
+        journal.abandon_transaction();
+        assert_eq!(taken(&mut journal), "MULTI A");
+    }
+
+    #[test]
+    fn messages_are_for_replicas_alone() {
+        let mut journal = Journal::default();
+        journal.open();
+        publish(&mut journal, "PUBLISH a b");
+        assert!(!journal.has_bytes(), "nobody would read it");
+        journal.open_for_replicas();
+        let begin = journal.offset();
+        journal.begin_transaction();
+        publish(&mut journal, "PUBLISH a 1");
+        append(&mut journal, "SET k v");
+        publish(&mut journal, "PUBLISH a 2");
+        journal.end_transaction();
+        publish(&mut journal, "PUBLISH a 3");
+        append(&mut journal, "DEL k");
+        assert_eq!(
+            words(journal.since(begin)),
+            "SELECT 0 MULTI PUBLISH a 1 SET k v PUBLISH a 2 EXEC PUBLISH a 3 DEL k"
+        );
+        assert_eq!(taken(&mut journal), "SELECT 0 MULTI SET k v EXEC DEL k");
+        assert_eq!(words(journal.since(begin)), "");
+        journal.close();
+        append(&mut journal, "SET k w");
+        let offset = journal.offset();
+        journal.forget_what_replicas_have();
+        assert_eq!((journal.offset(), journal.has_bytes()), (offset, false));
     }
 }

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use runnel::command_line::{self, Mode};
 use runnel::config::{Config, Loaded, Source};
 use runnel::net;
+use runnel::process::huge_pages::HugePages;
 use runnel::process::supervisor::Supervisor;
 use runnel::process::{self, affinity, check, check_aof, daemon, limits, log, signals, title::Title};
 use runnel::server::{Clock, Server};
@@ -80,9 +81,12 @@ fn serve(source: &Source) -> ExitCode {
 }
 
 fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) -> ExitCode {
+    let mut huge_pages = HugePages::default();
     if config.disable_thp {
         limits::disable_huge_pages();
+        huge_pages = HugePages::off();
     }
+    huge_pages.follow_heap();
     match limits::make_room_for_clients(config.maxclients) {
         Ok(maxclients) => config.maxclients = maxclients,
         Err(limits::TooFewFiles(text)) => {
@@ -99,6 +103,10 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
     }
     let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
     let mut server = Server::new(config, process::random_seed(), clock);
+    if let Err(error) = server.rename_commands() {
+        tracing::warn!("{error}");
+        return ExitCode::FAILURE;
+    }
     if let Err(error) = server.load_users(&process::Process) {
         tracing::warn!("{error}");
         return ExitCode::FAILURE;
@@ -113,7 +121,7 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
         tracing::warn!("{error}");
         return ExitCode::FAILURE;
     }
-    match net::run(server, title, supervisor) {
+    match net::run(server, title, supervisor, huge_pages) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::warn!("{error}");

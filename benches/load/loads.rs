@@ -1,6 +1,8 @@
 //! The table of loads: what is put into a server beforehand, who connects, and which requests they send. It is data;
 //! `template.rs` explains the placeholders, `client.rs` runs the parties. Start with `catalogue`.
 
+use sha1::{Digest, Sha1};
+
 /// A way to drive a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Load {
@@ -124,6 +126,7 @@ pub fn catalogue() -> Vec<Load> {
     sorted_sets(&mut loads);
     bits_and_places(&mut loads);
     streams(&mut loads);
+    scripts(&mut loads);
     conversations(&mut loads);
     append_only(&mut loads);
     loads
@@ -279,6 +282,19 @@ fn sorted_sets(loads: &mut Vec<Load>) {
     }
     let pair = [fill("ZADD a", "{p} element:{n}", 100_000, 100), fill("ZADD b", "{p} element:{n+50000}", 100_000, 100)];
     loads.push(simple("zunionstore-100k", "ZUNIONSTORE out 2 a b", 1, 1).data(&pair));
+}
+
+/// Five commands, as a rate limiter that keeps statistics would run them. A line is cut at its blanks, so the script has none.
+const SCRIPT: &str = "redis.call('incr',KEYS[1])redis.call('expire',KEYS[1],600)redis.call('hincrby',KEYS[2],'hits',1)\
+                      redis.call('hset',KEYS[2],'last',ARGV[1])return(redis.call('get',KEYS[1]))";
+
+fn scripts(loads: &mut Vec<Load>) {
+    let data = [once(&format!("SCRIPT LOAD {SCRIPT}")), fill("SET", "key:{n} 1{n}", 100_000, 1)];
+    let sha: String = Sha1::digest(SCRIPT).iter().map(|byte| format!("{byte:02x}")).collect();
+    let line = format!("EVALSHA {sha} 2 key:{{r:100000}} hash:{{r:10000}} {{v}}");
+    for load in at_depths("evalsha-5", &line, &[1, 16]) {
+        loads.push(load.data(&data).keys(100_000).about("EVALSHA of INCR, EXPIRE, HINCRBY, HSET and GET"));
+    }
 }
 
 fn streams(loads: &mut Vec<Load>) {

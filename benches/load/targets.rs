@@ -69,6 +69,8 @@ pub const TARGETS: &[Target] = &[
     cpu("streams", "xautoclaim-*,xpending-*", 0.50),
     throughput("streams", "stream-end-to-end", 1.5),
     Target { topic: "streams", loads: "stream-end-to-end", figure: Figure::P99Us, bound: AtMost(1.0) },
+    cpu("scripts", "evalsha-5-p1-*", 0.80),
+    cpu("scripts", "evalsha-5-p16-*", 0.75),
     cpu("append-only file", "set-100b-everysec-p16-*", 0.60),
     cpu("append-only file", "set-100b-everysec-p1-*", 0.85),
     throughput("append-only file", "set-100b-always-*", 1.15),

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Client libraries from their registries, each driving real scenarios through $RUNNEL_SERVER, which each starts, kills and restarts itself.
 #
-#   run.sh [redis-py] [redis-py-cluster] [node-redis] [ioredis] [ioredis-cluster] [rust]     all of them by default
+#   run.sh [redis-py] [redis-py-cluster] [node-redis] [ioredis] [ioredis-cluster] [rust] [bullmq] [node-frameworks] [python-frameworks]     all of them by default
+#
+# bullmq; redlock, bottleneck and socket.io's streams adapter; rq and celery: work goes on over a kill -9 and a restart, and nothing is lost.
 #
 # What they need goes to ../.cache/clients; the versions are pinned in this folder. The last line is "N passed, N failed" over all of them.
 set -uo pipefail
@@ -12,14 +14,14 @@ mkdir -p "$cache/clients"
 . "$here/../oracles.sh"
 : "${RUNNEL_SERVER:?the server under test}"
 
-redis_py() {
+python_scenarios() {
     local target=$cache/clients/python
     need_pip
     cmp -s "$here/python/requirements.txt" "$target/requirements.txt" || {
         rm -rf "$target"
         python3 -m pip install --quiet --target "$target" -r "$here/python/requirements.txt" && cp "$here/python/requirements.txt" "$target/"
     } || return 1
-    PYTHONPATH=$target python3 "$here/python/$1"
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$target python3 "$here/python/$1"
 }
 
 node_modules() {
@@ -56,11 +58,14 @@ one() {
     fi
 }
 
-[ $# -gt 0 ] || set -- redis-py redis-py-cluster node-redis ioredis ioredis-cluster rust
+[ $# -gt 0 ] || set -- redis-py redis-py-cluster node-redis ioredis ioredis-cluster rust bullmq node-frameworks python-frameworks
 for client in "$@"; do
     case $client in
-        redis-py) one "$client" redis_py scenarios.py ;;
-        redis-py-cluster) one "$client" redis_py cluster.py ;;
+        redis-py) one "$client" python_scenarios scenarios.py ;;
+        redis-py-cluster) one "$client" python_scenarios cluster.py ;;
+        python-frameworks) one "$client" python_scenarios frameworks.py ;;
+        bullmq) one "$client" node_client bullmq.mjs ;;
+        node-frameworks) one "$client" node_client frameworks.mjs ;;
         node-redis) one "$client" node_client node-redis.mjs ;;
         ioredis) one "$client" node_client ioredis.mjs ;;
         ioredis-cluster) one "$client" node_client ioredis-cluster.mjs ;;

@@ -6,6 +6,8 @@ the clock's milliseconds, which is why every relative time to live is used once 
 
 import time
 
+import lua
+
 HOMES = {  # the keys a group's commands mostly use; a quarter of the time they take any group's, which is where WRONGTYPE comes from
     "string": [b"str:1", b"str:2", b"str:3"], "list": [b"list:1", b"list:2", b"list:3"], "hash": [b"hash:1", b"hash:2", b"hash:3"],
     "set": [b"set:1", b"set:2", b"set:3", b"set:4"], "zset": [b"zset:1", b"zset:2", b"zset:3"],
@@ -67,6 +69,7 @@ class Draw:
         self.used_moments = 0
         self.used_ids = 0
         self.epoch = int(time.time()) + 10_000_000
+        self.inner = None  # makes the Grammar of what scripts call
 
     def enter(self, group):
         self.home = self.homes[group]
@@ -412,7 +415,11 @@ def config_name(draw):
 
 
 def script(draw):
-    return draw.of(SCRIPTS)
+    return draw.of(SCRIPTS) if draw.random() < 0.3 else lua.script(draw)
+
+
+def library(draw):
+    return lua.library(draw)
 
 
 SCRIPTS = [

@@ -17,6 +17,7 @@ import pathlib
 import re
 
 import atoms
+import lua
 
 FOLDER = pathlib.Path(__file__).parent / "grammar"
 TOKEN = re.compile(r'"[^"]*"|\.\.\.|[\[\](){}|]|[^\s\[\](){}|"]+')
@@ -29,6 +30,7 @@ class Grammar:
         self.random = rng.random
         self.damage = damage
         self.by_group, self.missing = {}, set()
+        self.of_scripts = None
         for group in groups:
             forms = self.by_group[group] = []
             for weight, name, form in read_forms(group):
@@ -37,6 +39,13 @@ class Grammar:
                 else:
                     self.missing.add(name)
         self.turns = [(group, forms) for group, forms in self.by_group.items() if forms]
+        self.draw.inner = lambda: self.inner(available)
+
+    def inner(self, available):
+        """What scripts call: commands of every type."""
+        if self.of_scripts is None:
+            self.of_scripts = Grammar(lua.INNER_GROUPS, available, self.draw.rng, damage=0.03)
+        return self.of_scripts
 
     def command(self):
         group, forms = self.turns[int(self.random() * len(self.turns))]

@@ -89,7 +89,7 @@ class Pair:
         self.close_connections()
         for control in self.controls:
             requests = [[b"FLUSHALL"], [b"CONFIG", b"SET"] + [item for pair in self.defaults.items() for item in pair]]
-            requests += [[b"CONFIG", b"RESETSTAT"]]
+            requests += [[b"CONFIG", b"RESETSTAT"], [b"SCRIPT", b"FLUSH"]]
             if "function" in self.available:  # one by one: FUNCTION FLUSH kills Redis 8.2.3 now and then
                 requests += [[b"FUNCTION", b"DELETE", library] for library in (b"lib1", b"lib2", b"lib3")]
             if "acl" in self.available:
@@ -111,8 +111,8 @@ class Pair:
         self.close_connections()
         for at, server in enumerate(self.servers):
             try:
-                self.controls[at].ask("PING", timeout=5.0)
-                self.controls[at].take()
+                if self.controls[at].ask("PING", timeout=5.0) != b"+PONG\r\n":
+                    raise Dead(server.name, "is busy")
             except (Dead, OSError):
                 server.restart()
                 self.controls[at] = Connection(server)

@@ -78,6 +78,9 @@ def simpler(units):
                 continue
             for place in range(1, len(args)):
                 yield replaced(units, at, step, args[:place] + args[place + 1:])
+                lines = args[place].split(b"\n")
+                for line in range(1, len(lines)):  # a script's lines; the first may be its header
+                    yield replaced(units, at, step, args[:place] + [b"\n".join(lines[:line] + lines[line + 1:])] + args[place + 1:])
                 if len(args[place]) > 24:
                     yield replaced(units, at, step, args[:place] + [b"x"] + args[place + 1:])
 

@@ -28,4 +28,4 @@ source_tree() {
 
 command -v tclsh >/dev/null || packages tcl
 source_tree >&2
-exec python3 "$here/suites.py" --tree "$cache/tcl/redis-7.0.15" --work "$cache/tcl" --readme "$here/../README.md" --skip "$here/skip.txt" "$@"
+exec python3 "$here/suites.py" --tree "$cache/tcl/redis-7.0.15" --work "$cache/tcl" --readme "$here/../README.md" --skip "$here/skip.txt" --steady "$here/steady.txt" "$@"

@@ -1,9 +1,11 @@
 """Runs suites of Redis's Tcl tests, each in a tree of its own, counts their tests and writes the table into ../README.md.
 
-A suite is one file under tests/, such as unit/type/list. skip.txt says what is left out and why. Getting the sources and tools is run.sh's task.
+A suite is one file under tests/, such as unit/type/list. skip.txt says what is left out and why, steady.txt which suites continuous integration
+runs. Getting the sources and tools is run.sh's task.
 """
 
 import argparse
+import collections
 import concurrent.futures
 import datetime
 import os
@@ -18,7 +20,6 @@ import tempfile
 import threading
 import time
 
-BRIEF = ["unit/type/list", "unit/keyspace", "unit/multi", "unit/pubsub", "unit/protocol"]
 RESULT = re.compile(r"^\x1b?\[?[0-9;m]*\[(ok|err|exception|skip|ignore|timeout)\]\x1b?\[?[0-9;m]*: (.*)$")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -27,12 +28,12 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("mode", choices=["native", "external"])
     parser.add_argument("suites", nargs="*", help="suites to run; all by default")
-    parser.add_argument("--brief", action="store_true", help="the few suites that continuous integration runs")
+    parser.add_argument("--brief", action="store_true", help="the suites of steady.txt, which continuous integration runs")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--limit", type=int, default=1500, help="seconds that one suite may take")
     parser.add_argument("--no-skip", action="store_true", help="also run what skip.txt leaves out")
     parser.add_argument("--table", action="store_true", help="write the table of results into README.md (always done when all suites ran)")
-    for name in ("tree", "work", "readme", "skip"):
+    for name in ("tree", "work", "readme", "skip", "steady"):
         parser.add_argument(f"--{name}", type=pathlib.Path, required=True)
     return parser.parse_intermixed_args()
 
@@ -44,27 +45,52 @@ def all_suites(tree):
     return [name for name in names if not name.startswith("unit/moduleapi")]
 
 
+def lines_of(path):
+    return [line for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+
+
+BY_ITSELF = "left out by the suite itself: wants more than 100 MB of data, or another mode"
+
+
 class Skips:
-    """skip.txt: `suite | test name or * | reason` a line; a name between slashes is a regular expression; suite * is every one."""
+    """skip.txt: `suite | test name or * | reason` a line; a name between slashes is a regular expression; suite * is every one. In place of a
+    test's name an option of Redis's runner may stand, for the whole suite. `run: ` before a test's name has it run, as others build on what it does,
+    and counts its failure as skipped; `cut: ` before a line of a suite leaves that line out, where it stands between the tests."""
 
     def __init__(self, path):
-        self.suites, self.tests = {}, []
-        for line in path.read_text().splitlines():
-            if line.strip() and not line.startswith("#"):
-                suite, test, reason = (part.strip() for part in line.split(" | "))
-                if test == "*":
-                    self.suites[suite] = reason
-                else:
-                    self.tests.append((suite, test, reason))
+        self.suites, self.tests, self.switches, self.expected, self.cuts = {}, [], {}, [], []
+        for line in lines_of(path):
+            suite, test, reason = (part.strip() for part in line.split(" | "))
+            if test.startswith("--"):
+                self.switches.setdefault(suite, []).append((test, reason))
+            elif test == "*":
+                self.suites[suite] = reason
+            elif test.startswith("cut: "):
+                self.cuts.append((suite, test.removeprefix("cut: ")))
+            elif test.startswith("run: "):
+                self.expected.append((suite, test.removeprefix("run: "), reason))
+            else:
+                self.tests.append((suite, test, reason))
 
     def whole(self, suite):
         return next((reason for pattern, reason in self.suites.items() if re.fullmatch(pattern.replace("*", ".*"), suite)), None)
 
+    def expected_reasons(self, suite):
+        return {reason for owner, _, reason in self.expected if owner in (suite, "*")}
+
+    def options(self, suite):
+        return [word for test, _ in self.switches.get(suite, []) for word in test.split()]
+
+    def denial(self, suite, text):
+        """The reason why a whole tag is left out, where `text` is what Redis's runner says of that."""
+        return next((reason for test, reason in self.switches.get(suite, []) if text.startswith("Tag: ") and test.startswith("--tags")), None)
+
     def names(self, suite):
-        return [test for owner, test, _ in self.tests if owner in (suite, "*")]
+        # Redis's runner takes all behind the first slash as the expression.
+        return [f"/{test.strip('/')}" if test.startswith("/") else test for owner, test, _ in self.tests if owner in (suite, "*")]
 
     def reason(self, suite, name):
-        for owner, test, reason in self.tests:
+        for owner, test, reason in self.tests + self.expected:
             if owner in (suite, "*") and (test == name or (test.startswith("/") and re.search(test.strip("/"), name))):
                 return reason
         return None
@@ -105,13 +131,18 @@ def run_suite(chosen, trees, skips, suite):
     """{passed, failed: [names], skipped: [(name, reason)], seconds} of one suite."""
     reason = None if chosen.no_skip else skips.whole(suite)
     if reason:
-        return {"passed": 0, "failed": [], "skipped": [("*", reason)], "seconds": 0}
+        tests = re.findall(r"^\s*test\s+[{\"](.*?)[}\"]", (chosen.tree / "tests" / f"{suite}.tcl").read_text(), re.MULTILINE)
+        return {"passed": 0, "failed": [], "skipped": [(name, reason) for name in tests], "seconds": 0}
     number, tree = taken = trees.take()
     began = time.monotonic()
     try:
+        cut = [line for owner, line in skips.cuts if owner == suite and not chosen.no_skip]
+        text = (chosen.tree / "tests" / f"{suite}.tcl").read_bytes()
+        kept = [line for line in text.splitlines(keepends=True) if line.strip().decode(errors="replace") not in cut]
+        (tree / "tests" / f"{suite}.tcl").write_bytes(b"".join(kept))
         skip_file = tree / "skip-tests"
         skip_file.write_text("" if chosen.no_skip else "".join(name + "\n" for name in skips.names(suite)))
-        command = ["tclsh", "tests/test_helper.tcl", "--single", suite, "--clients", "1", "--skipfile", str(skip_file), "--baseport", str(20000 + number * 3000), "--portcount", "2500"]
+        command = ["tclsh", "tests/test_helper.tcl", "--single", suite, "--clients", "1", "--durable", *skips.options(suite), "--skipfile", str(skip_file), "--baseport", str(20000 + number * 3000), "--portcount", "2500"]
         external = Running(chosen) if chosen.mode == "external" else None
         if external:
             command += ["--host", "127.0.0.1", "--port", str(external.port)]
@@ -161,10 +192,12 @@ def counted(text, status, skips, suite):
             passed += 1
         elif kind in ("skip", "ignore"):
             plain = re.sub(r": .*$", "", name) if kind == "skip" else name
-            skipped.append((plain, skips.reason(suite, plain) or "left out by the suite itself in this mode"))
+            skipped.append((plain, skips.reason(suite, plain) or skips.denial(suite, plain) or BY_ITSELF))
         else:
-            failed.append(name)
-    if status != 0 and not failed:
+            name = re.sub(r" in tests/\S+\.tcl$", "", name)
+            reason = skips.reason(suite, name)
+            skipped.append((name, reason)) if reason else failed.append(name)
+    if status != 0 and not failed and not any(reason in skips.expected_reasons(suite) for _, reason in skipped):
         failed.append(f"the suite ended with status {status}: {' / '.join(text.strip().splitlines()[-3:])}")
     return {"passed": passed, "failed": failed, "skipped": skipped}
 
@@ -198,16 +231,26 @@ class Running:
 BEGIN, END = "<!-- results of `run.sh tcl` begin -->", "<!-- results of `run.sh tcl` end -->"
 
 
-def table(mode, results):
+def table(mode, results, skips):
     lines = [BEGIN, "", f"Redis 7.0.15's suite in {mode} mode, {datetime.date.today().isoformat()}, `{version()}`:", "",
              "| suite | passed | skipped | failed | why skipped |", "|---|---:|---:|---:|---|"]
     for suite, result in results.items():
-        reasons = sorted({reason for _, reason in result["skipped"]})
-        skipped = "all" if result["skipped"][:1] and result["skipped"][0][0] == "*" else len(result["skipped"])
-        lines.append(f"| {suite} | {result['passed']} | {skipped} | {len(result['failed'])} | {'; '.join(reasons)} |")
-    lines.append(f"| **all** | {sum(result['passed'] for result in results.values())} | {sum(len(result['skipped']) for result in results.values())} "
-                 f"| {sum(len(result['failed']) for result in results.values())} | |")
+        counts = collections.Counter(reason for _, reason in result["skipped"])
+        reasons = [f"{reason} ({count})" for reason, count in counts.most_common()]
+        reasons += [f"run with {option}: {reason}" for option, reason in skips.switches.get(suite, [])]
+        lines.append(f"| {suite} | {result['passed']} | {len(result['skipped'])} | {len(result['failed'])} | {'; '.join(reasons)} |")
+    whole = {suite: result for suite, result in results.items() if skips.whole(suite)}
+    run = {suite: result for suite, result in results.items() if suite not in whole}
+    lines.append(sums("suites that are run", run))
+    lines.append(sums("suites left out whole", whole))
     return "\n".join(lines + ["", END])
+
+
+def sums(title, results):
+    passed, skipped, failed = (sum(count) for count in ((result["passed"] for result in results.values()),
+                               (len(result["skipped"]) for result in results.values()), (len(result["failed"]) for result in results.values())))
+    share = f"{100 * skipped / max(1, passed + skipped + failed):.1f} % skipped"
+    return f"| **{title}** | {passed} | {skipped} | {failed} | {share} |"
 
 
 def version():
@@ -226,7 +269,7 @@ def main():
     signal.signal(signal.SIGINT, interrupted)
     chosen = options()
     known = all_suites(chosen.tree)
-    suites = chosen.suites or (BRIEF if chosen.brief else known)
+    suites = chosen.suites or (lines_of(chosen.steady) if chosen.brief else known)
     unknown = [suite for suite in suites if suite not in known]
     if unknown:
         sys.exit(f"no such suite: {' '.join(unknown)}\nthere are: {' '.join(known)}")
@@ -241,7 +284,7 @@ def main():
                 print(f"    failed: {name}", flush=True)
     results = {suite: results[suite] for suite in suites}
     if chosen.table or not (chosen.suites or chosen.brief):
-        write_table(chosen.readme, table(chosen.mode, results))
+        write_table(chosen.readme, table(chosen.mode, results, skips))
     passed, failed = sum(result["passed"] for result in results.values()), sum(len(result["failed"]) for result in results.values())
     print(f"tcl {chosen.mode}: {passed} passed, {sum(len(result['skipped']) for result in results.values())} skipped, {failed} failed")
     sys.exit(1 if failed or not passed else 0)

@@ -56,8 +56,8 @@ pub enum TimeoutReply {
     NullArray,
     /// How far the session's writes are safe (WAITAOF).
     Safe,
-    /// So many have acknowledged: none.
-    Zero,
+    /// How many replicas have acknowledged the session's writes (WAIT).
+    Acknowledged,
 }
 
 pub const WRONG_TYPE: &str = "WRONGTYPE Operation against a key holding the wrong kind of value";
@@ -86,6 +86,11 @@ pub fn error_showing(before: &str, name: &[u8], after: &str) -> Stop {
     const SHOWN_MAX: usize = 128;
     let name = shown(&name[..name.len().min(SHOWN_MAX)]);
     Stop::Bytes([before.as_bytes(), name, after.as_bytes()].concat())
+}
+
+/// The same with all that the client sent.
+pub fn error_showing_all(before: &str, name: &[u8]) -> Stop {
+    Stop::Bytes([before.as_bytes(), shown(name)].concat())
 }
 
 /// What Redis shows of a client's bytes in the middle of an error: C's strings end at the first NUL byte.

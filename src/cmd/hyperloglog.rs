@@ -33,7 +33,7 @@ pub const COMMANDS: &[Command] = &[
         name: "PFCOUNT",
         arity: -2,
         run: Run::Write(pfcount),
-        flags: &[Flag::Readonly],
+        flags: &[Flag::Readonly, Flag::MayReplicate],
         keys: &[KeySpec {
             notes: "RW because the count that was worked out is kept in the value",
             ..keys(1, -1, 1, Access::Rw, &[KeyFlag::Access])

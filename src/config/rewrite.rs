@@ -14,13 +14,13 @@ impl Config {
     /// The text of the configuration file after a CONFIG REWRITE; `old` is its text so far.
     ///
     /// `users` are the lines for all users as ACL LIST prints them (`user default on …`), or empty where an ACL file
-    /// keeps them.
-    pub fn rewrite(&self, old: &[u8], users: &[Vec<u8>]) -> Vec<u8> {
+    /// keeps them. With `all`, directives that have their defaults are written too.
+    pub fn rewrite(&self, old: &[u8], users: &[Vec<u8>], all: bool) -> Vec<u8> {
         let mut lines = Lines::read(old);
         let defaults = Self::default();
         for directive in DIRECTIVES {
             // Where the data is must not depend on where the server is started next.
-            let needed = directive.name == "dir" || !directive.same(self, &defaults);
+            let needed = all || directive.name == "dir" || !directive.same(self, &defaults);
             let wanted = directive.lines(self).into_iter().map(|value| named(directive.name.as_bytes(), &value));
             lines.put(directive.name.as_bytes(), wanted, needed);
         }

@@ -63,7 +63,8 @@ const NO_FORK: &str = "snapshots and rewrites are made without a child process";
 const NO_MODULES: &str = "there are no modules";
 const NO_RDMA: &str = "RDMA is not built in";
 const NO_MPTCP: &str = "Multipath TCP is not built in";
-const STREAMED: &str = "a snapshot for a replica is always streamed, never put on disk first";
+const BY_FILE: &str = "a snapshot for replicas goes by way of a file";
+const AT_ONCE: &str = "a snapshot for replicas is begun at once";
 const RUSTLS: &str = "the TLS library decides this itself";
 const INCREMENTAL: &str = "tables grow and shrink a segment at a time, with no work left over";
 
@@ -211,8 +212,8 @@ directives! {
     oom_score_adj: OomScoreAdjust = "no", live();
     /// The scores of a primary, a replica and a child.
     oom_score_adj_values: OomScores = "0 200 800", live();
-    /// Switch transparent huge pages off for this process.
-    disable_thp: bool = "yes", at_start();
+    /// Do without transparent huge pages. Redis forks to save, which makes them costly there; here they save time at every lookup.
+    disable_thp: bool = "no", at_start();
     /// Warnings of the start not to give.
     ignore_warnings: Text = "", live().ignored("the warnings it can silence are not given");
     /// The locale by which SORT and Lua order text.
@@ -267,7 +268,7 @@ directives! {
     /// The folder that data files are in.
     dir: Text = ".", guarded();
     /// Remove snapshots that only replication made.
-    rdb_del_sync_files: bool = "no", live().ignored(STREAMED);
+    rdb_del_sync_files: bool = "no", live().ignored("a snapshot for replicas never stays on disk");
     /// Force a snapshot to disk bit by bit while it is written.
     rdb_save_incremental_fsync: bool = "yes", live();
     /// Whether snapshots of unknown versions are tried.
@@ -330,11 +331,11 @@ directives! {
     /// Refuse writes from clients while a replica.
     replica_read_only: bool = "yes", live().alias(&["slave-read-only"]);
     /// Send a snapshot to replicas without putting it on disk.
-    repl_diskless_sync: bool = "yes", live().ignored(STREAMED);
+    repl_diskless_sync: bool = "yes", live().ignored(BY_FILE);
     /// Seconds to wait for more replicas before a snapshot is sent.
-    repl_diskless_sync_delay: i32 = "5", live();
+    repl_diskless_sync_delay: i32 = "5", live().ignored(AT_ONCE);
     /// Replicas that make it start at once; 0 always waits.
-    repl_diskless_sync_max_replicas: i32 = "0", live();
+    repl_diskless_sync_max_replicas: i32 = "0", live().ignored(AT_ONCE);
     /// Load the primary's snapshot from the socket.
     repl_diskless_load: ReplDisklessLoad = "disabled", live();
     /// Send the snapshot on a connection of its own.

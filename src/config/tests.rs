@@ -292,7 +292,7 @@ fn a_rewrite_keeps_comments_and_order() {
         [(b"save", b"10 1"), (b"maxmemory", b"1500000000"), (b"proto-max-bulk-len", b"3mb"), (b"lua-time-limit", b"3")];
     config.set(&pairs, true).expect("a change");
     let users = [b"user bob on #1".to_vec(), b"user default off".to_vec()];
-    let text = String::from_utf8(config.rewrite(old.as_bytes(), &users)).expect("text");
+    let text = String::from_utf8(config.rewrite(old.as_bytes(), &users, false)).expect("text");
     assert_eq!(
         text,
         concat!(
@@ -302,11 +302,11 @@ fn a_rewrite_keeps_comments_and_order() {
             "busy-reply-threshold 3\nuser default off\n",
         )
     );
-    let again = String::from_utf8(config.rewrite(text.as_bytes(), &users)).expect("text");
+    let again = String::from_utf8(config.rewrite(text.as_bytes(), &users, false)).expect("text");
     assert_eq!(again, text);
 
     config.set(&[(b"save", b"")], true).expect("a change");
-    let text = String::from_utf8(config.rewrite(text.as_bytes(), &[])).expect("text");
+    let text = String::from_utf8(config.rewrite(text.as_bytes(), &[], false)).expect("text");
     assert!(text.contains("save \"\"\n") && !text.contains("user "), "{text}");
 }
 
@@ -323,7 +323,7 @@ fn a_rewritten_empty_file_gives_the_same_configuration_again() {
     ];
     config.set(&pairs, true).expect("a change");
     config.dir = "/work".into();
-    let text = config.rewrite(b"", &[]);
+    let text = config.rewrite(b"", &[], false);
     let mut read = loaded(std::str::from_utf8(&text).expect("text"));
     read.file = None;
     assert_eq!(read, config);

@@ -42,6 +42,8 @@ pub struct Keyspace {
     moves: u64,
     /// When the last replay began (Unix milliseconds): commands in it see no time, records must.
     pub replayed_ms: u64,
+    /// Checksums of values and snapshots are not looked at (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
+    pub skips_checksums: bool,
     snapshot: Option<Box<snapshot::Snapshot>>,
     stamps: snapshot::Stamps,
 }
@@ -112,6 +114,7 @@ impl Keyspace {
             missed: RefCell::default(),
             moves: 0,
             replayed_ms: 0,
+            skips_checksums: false,
             snapshot: None,
             stamps: snapshot::Stamps::default(),
         }
@@ -175,6 +178,16 @@ impl Keyspace {
     /// Whether the key is there, lapsed or not.
     pub fn contains(&self, db: DbIndex, key: &[u8]) -> bool {
         self.dbs[db].table.contains(self.seed.hash(key), key)
+    }
+
+    /// The key's record, lapsed or not.
+    pub fn record(&self, db: DbIndex, key: &[u8]) -> Option<RecordRef<'_>> {
+        self.dbs[db].table.get(self.seed.hash(key), key)
+    }
+
+    /// Whether the key is there and its time is not over.
+    pub fn contains_alive(&self, db: DbIndex, key: &[u8], now: u64) -> bool {
+        self.record(db, key).is_some_and(|record| !view::has_lapsed(&record, now))
     }
 
     /// Bytes of the tables' own arrays, as MEMORY STATS shows them.

@@ -110,10 +110,15 @@ impl Connection {
         }
     }
 
-    /// Reads up to `room` bytes behind the input that is kept already.
-    pub fn read_behind(&mut self, room: usize) -> Read {
+    /// Reads up to `room` bytes behind the input that is kept already, of which there will be `expected` bytes, as far as anybody knows: the
+    /// buffer grows towards that, and not beyond.
+    pub fn read_behind(&mut self, room: usize, expected: usize) -> Read {
         let kept = self.input.len();
         let mut input = std::mem::take(&mut self.input);
+        if input.capacity() < kept + room {
+            let wanted = (2 * kept).min(expected).max(kept + room);
+            input.reserve_exact(wanted - kept);
+        }
         input.resize(kept + room, 0);
         let read = self.read(&mut input[kept..]);
         input.truncate(kept + if let Read::Bytes(count) = read { count } else { 0 });

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::hall::{Lent, lent};
@@ -63,7 +63,7 @@ impl NetHost {
         }
     }
 
-    fn adjust_oom_score(&self, old: &Config, new: &Config) -> Result<(), SetError> {
+    fn adjust_oom_score(&mut self, old: &Config, new: &Config) -> Result<(), SetError> {
         if old.oom_score_adj == new.oom_score_adj && old.oom_score_adj_values == new.oom_score_adj_values {
             return Ok(());
         }
@@ -149,8 +149,9 @@ impl Host for NetHost {
         keyspace: &Keyspace,
         functions: Vec<Vec<u8>>,
         now_ms: u64,
-    ) -> Result<Box<dyn Sink>, String> {
-        self.saver.begin(config, keyspace, functions, now_ms)
+        target: Option<PathBuf>,
+    ) -> Result<(Box<dyn Sink>, PathBuf), String> {
+        self.saver.begin(config, keyspace, functions, now_ms, target)
     }
 
     fn save_outcome(&mut self) -> Option<Outcome> {
@@ -166,7 +167,7 @@ impl Host for NetHost {
     }
 
     fn reconfigure(&mut self, new: &mut Config, changed: &[Changed]) -> Result<(), SetError> {
-        let old = &self.config;
+        let old = &self.config.clone();
         if new.maxclients > old.maxclients {
             ask_for_files(new.maxclients)?;
         }

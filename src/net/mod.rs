@@ -28,6 +28,7 @@ use crate::config::{Config, ShutdownOn};
 use crate::db::Garbage;
 use crate::db::snapshot::Walked;
 use crate::persist::disk::RealDisk;
+use crate::process::huge_pages::HugePages;
 use crate::process::keeper::{self, Fatal, Keeper, Progress};
 use crate::process::saver::Saver;
 use crate::process::supervisor::Supervisor;
@@ -95,6 +96,7 @@ pub struct Net {
     last_request_us: u64,
     free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Ending>,
+    huge_pages: HugePages,
     signals: Signals,
     /// TLS connections that came in lately, oldest first.
     handshakes: VecDeque<Handshake>,
@@ -116,13 +118,13 @@ enum Ending {
 }
 
 /// Runs a server until it is told to stop, and says goodbye.
-pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<()> {
+pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor, huge_pages: HugePages) -> io::Result<()> {
     // One event per look at the sockets: the task itself handles everything that is ready in one poll.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build()?;
     // A spawned task is woken without a system call, which the outermost future is not.
     runtime.block_on(async move {
         tokio::spawn(async move {
-            let mut net = Net::open(server, title, supervisor.clone())?;
+            let mut net = Net::open(server, title, supervisor.clone(), huge_pages)?;
             let ending = poll_fn(|context| net.turn(context)).await;
             supervisor.stopping();
             net.end(ending)
@@ -144,7 +146,12 @@ fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
 }
 
 impl Net {
-    fn open(mut server: Server, title: Option<Title>, supervisor: Supervisor) -> io::Result<Self> {
+    fn open(
+        mut server: Server,
+        title: Option<Title>,
+        supervisor: Supervisor,
+        huge_pages: HugePages,
+    ) -> io::Result<Self> {
         let ready_list = Arc::default();
         let lent = Lent::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
@@ -174,6 +181,7 @@ impl Net {
             last_request_us: 0,
             free_thread: start_free_thread(&server.config)?,
             shutdown: None,
+            huge_pages,
             signals: Signals::new()?,
             handshakes: VecDeque::new(),
             server,
@@ -205,6 +213,7 @@ impl Net {
             return Err(io::Error::other(text));
         }
         self.server.give_up_save();
+        self.server.give_up_snapshot_for_replicas();
         self.keeper.end(&mut self.server);
         process::clean_up(&self.server.config);
         self.listeners().close();
@@ -435,6 +444,7 @@ impl Net {
         if clock.monotonic_us >= due_us || self.server.cron.more_to_expire {
             self.last_tick_us = clock.monotonic_us;
             self.server.tick();
+            self.huge_pages.follow_heap();
             let kept = self.keeper.tick(&mut self.server);
             self.end_if_fatal(kept);
             self.end_slow_handshakes(clock);
@@ -571,6 +581,7 @@ impl Net {
             Ok(written) => {
                 session.output_bytes += written as u64;
                 self.server.stats.output_bytes += written as u64;
+                self.server.stats.replica_output_bytes += if session.is_replica() { written as u64 } else { 0 };
                 self.server.stats.writes += 1;
                 self.server.weigh(connection.session);
                 let session = self.server.sessions.get(connection.session);
@@ -578,6 +589,11 @@ impl Net {
                 if done && session.closing == Some(Closing::AfterOutput) {
                     let id = connection.session;
                     self.remove(id);
+                } else if session.replica.as_ref().is_some_and(|link| link.is_sending()) {
+                    // There is more of its snapshot.
+                    let id = connection.session;
+                    self.server.send_more(id);
+                    self.ring(number);
                 } else if !done && written >= WRITE_TURN_MAX {
                     // The socket would take more, so its waker does not ring.
                     self.ring(number);
@@ -638,9 +654,13 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
     let read = if kept == 0 {
         connection.read(buffer)
     } else {
-        connection.read_behind(read_room(server.sessions.get(id).parser.bytes_expected(), kept))
+        let expected = server.sessions.get(id).parser.bytes_expected();
+        connection.read_behind(read_room(expected, kept), expected)
     };
-    let Read::Bytes(count) = read else { return read };
+    let Read::Bytes(count) = read else {
+        server.sessions.get_mut(id).input_capacity = connection.input.capacity();
+        return read;
+    };
     server.stats.input_bytes += count as u64;
     server.stats.reads += 1;
     server.sessions.get_mut(id).input_bytes += count as u64;
@@ -679,5 +699,6 @@ fn run_kept(connection: &mut Connection, server: &mut Server) {
 /// How much to read behind `kept` bytes of an incomplete command: what it still needs, within bounds.
 fn read_room(expected: usize, kept: usize) -> usize {
     const ROOM_MIN: usize = 16 * 1024;
-    expected.saturating_sub(kept).clamp(ROOM_MIN, READ_BYTES)
+    let missing = expected.saturating_sub(kept);
+    if missing > 0 && kept >= ROOM_MIN { missing.min(READ_BYTES) } else { missing.clamp(ROOM_MIN, READ_BYTES) }
 }

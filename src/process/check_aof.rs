@@ -73,7 +73,7 @@ fn check_parts(check: &AofCheck, said: &mut String) -> bool {
         let path = folder.join(&part.name);
         let kind = if is_base { "BASE AOF" } else { "INCR AOF" };
         if is_base {
-            let format = if begins_with_snapshot(&path) { "RDB" } else { "AOF" };
+            let format = if begins_with_snapshot(&path) { "RDB" } else { "RESP" };
             said.push_str(&format!("Start to check BASE AOF ({format} format).\n"));
         } else if index == usize::from(manifest.base.is_some()) {
             said.push_str("Start to check INCR files.\n");
@@ -107,12 +107,26 @@ fn check_file(check: &AofCheck, path: &Path, kind: &str, is_last: bool, said: &m
         said.push_str(&format!("{kind} {name} is valid\n"));
         return true;
     }
+    let to_time = match check.until_unix_seconds {
+        Some(until) if extent.is_late => format!(" to timestamp {until}"),
+        _ => String::new(),
+    };
     if !is_last {
-        let why = "it is not the last file: cutting it would leave a gap before the next";
-        said.push_str(&format!("{kind} {name} is not valid, and {why}.\n"));
+        let why = "because it is not the last file: cutting it would leave a gap before the next";
+        match check.fix || extent.is_late {
+            true => said.push_str(&format!("Failed to truncate AOF {name}{to_time} {why}.\n")),
+            false => said.push_str(&format!("AOF {name} is not valid, and cannot be mended {why}.\n")),
+        }
         return false;
     }
-    if !check.fix && !extent.is_late {
+    if extent.is_late {
+        if whole_until == 0 {
+            said.push_str(&format!("AOF {name} has nothing before the timestamp, aborting...\n"));
+            return false;
+        }
+        return cut(path, &name, whole_until, &to_time, said);
+    }
+    if !check.fix {
         said.push_str(&format!("AOF {name} is not valid. Use the --fix option to try fixing it.\n"));
         return false;
     }
@@ -123,13 +137,17 @@ fn check_file(check: &AofCheck, path: &Path, kind: &str, is_last: bool, said: &m
         said.push_str("Aborting...\n");
         return false;
     }
+    cut(path, &name, whole_until, "", said)
+}
+
+fn cut(path: &Path, name: &str, whole_until: u64, to_time: &str, said: &mut String) -> bool {
     match RealDisk.truncate(path, whole_until) {
         Ok(()) => {
-            said.push_str(&format!("Successfully truncated AOF {name}\n"));
+            said.push_str(&format!("Successfully truncated AOF {name}{to_time}\n"));
             true
         }
         Err(error) => {
-            said.push_str(&format!("Failed to truncate AOF {name}: {error}\n"));
+            said.push_str(&format!("Failed to truncate AOF {name}{to_time}: {error}\n"));
             false
         }
     }

@@ -84,7 +84,7 @@ fn raise_open_files(soft: u64, wanted: u64) -> (u64, Option<io::Error>) {
     (soft.max(limit), refusal)
 }
 
-/// Switches transparent huge pages off: clearing one at a page fault holds up a command for milliseconds.
+/// Switches transparent huge pages off, for a machine whose kernel has trouble finding them.
 pub fn disable_huge_pages() {
     // SAFETY: this prctl takes numbers only.
     if unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) } != 0 {
@@ -106,7 +106,11 @@ impl OomScore {
     }
 
     /// Adjusts the score for a primary, or puts it back where nothing is to be adjusted. `active` says that it was adjusted before.
-    pub fn adjust(&self, config: &Config, active: bool) -> io::Result<()> {
+    pub fn adjust(&mut self, config: &Config, active: bool) -> io::Result<()> {
+        if !active {
+            // Somebody may have changed it since the start.
+            *self = Self::read();
+        }
         let base = self.original.unwrap_or(0);
         let wanted = config.oom_score_adj_values.0[0];
         let score = match config.oom_score_adj {

@@ -8,6 +8,7 @@ pub mod check;
 pub mod check_aof;
 pub mod daemon;
 mod facts;
+pub mod huge_pages;
 pub mod keeper;
 pub mod limits;
 mod line;

@@ -32,18 +32,18 @@ impl Saver {
         keyspace: &Keyspace,
         functions: Vec<Vec<u8>>,
         now_ms: u64,
-    ) -> Result<Box<dyn Sink>, String> {
-        let target = PathBuf::from(config.dbfilename.display().into_owned());
+        target: Option<PathBuf>,
+    ) -> Result<(Box<dyn Sink>, PathBuf), String> {
         self.begun += 1;
         let temporary = PathBuf::from(format!("temp-{}-background-{}.rdb", std::process::id(), self.begun));
-        let plan = Plan { temporary, target: Some(target), is_aof_base: false, functions, now_ms };
+        let plan = Plan { temporary: temporary.clone(), target, is_aof_base: false, functions, now_ms };
         let processors = config.bio_cpulist.display().into_owned();
         let prepare = move || affinity::bind_to(&processors);
         let started: io::Result<_> =
             snapshot::start(Arc::clone(&self.disk), plan, config, keyspace, Arc::clone(&self.ring), prepare);
         let (sink, job) = started.map_err(|error| io_error::reason(&error))?;
         self.job = Some(job);
-        Ok(sink)
+        Ok((sink, temporary))
     }
 
     /// What came of the save, once it has ended.

@@ -66,6 +66,11 @@ impl Output {
         self.shared.push((self.own.len(), payload));
     }
 
+    /// A payload that others may hold too: referred to where it is long, copied where that is cheaper.
+    pub fn push_payload(&mut self, payload: Bytes) {
+        if payload.len() >= SHARE_MIN { self.push_shared(payload) } else { self.push(&payload) }
+    }
+
     /// A point that `truncate` and `insert` can come back to; valid until something before it is written out.
     pub fn mark(&self) -> Mark {
         Mark { own: self.own.len(), shared: self.shared.len() }
@@ -140,7 +145,7 @@ impl Output {
 
     /// Forgets everything; keeps a modest buffer for the next reply.
     pub fn clear(&mut self) {
-        const KEEP_MAX: usize = 64 * 1024;
+        const KEEP_MAX: usize = 16 * 1024;
         self.own.clear();
         if self.own.capacity() > KEEP_MAX {
             self.own = Vec::new();

@@ -3,6 +3,7 @@
 use super::convert;
 use super::lua::{Call, Function, Kind, Raised, format_g};
 use super::run::Buffers;
+use crate::cmd::error::shown;
 use crate::resp::reply::Protocol;
 use crate::resp::request::{Request, Span};
 use crate::util::float::write_f64;
@@ -187,13 +188,24 @@ fn write_number(out: &mut Vec<u8>, value: f64) {
 
 fn error_reply(call: &mut Call) -> Result<usize, Raised> {
     let Some(text) = single_string(call) else { return Ok(1) };
-    // A dash says that the text has its code already.
-    let text = match text.strip_prefix(b"-") {
-        Some(text) => text.to_vec(),
-        None => [b"ERR ", text].concat(),
-    };
-    push_error(call, &text);
+    push_error(call, &with_code(shown(text)));
     Ok(1)
+}
+
+/// An error's text with a code in front of it. The first word is the code where there are several; a dash before it is not needed.
+fn with_code(text: &[u8]) -> Vec<u8> {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    match memchr::memchr(b' ', text) {
+        Some(space) => [&text[..=space], without_breaks(&text[space + 1..])].concat(),
+        None => [b"ERR ", without_breaks(text)].concat(),
+    }
+}
+
+fn without_breaks(mut text: &[u8]) -> &[u8] {
+    while let [b'\r' | b'\n', rest @ ..] | [rest @ .., b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
 }
 
 fn status_reply(call: &mut Call) -> Result<usize, Raised> {
@@ -226,7 +238,7 @@ fn log(call: &mut Call) -> Result<usize, Raised> {
     if call.top() < 2 {
         return Err(fail(call, "redis.log() requires two arguments or more."));
     }
-    let Some(level) = call.number(1) else { return Err(fail(call, "First argument must be a number (log level).")) };
+    let Some(level) = call.numeric(1) else { return Err(fail(call, "First argument must be a number (log level).")) };
     let level = convert::integer(level);
     if !(0..=3).contains(&level) {
         return Err(fail(call, "Invalid log level."));
@@ -284,7 +296,7 @@ fn acl_check_cmd(call: &mut Call) -> Result<usize, Raised> {
     let buffers = std::mem::take(&mut run.buffers);
     let request = Request::new(&buffers.bytes, &buffers.spans);
     let is_free = |entry| run.id.is_none_or(|id| run.server.acl_denial(id, entry, request).is_none());
-    let allowed = run.find(request).ok().map(is_free);
+    let allowed = run.named(request).ok().map(is_free);
     run.buffers = buffers;
     match allowed {
         Some(allowed) => call.push_bool(allowed),

@@ -20,21 +20,29 @@ fn pcall(call: &mut Call) -> Result<usize, Raised> {
     if call.kind(1) == Kind::None {
         return Err(call.bad_argument(1, "value expected"));
     }
-    let well = call.call(call.top() - 1, None).is_ok();
-    if !well && call.kind(-1) == Kind::Table {
-        call.raw_field(-1, "err");
-        if call.kind(-1) == Kind::Nil {
-            call.pop(1);
-        }
-    }
-    if !well {
+    if call.call(call.top() - 1, None).is_err() {
         call.push_bool(false);
         call.insert(-2);
-        return Ok(2);
+        return show_error(call);
     }
     call.push_bool(true);
     call.insert(1);
     Ok(call.top())
+}
+
+/// The results of a `pcall` that failed: false, the error's text where it is a table with one, and behind any other table what it has
+/// instead.
+fn show_error(call: &mut Call) -> Result<usize, Raised> {
+    if call.kind(-1) != Kind::Table {
+        return Ok(2);
+    }
+    call.push_bytes("err");
+    call.get(-2)?;
+    if !matches!(call.kind(-1), Kind::String | Kind::Number) {
+        return Ok(3);
+    }
+    call.remove(-2);
+    Ok(2)
 }
 
 /// As Lua's, but the handler runs when the stack is unwound: in Lua's own the clock does not stop a handler that was called because the clock
@@ -137,8 +145,7 @@ fn collectgarbage(call: &mut Call) -> Result<usize, Raised> {
         b"stop" | b"restart" => call.push_number(0.0),
         b"setpause" | b"setstepmul" => call.push_number(200.0),
         _ => {
-            let shown = String::from_utf8_lossy(option).into_owned();
-            return Err(call.bad_argument(1, &format!("invalid option '{shown}'")));
+            return Err(call.bad_argument(1, [b"invalid option '", option, b"'"].concat()));
         }
     }
     Ok(1)

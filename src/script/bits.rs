@@ -36,7 +36,8 @@ fn one(call: &mut Call, operation: fn(u32) -> u32) -> Result<usize, Raised> {
 
 fn fold(call: &mut Call, operation: fn(u32, u32) -> u32) -> Result<usize, Raised> {
     let mut result = bits(call, 1)?;
-    for number in 2..=call.top() {
+    // From the last on: the order tells which wrong argument is complained of.
+    for number in (2..=call.top()).rev() {
         result = operation(result, bits(call, number)?);
     }
     push(call, result)

@@ -80,7 +80,7 @@ fn read_number(call: &mut Call, number: usize, place: usize, least: i64, most: i
     }
     let value = integer(call.number_argument(number)?);
     if !(least..=most).contains(&value) {
-        return Err(call.bad_argument(1, &format!("expected integer between {least} and {most}")));
+        return Err(call.bad_argument(1, format!("expected integer between {least} and {most}")));
     }
     set(call, place, value);
     Ok(())
@@ -94,8 +94,7 @@ fn read_word(call: &mut Call, place: usize, words: &[&str]) -> Result<(), Raised
         _ => {
             let given = call.string_argument(1)?;
             let Some(value) = words.iter().position(|word| word.as_bytes() == given) else {
-                let shown = String::from_utf8_lossy(given).into_owned();
-                return Err(call.bad_argument(1, &format!("invalid option '{shown}'")));
+                return Err(call.bad_argument(1, [b"invalid option '", given, b"'"].concat()));
             };
             value as i64
         }
@@ -246,13 +245,16 @@ impl Encoder {
 
     /// The number of elements where the table is an array that is not empty.
     fn array_length(&mut self, call: &mut Call) -> Result<Option<usize>, Raised> {
-        let (mut highest, mut items) = (0.0f64, 0i64);
+        // The original keeps the highest as a C `int`, which a key beyond that turns into the least one.
+        let (mut highest, mut items) = (0i32, 0i64);
         call.push_nil();
         while call.next(-2) {
             call.pop(1);
             match call.number(-1) {
                 Some(key) if key >= 1.0 && key.trunc() == key => {
-                    highest = highest.max(key);
+                    if key > f64::from(highest) {
+                        highest = if key <= f64::from(i32::MAX) { key as i32 } else { i32::MIN };
+                    }
                     items += 1;
                 }
                 _ => {
@@ -261,13 +263,14 @@ impl Encoder {
                 }
             }
         }
+        let highest = i64::from(highest);
         let is_sparse = self.sparse_ratio > 0
-            && highest > (items as f64) * self.sparse_ratio as f64
-            && highest > self.sparse_safe as f64;
+            && highest > items.saturating_mul(self.sparse_ratio)
+            && highest > self.sparse_safe;
         if is_sparse && !self.sparse_convert {
             return Err(call.raise("Cannot serialise table: excessively sparse array"));
         }
-        Ok((items > 0 && !is_sparse).then_some(highest as usize))
+        Ok(usize::try_from(highest).ok().filter(|highest| *highest > 0 && !is_sparse))
     }
 
     fn array(&mut self, call: &mut Call, len: usize, depth: usize) -> Result<(), Raised> {

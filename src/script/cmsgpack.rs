@@ -31,7 +31,7 @@ pub fn push_library(call: &mut Call) {
 fn pack(call: &mut Call) -> Result<usize, Raised> {
     let count = call.top();
     if count == 0 {
-        return Err(call.raise("bad argument #0 to 'pack' (MessagePack pack needs input.)"));
+        return Err(call.bad_argument(0, "MessagePack pack needs input."));
     }
     let mut out = Vec::new();
     for index in 1..=count {
@@ -175,6 +175,11 @@ fn unpack(call: &mut Call, limit: i64, offset: i64) -> Result<usize, Raised> {
     let place = call.top();
     let mut count = 0;
     while !rest.is_empty() && (all || count < limit) {
+        if !call.reserve(5) {
+            return Err(call.raise(
+                "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)",
+            ));
+        }
         rest = unpack_value(call, rest, 0).map_err(|bad| bad.raise(call))?;
         count += 1;
     }
@@ -277,8 +282,8 @@ fn unpack_string<'a>(call: &mut Call, len: usize, bytes: &'a [u8]) -> Result<&'a
 }
 
 fn unpack_array<'a>(call: &mut Call, depth: usize, len: usize, mut rest: &'a [u8]) -> Result<&'a [u8], Bad> {
-    // No more elements than bytes are left, whatever is announced.
-    call.push_table(len.min(rest.len()).min(1024), 0);
+    // It grows as elements come, whatever is announced: so it has the length and the order that scripts know.
+    call.push_table(0, 0);
     for element in 1..=len {
         rest = unpack_value(call, rest, depth)?;
         call.raw_set_at(-2, element);
@@ -287,7 +292,7 @@ fn unpack_array<'a>(call: &mut Call, depth: usize, len: usize, mut rest: &'a [u8
 }
 
 fn unpack_map<'a>(call: &mut Call, depth: usize, len: usize, mut rest: &'a [u8]) -> Result<&'a [u8], Bad> {
-    call.push_table(0, len.min(rest.len()).min(1024));
+    call.push_table(0, 0);
     for _ in 0..len {
         rest = unpack_value(call, rest, depth)?;
         rest = unpack_value(call, rest, depth)?;

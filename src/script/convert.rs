@@ -10,6 +10,7 @@
 //! ```
 
 use super::lua::{Call, Kind, Raised};
+use crate::cmd::error::shown;
 use crate::resp::reply::{Protocol, Reply};
 use crate::util::number::parse_i64;
 
@@ -181,7 +182,7 @@ fn error_of(call: &mut Call) -> Option<(Vec<u8>, bool)> {
         return None;
     }
     call.raw_field(-1, "err");
-    let text = call.bytes(-1).map(<[u8]>::to_vec);
+    let text = call.bytes(-1).map(|text| shown(text).to_vec());
     call.pop(1);
     let text = text?;
     call.raw_field(-1, "ignore_error_stats_update");
@@ -198,10 +199,10 @@ fn write_table(call: &mut Call, protocol: Protocol, depth: usize, reply: &mut Re
     for (name, kind) in [
         ("ok", Kind::String),
         ("double", Kind::Number),
-        ("map", Kind::Table),
-        ("set", Kind::Table),
         ("big_number", Kind::String),
         ("verbatim_string", Kind::Table),
+        ("map", Kind::Table),
+        ("set", Kind::Table),
     ] {
         call.raw_field(-1, name);
         if call.kind(-1) == kind && write_named(call, name, protocol, depth, reply) {
@@ -216,7 +217,7 @@ fn write_table(call: &mut Call, protocol: Protocol, depth: usize, reply: &mut Re
 fn write_named(call: &mut Call, name: &str, protocol: Protocol, depth: usize, reply: &mut Reply) -> bool {
     let text = call.bytes(-1).unwrap_or_default();
     match name {
-        "ok" => reply.simple_bytes(text),
+        "ok" => reply.simple_bytes(shown(text)),
         "double" => reply.double(call.number(-1).unwrap_or(0.0)),
         "big_number" => {
             let digits: Vec<u8> =

@@ -36,6 +36,8 @@ pub struct Library {
 }
 
 pub struct Function {
+    /// As it was registered.
+    pub name: Vec<u8>,
     pub(super) callback: Kept,
     pub flags: Flags,
     pub description: Option<Vec<u8>>,
@@ -274,8 +276,9 @@ fn parse_header(code: &[u8]) -> Result<(Vec<u8>, &[u8]), Vec<u8>> {
     let error = |text: &str| text.as_bytes().to_vec();
     let Some(behind) = code.strip_prefix(b"#!") else { return Err(error("ERR Missing library metadata")) };
     let Some(end) = memchr::memchr(b'\n', behind) else { return Err(error("ERR Invalid library metadata")) };
-    let words = split_args(&behind[..end]).filter(|words| !words.is_empty());
+    let words = split_args(&code[..2 + end]).filter(|words| !words.is_empty());
     let Some(words) = words else { return Err(error("ERR Invalid library metadata")) };
+    let engine = words[0].get(2..).unwrap_or_default();
     let mut name = None;
     for word in &words[1..] {
         let Some(value) = word.get(..5).filter(|key| key.eq_ignore_ascii_case(b"name=")).map(|_| &word[5..]) else {
@@ -289,8 +292,8 @@ fn parse_header(code: &[u8]) -> Result<(Vec<u8>, &[u8]), Vec<u8>> {
     if !is_name(&name) {
         return Err(error(&format!("ERR {BAD_NAME}")));
     }
-    if !words[0].eq_ignore_ascii_case(b"lua") {
-        return Err([b"ERR Engine '", &words[0][..], b"' not found"].concat());
+    if !engine.eq_ignore_ascii_case(b"lua") {
+        return Err([b"ERR Engine '", engine, b"' not found"].concat());
     }
     Ok((name, &behind[end..]))
 }
@@ -312,7 +315,7 @@ pub(super) fn register(call: &mut Call) -> Result<usize, Raised> {
                 return Err(api::fail(call, "second argument to redis.register_function must be a function"));
             }
             call.push_value(2);
-            (name, Function { callback: call.keep(), flags: Flags::default(), description: None })
+            (name.clone(), Function { name, callback: call.keep(), flags: Flags::default(), description: None })
         }
         _ => return Err(api::fail(call, WRONG_NUMBER)),
     };
@@ -406,7 +409,7 @@ fn named_arguments(call: &mut Call) -> Result<(Vec<u8>, Function), Raised> {
         return Err(api::fail(call, "redis.register_function must get a callback argument"));
     }
     call.push_value(callback);
-    Ok((name, Function { callback: call.keep(), flags, description }))
+    Ok((name.clone(), Function { name, callback: call.keep(), flags, description }))
 }
 
 /// Reads the flags in the table on top.

@@ -645,28 +645,33 @@ impl<'a> Call<'a> {
     }
 
     /// Raises "bad argument #1 to 'name' (text)".
-    pub fn bad_argument(&mut self, number: usize, text: &str) -> Raised {
-        let (name, is_method) = unsafe {
+    pub fn bad_argument(&mut self, number: usize, text: impl AsRef<[u8]>) -> Raised {
+        let (name, is_method) = self.called_as();
+        let before = match number {
+            1 if is_method => format!("calling '{name}' on bad self ("),
+            _ => format!("bad argument #{} to '{name}' (", number as i64 - i64::from(is_method)),
+        };
+        self.raise([before.as_bytes(), text.as_ref(), b")"].concat())
+    }
+
+    /// What the script calls the running function, and whether as a method.
+    fn called_as(&mut self) -> (String, bool) {
+        unsafe {
             let mut record: ffi::lua_Debug = std::mem::zeroed();
             if ffi::lua_getstack(self.state, 0, &mut record) == 0 {
-                return self.raise(format!("bad argument #{number} ({text})"));
+                return ("?".into(), false);
             }
             ffi::lua_getinfo(self.state, c"n".as_ptr(), &mut record);
             let text_of = |text: *const c_char| {
                 if text.is_null() { "?".into() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
             };
             (text_of(record.name), text_of(record.namewhat) == "method")
-        };
-        let number = number - usize::from(is_method);
-        if number == 0 {
-            return self.raise(format!("calling '{name}' on bad self ({text})"));
         }
-        self.raise(format!("bad argument #{number} to '{name}' ({text})"))
     }
 
     pub fn wrong_type(&mut self, number: usize, expected: &str) -> Raised {
         let got = self.type_name(number as i32);
-        self.bad_argument(number, &format!("{expected} expected, got {got}"))
+        self.bad_argument(number, format!("{expected} expected, got {got}"))
     }
 
     /// An argument that is a string, or a number in its place.

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use sha1::{Digest, Sha1};
 
 use crate::cmd::args::Args;
-use crate::cmd::error::{Done, Stop, error, error_showing, error_with};
+use crate::cmd::error::{Done, Stop, error, error_showing_all, error_with, shown};
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::Request;
 use crate::server::cluster::slots_of;
@@ -170,13 +170,16 @@ impl Scripts {
 impl Server {
     /// EVAL and its like. `args` stands at the number of keys.
     pub fn eval(&mut self, id: SessionId, asked: Asked, read_only: bool, args: &mut Args, reply: &mut Reply) -> Done {
-        let keys = number_of_keys(args)?;
-        let sha = match asked {
-            Asked::Body(body) => self.scripts.load(body, true)?,
-            Asked::Name(name) => sha_named(name).ok_or(NO_SCRIPT)?,
+        let (keys, sha) = match asked {
+            Asked::Body(body) => (number_of_keys(args)?, self.scripts.load(body, true)?),
+            Asked::Name(name) => {
+                // What cannot be a name is refused before anything else is looked at.
+                let sha = sha_named(name).ok_or(NO_SCRIPT)?;
+                (number_of_keys(args)?, sha)
+            }
         };
         let (chunk, flags) = self.scripts.find(&sha).ok_or(NO_SCRIPT)?;
-        self.check_flags(flags)?;
+        self.check_flags(flags, read_only)?;
         let (vm, globals) = self.scripts.take_interpreter();
         let mut interpreter = (vm, globals);
         let running = Running::new(&sha, args.request().to_owned(), false, false);
@@ -195,14 +198,11 @@ impl Server {
     pub fn call_function(&mut self, id: SessionId, read_only: bool, args: &mut Args, reply: &mut Reply) -> Done {
         let name = args.next()?;
         let Some(function) = self.scripts.functions.get(name) else { return Err(error("ERR Function not found")) };
-        let (callback, flags) = (function.callback, function.flags);
+        let (name, callback, flags) = (function.name.clone(), function.callback, function.flags);
         let keys = function_keys(args)?;
-        if read_only && !flags.no_writes {
-            return Err(error("ERR Can not execute a script with write flag using *_ro command."));
-        }
-        self.check_flags(flags)?;
+        self.check_flags(flags, read_only)?;
         let mut interpreter = self.take_functions_interpreter();
-        let running = Running::new(name, args.request().to_owned(), true, false);
+        let running = Running::new(&name, args.request().to_owned(), true, false);
         let prepare = |call: &mut Call| {
             push_arguments(call, args, keys);
             2
@@ -213,11 +213,17 @@ impl Server {
     }
 
     /// What a script that says of itself what it needs may not run without.
-    fn check_flags(&mut self, flags: Flags) -> Result<(), Stop> {
+    fn check_flags(&mut self, flags: Flags, read_only: bool) -> Result<(), Stop> {
         if flags.no_cluster && self.cluster.is_some() {
             return Err(error("ERR Can not run script on cluster, 'no-cluster' flag is set."));
         }
-        if !flags.silent && !flags.allow_oom && !flags.no_writes && self.is_short_of_memory() {
+        if flags.silent || flags.no_writes {
+            return Ok(());
+        }
+        if read_only {
+            return Err(error("ERR Can not execute a script with write flag using *_ro command."));
+        }
+        if !flags.allow_oom && self.is_short_of_memory() {
             return Err(error(
                 "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
             ));
@@ -357,30 +363,40 @@ fn on_error(call: &mut Call) -> Result<usize, Raised> {
     Ok(1)
 }
 
-/// The text of the error on top of the stack.
+/// The text of the error on top of the stack, as C reads it: up to a NUL.
 fn message(call: &mut Call) -> Failure {
     let with_code = |text: &[u8]| [b"ERR ", text].concat();
     let mut counted = false;
     let text = match call.kind(-1) {
         Kind::Table => {
-            call.raw_field(-1, "err");
-            let text = call.bytes(-1).map(<[u8]>::to_vec);
-            call.pop(1);
+            let text = field_of_error(call);
             call.raw_field(-1, "ignore_error_stats_update");
             counted = call.truth(-1);
             call.pop(1);
             text.unwrap_or_else(|| with_code(b"unknown error"))
         }
-        Kind::Nil => with_code(b"nil"),
+        Kind::None | Kind::Nil => with_code(b"nil"),
         Kind::Bool => with_code(if call.truth(-1) { b"true" } else { b"false" }),
         Kind::Number => with_code(&api::number_text(call.number(-1).unwrap_or(0.0))),
-        Kind::String => match call.bytes(-1).unwrap_or_default() {
-            text if text.starts_with(b"ERR ") => text.to_vec(),
-            text => with_code(text),
-        },
-        _ => with_code(b"unknown error"),
+        Kind::String => with_code(shown(call.bytes(-1).unwrap_or_default())),
+        Kind::Light | Kind::Userdata if lua::is_null(call, -1) => with_code(b"userdata: (nil)"),
+        _ => with_code(format!("{}: {:#x}", call.type_name(-1), call.address(-1)).as_bytes()),
     };
     Failure { text, place: None, counted }
+}
+
+/// The text in the table on top that was raised, which may be a metamethod's.
+fn field_of_error(call: &mut Call) -> Option<Vec<u8>> {
+    call.push_bytes("err");
+    let found = call.get(-2);
+    let text = match call.kind(-1) {
+        _ if found.is_err() => None,
+        Kind::String => call.bytes(-1).map(|text| shown(text).to_vec()),
+        Kind::Number => call.number(-1).map(api::number_text),
+        _ => None,
+    };
+    call.pop(1);
+    text
 }
 
 /// What a script's first line says, and the code behind it, which keeps the line's end so that lines are counted right.
@@ -393,19 +409,19 @@ fn parse_shebang(body: &[u8]) -> Result<(Flags, &[u8]), Stop> {
         return Err(error("ERR Invalid engine in script shebang"));
     };
     if words[0] != b"#!lua" {
-        return Err(error_showing("ERR Unexpected engine in script shebang: ", &words[0], ""));
+        return Err(error_showing_all("ERR Unexpected engine in script shebang: ", &words[0]));
     }
     let mut flags = Flags::default();
     for word in &words[1..] {
         let Some(names) = word.strip_prefix(b"flags=") else {
-            return Err(error_showing("ERR Unknown lua shebang option: ", word, ""));
+            return Err(error_showing_all("ERR Unknown lua shebang option: ", word));
         };
         if names.is_empty() {
             continue;
         }
         for name in names.split(|byte| *byte == b',') {
             if !flags.set(name) {
-                return Err(error_showing("ERR Unexpected flag in script shebang: ", name, ""));
+                return Err(error_showing_all("ERR Unexpected flag in script shebang: ", name));
             }
         }
     }

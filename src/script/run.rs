@@ -2,7 +2,7 @@
 
 use super::base::Random48;
 use super::lua::Place;
-use crate::cmd::command::Flag;
+use crate::cmd::command::{Flag, Run as CommandRun};
 use crate::cmd::table::{self, Entry};
 use crate::resp::reply::{Output, Protocol, Reply};
 use crate::resp::request::{OwnedRequest, Request, Span};
@@ -127,6 +127,8 @@ pub struct Run<'a> {
     pub library: Option<&'a mut super::functions::Loading>,
 }
 
+const UNKNOWN: &[u8] = b"ERR Unknown Redis command called from script";
+const WRONG_NUMBER: &[u8] = b"ERR Wrong number of args calling Redis command from script";
 const KILLED: &str = "Script killed by user with SCRIPT KILL...";
 /// A library has so long to register its functions, in milliseconds.
 const LOAD_MS_MAX: u64 = 500;
@@ -190,7 +192,9 @@ impl Run<'_> {
         if let Some(stop) = self.server.acl_refusal(Caller::Script, id, entry, request) {
             return Err(text_of(&stop).into_owned());
         }
-        let writes = entry.flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0;
+        // PFCOUNT calls itself a reader, but keeps what it has worked out.
+        let writes = entry.flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0
+            || matches!(entry.command.run, CommandRun::Write(_));
         if writes && self.read_only {
             return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
         }
@@ -230,15 +234,18 @@ impl Run<'_> {
 
     /// The entry of a command that there is, with a number of arguments that it takes.
     pub fn find(&self, request: Request) -> Result<&'static Entry, Vec<u8>> {
-        const UNKNOWN: &[u8] = b"ERR Unknown Redis command called from script";
-        const ARGUMENTS: &[u8] = b"ERR Wrong number of args calling Redis command from script";
-        let mut entry = self.server.names.find(request.arg(0)).ok_or(UNKNOWN)?;
-        if table::is_parent(entry, request.len()) {
-            if request.len() < 2 {
-                return Err(ARGUMENTS.to_vec());
-            }
-            entry = entry.subcommand(request.arg(1)).ok_or(UNKNOWN)?;
+        let entry = self.named(request)?;
+        // Of a parent there is nothing to run.
+        let is_whole = !matches!(entry.command.run, CommandRun::Parent(_));
+        if is_whole && entry.command.takes(request.len()) { Ok(entry) } else { Err(WRONG_NUMBER.to_vec()) }
+    }
+
+    /// The entry of a command that there is; a parent's where its name stands alone.
+    pub fn named(&self, request: Request) -> Result<&'static Entry, Vec<u8>> {
+        let entry = self.server.names.find(request.arg(0)).ok_or(UNKNOWN)?;
+        if !table::is_parent(entry, request.len()) || request.len() < 2 {
+            return Ok(entry);
         }
-        if entry.command.takes(request.len()) { Ok(entry) } else { Err(ARGUMENTS.to_vec()) }
+        Ok(entry.subcommand(request.arg(1)).ok_or(UNKNOWN)?)
     }
 }

@@ -4,6 +4,7 @@
 use super::convert::integer;
 use super::lua::{Call, Function, Kind, Raised};
 use super::pattern::{Capture, Matcher, Trouble};
+use crate::cmd::error::shown;
 
 pub const FUNCTIONS: [(&str, Function); 6] = [
     ("find", |call| find(call, true)),
@@ -36,7 +37,8 @@ fn start_of(call: &mut Call, number: usize, len: usize) -> Result<usize, Raised>
 fn find(call: &mut Call, find: bool) -> Result<usize, Raised> {
     let (text, pattern) = (call.string_argument(1)?, call.string_argument(2)?);
     let mut start = start_of(call, 3, text.len())?;
-    let is_plain = call.truth(4) || !pattern.iter().any(|byte| b"^$*+?.([%-".contains(byte));
+    // What is special behind a NUL was never looked for.
+    let is_plain = call.truth(4) || !shown(pattern).iter().any(|byte| b"^$*+?.([%-".contains(byte));
     if find && is_plain {
         return Ok(match memchr::memmem::find(&text[start..], pattern) {
             Some(at) => {

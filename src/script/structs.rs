@@ -8,12 +8,17 @@ pub const FUNCTIONS: [(&str, Function); 3] = [("pack", pack), ("unpack", unpack)
 /// Integers of more bytes than this there are not.
 const INTEGER_BYTES_MAX: usize = 32;
 const ALIGN_DEFAULT: usize = 8;
+const TOO_SHORT: &str = "data string too short";
 
 /// A format, read from the front.
 struct Format<'a> {
     rest: &'a [u8],
     big_endian: bool,
     align: usize,
+    /// `struct.size` takes letters and digits that mean nothing for nothing.
+    only_measures: bool,
+    /// Bytes of data there are to unpack: a format may not go on behind them, not even with what stands for nothing.
+    data_len: usize,
 }
 
 /// One option, with its bytes and the bytes that come before it to align it.
@@ -27,13 +32,16 @@ impl<'a> Format<'a> {
     fn new(text: &'a [u8]) -> Self {
         // A format ends where C's strings do.
         let rest = &text[..memchr::memchr(0, text).unwrap_or(text.len())];
-        Self { rest, big_endian: false, align: 1 }
+        Self { rest, big_endian: false, align: 1, only_measures: false, data_len: usize::MAX }
     }
 
     /// The next option that stands for a value, laid out behind `total` bytes.
     fn next(&mut self, call: &mut Call, total: usize) -> Result<Option<Field>, Raised> {
         while let Some((&option, rest)) = self.rest.split_first() {
             self.rest = rest;
+            if total > self.data_len && !b"bBhHlLfdxscTiI".contains(&option) {
+                return Err(call.bad_argument(2, TOO_SHORT));
+            }
             let size = match option {
                 b' ' => continue,
                 b'<' | b'>' => {
@@ -62,13 +70,12 @@ impl<'a> Format<'a> {
                     }
                     size
                 }
-                _ => {
-                    let shown = char::from(option);
-                    return Err(call.bad_argument(1, &format!("invalid format option '{shown}'")));
-                }
+                _ if self.only_measures && option.is_ascii_alphanumeric() => continue,
+                _ => return Err(call.bad_argument(1, [b"invalid format option '", &[option][..], b"'"].concat())),
             };
             let unit = size.min(self.align);
-            let padding = if size == 0 || option == b'c' { 0 } else { (unit - total % unit) % unit };
+            // Right for powers of two; for others it is what the original makes of them.
+            let padding = if size == 0 || option == b'c' { 0 } else { unit.wrapping_sub(total & (unit - 1)) & (unit - 1) };
             return Ok(Some(Field { option, size, padding }));
         }
         Ok(None)
@@ -152,17 +159,20 @@ fn bits_of(value: f64) -> u64 {
 }
 
 fn unpack(call: &mut Call) -> Result<usize, Raised> {
-    let mut format = Format::new(call.string_argument(1)?);
+    let format = call.string_argument(1)?;
     let data = call.string_argument(2)?;
+    let mut format = Format { data_len: data.len(), ..Format::new(format) };
     let start = if call.is_absent(3) { 1 } else { integer(call.number_argument(3)?) };
-    let Ok(mut at) = usize::try_from(start.saturating_sub(1)) else {
+    if start == 0 {
         return Err(call.bad_argument(3, "offset must be 1 or greater"));
-    };
+    }
+    // A negative place is one far behind the end.
+    let mut at = start.wrapping_sub(1) as usize;
     let mut results = 0;
     while let Some(Field { option, mut size, padding }) = format.next(call, at)? {
         at = at.saturating_add(padding);
         if !fits(data, at, size) {
-            return Err(call.bad_argument(2, "data string too short"));
+            return Err(call.bad_argument(2, TOO_SHORT));
         }
         if !call.reserve(2) {
             return Err(call.raise("stack overflow (too many results)"));
@@ -190,7 +200,7 @@ fn unpack(call: &mut Call) -> Result<usize, Raised> {
                     results -= 1;
                     size = usize::try_from(integer(previous)).unwrap_or(usize::MAX);
                     if !fits(data, at, size) {
-                        return Err(call.bad_argument(2, "data string too short"));
+                        return Err(call.bad_argument(2, TOO_SHORT));
                     }
                 }
                 call.push_bytes(&data[at..at + size]);
@@ -210,7 +220,7 @@ fn unpack(call: &mut Call) -> Result<usize, Raised> {
         at += size;
         results += 1;
     }
-    call.push_number((at + 1) as f64);
+    call.push_number(at.wrapping_add(1) as i64 as f64);
     Ok(results + 1)
 }
 
@@ -230,7 +240,7 @@ fn read_integer(bytes: &[u8], big_endian: bool, signed: bool) -> f64 {
 }
 
 fn size(call: &mut Call) -> Result<usize, Raised> {
-    let mut format = Format::new(call.string_argument(1)?);
+    let mut format = Format { only_measures: true, ..Format::new(call.string_argument(1)?) };
     let mut total = 0usize;
     while let Some(Field { option, size, padding }) = format.next(call, total)? {
         match option {

@@ -169,9 +169,14 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
     }
     let session = server.sessions.get(id);
     let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
-    if session.monitor && entry.flags & touches_keys != 0 {
+    if (session.monitor || session.is_replica()) && entry.flags & touches_keys != 0 {
         return Some(error("ERR Replica can't interact with the keyspace"));
     }
+    let wanted = server.config.min_replicas_to_write;
+    if wanted > 0 && is_write(server, id, entry) && server.good_replicas() < wanted as usize {
+        return Some(error("NOREPLICAS Not enough good replicas to write."));
+    }
+    let session = server.sessions.get(id);
     let subscribed_in_resp2 = session.protocol == crate::resp::reply::Protocol::Resp2 && session.is_subscriber();
     if subscribed_in_resp2 && !is_for_subscribers(entry) {
         let name = entry.full_name.as_str();
@@ -193,9 +198,14 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
 
 /// What must not be done while nothing can be made durable. PING tells of that too, so that whoever watches a server by it learns of it.
 fn writes_or_pings(server: &Server, id: SessionId, entry: &Entry) -> bool {
+    is_write(server, id, entry) || entry.command.name == "PING"
+}
+
+/// The command changes data, or is the EXEC of one that does.
+fn is_write(server: &Server, id: SessionId, entry: &Entry) -> bool {
     let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
     let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
-    flags & Flag::Write.mask() != 0 || entry.command.name == "PING"
+    flags & Flag::Write.mask() != 0
 }
 
 fn refuses_for_memory(server: &Server, id: SessionId, entry: &Entry) -> bool {
@@ -311,21 +321,26 @@ impl Server {
 
     #[cold]
     fn evict_down_to(&mut self, limit: u64) -> bool {
-        loop {
-            self.free_garbage_now();
-            // What waits for the disk goes by itself: no key has to go for it.
-            let waiting = if self.saving.is_running() { self.host.save_waiting_bytes() as u64 } else { 0 };
-            if crate::util::memory::used().saturating_sub(waiting) <= limit {
-                return true;
-            }
-            let now = self.clock.unix_ms();
+        self.free_garbage_now();
+        // What waits for the disk goes by itself: no key has to go for it.
+        let waiting = if self.keyspace.has_snapshot() { self.host.save_waiting_bytes() as u64 } else { 0 };
+        let mut too_much = crate::util::memory::used().saturating_sub(waiting).saturating_sub(limit);
+        let now = self.clock.unix_ms();
+        // Counted is what the keys give back. Who is told of them takes memory for that: no further key goes to make up for it.
+        while too_much > 0 {
             let Some((db, key)) = self.eviction.choose(&self.keyspace, &self.config, now, &self.random) else {
                 return false;
             };
             self.effects.begin(true, self.journal.is_open());
+            let before = crate::util::memory::used();
             self.edit(db).evict(&key);
+            self.free_garbage_now();
+            // Those who are to be told of it have a copy of the key for now, and the journal another.
+            let copies = key.len() as u64 * if self.journal.is_open() { 2 } else { 1 };
+            too_much = too_much.saturating_sub((before + copies).saturating_sub(crate::util::memory::used()));
             self.propagate_upkeep(db);
         }
+        true
     }
 }
 

@@ -47,13 +47,9 @@ impl Server {
         self.expire_lapsed();
         self.tick_saving();
         self.close_idle_lines();
+        self.tick_replicas();
         self.close_idle_and_slow();
-        if self.config.maxmemory_clients != ClientsLimit::Bytes(0) {
-            for id in self.sessions.iter().map(|(id, _)| id).collect::<Vec<_>>() {
-                self.weigh(id);
-            }
-            self.bound_clients_memory();
-        }
+        self.weigh_all();
         if self.tracking.is_used() {
             self.bound_tracking_table();
         }
@@ -111,7 +107,11 @@ impl Server {
         let mut idle = Vec::new();
         let mut slow = Vec::new();
         for (id, session) in self.sessions.iter() {
-            let exempt = session.blocked.is_some() || session.is_subscriber() || session.internal || session.monitor;
+            let exempt = session.blocked.is_some()
+                || session.is_subscriber()
+                || session.internal
+                || session.monitor
+                || session.is_replica();
             if timeout_ms > 0 && !exempt && now.saturating_sub(session.last_used_ms) > timeout_ms {
                 idle.push(id);
             }
@@ -146,7 +146,8 @@ impl Server {
             OutputClass::Pubsub => &limits.pubsub,
         };
         // Room that is not used yet does not count: a vector may have twice what it holds.
-        let size = session.output.len() as u64;
+        let output = session.output.len();
+        let size = session.replica.as_ref().map_or(output, |link| link.burden(output)) as u64;
         let over_soft = limit.soft_bytes > 0 && size >= limit.soft_bytes;
         let since = if over_soft { Some(*session.soft_limit_since_us.get_or_insert(now_us)) } else { None };
         session.soft_limit_since_us = since;
@@ -167,9 +168,21 @@ impl Server {
         }
     }
 
+    /// Weighs everybody, and closes the heaviest where they are too heavy together. O(clients) where that is bounded.
+    pub fn weigh_all(&mut self) {
+        if self.config.maxmemory_clients == ClientsLimit::Bytes(0) {
+            return;
+        }
+        for id in self.sessions.iter().map(|(id, _)| id).collect::<Vec<_>>() {
+            self.weigh(id);
+        }
+        self.bound_clients_memory();
+    }
+
     #[cold]
     fn weigh_now(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.find_mut(id).filter(|session| !session.internal) else { return };
+        let is_weighed = |session: &&mut Session| !session.internal && !session.is_replica();
+        let Some(session) = self.sessions.find_mut(id).filter(is_weighed) else { return };
         let memory = if session.closing == Some(Closing::AtOnce) { 0 } else { session.memory() };
         self.cron.clients_memory += memory;
         self.cron.clients_memory -= std::mem::replace(&mut session.weighed, memory);
@@ -185,7 +198,9 @@ impl Server {
         if self.cron.clients_memory <= limit {
             return;
         }
-        let may_go = |session: &Session| !session.no_evict && !session.internal && session.closing.is_none();
+        let may_go = |session: &Session| {
+            !session.no_evict && !session.internal && !session.is_replica() && session.closing.is_none()
+        };
         let mut heaviest: Vec<_> = self
             .sessions
             .iter()
@@ -230,6 +245,7 @@ impl Server {
         self.monitors.retain(|monitor| *monitor != id);
         self.pause.held.retain(|held| *held != id);
         self.durability.waiting.retain(|waiting| *waiting != id);
+        self.forget_replica(id);
     }
 
     /// A session's connection is gone: every part forgets it.

@@ -35,6 +35,9 @@ pub enum Caller {
 /// Commands of one pipeline that are prepared together.
 const BATCH_MAX: usize = 32;
 
+/// A command of very many arguments does not leave its room behind.
+const SPANS_KEPT_MAX: usize = 4096;
+
 /// A session's turn is over when it has run so many commands, or has so many bytes more to say.
 const TURN_COMMANDS_MAX: usize = 4096;
 const TURN_OUTPUT_MAX: usize = 1024 * 1024;
@@ -95,6 +98,9 @@ impl Server {
         let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
         self.sessions.get_mut(id).input_pending = input.len();
         let consumed = self.consume_batches(id, input, &mut batch, &mut out);
+        if batch.spans.capacity() > SPANS_KEPT_MAX {
+            batch.spans = Vec::new();
+        }
         self.batch = batch;
         let session = self.sessions.get_mut(id);
         let side = std::mem::replace(&mut session.output, out);
@@ -237,12 +243,17 @@ impl Server {
     /// Admits and runs one command of a client, and serves those who waited for what it did.
     #[inline]
     pub fn run(&mut self, id: SessionId, entry: Option<&'static Entry>, request: Request, out: &mut Output) {
-        let start = out.mark();
         let protocol = self.sessions.get(id).protocol;
         let journaled = self.journal.offset();
+        let admission = admit::admit(self, id, entry, request);
+        if self.config.maxmemory > 0 && self.tracking.is_used() {
+            // Of a key that had to go for this command its client hears before the reply.
+            out.append(std::mem::take(&mut self.sessions.get_mut(id).output));
+        }
+        let start = out.mark();
         let written = out.len();
         let mut reply = Reply::new(out, protocol);
-        match admit::admit(self, id, entry, request) {
+        match admission {
             Admission::Run(entry) => self.call(Caller::Client, id, entry, request, &mut reply),
             Admission::Queue(entry) => {
                 admit::queue(self, id, entry, request);
@@ -282,6 +293,7 @@ impl Server {
         self.append_messages(id, out);
         // In the middle of a script nobody sees what it has done so far.
         if self.waiting.has_ready() && self.scripts.running.is_none() {
+            self.catch_up_with_sleep();
             self.serve_waiting(Some((id, out)));
         }
     }
@@ -307,6 +319,10 @@ impl Server {
         let db = self.sessions.get(id).db;
         self.effects.begin(self.is_anybody_listening(), self.journal.is_open() && caller != Caller::Replay);
         let moves = self.keyspace.moves();
+        let is_script = entry.has(Flag::SkipMonitor);
+        if is_script && !self.monitors.is_empty() {
+            self.feed_monitors(caller, id, entry, request, None);
+        }
         let replied = reply.output().len();
         let result = match entry.command.run {
             Run::Read(handler) => handler(&self.session_view(id, caller, entry, request), &mut args, reply),
@@ -330,8 +346,8 @@ impl Server {
         if self.sessions.get(id).tracking.is_some() {
             self.remember_reads(id, entry, request);
         }
-        if !self.monitors.is_empty() {
-            self.feed_monitors(caller, id, entry, request, reply);
+        if !is_script && !self.monitors.is_empty() {
+            self.feed_monitors(caller, id, entry, request, Some(reply));
         }
         let end = ticks();
         let elapsed = end.wrapping_sub(begin);
@@ -426,7 +442,7 @@ impl Server {
                     TimeoutReply::Null => reply.null(),
                     TimeoutReply::NullArray => reply.null_array(),
                     TimeoutReply::Safe => super::waiting::reply_safe(self.is_safe(id), reply),
-                    TimeoutReply::Zero => reply.int(0),
+                    TimeoutReply::Acknowledged => reply.count(self.acknowledged_by(id)),
                 },
             },
         }

@@ -3,7 +3,7 @@
 //! The heart itself makes no system call. `process::Process` is the real one; tests and simulations run `Nowhere`, or one of their own.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Server;
@@ -69,14 +69,16 @@ pub trait Host: Send {
     /// Reads what clients send while a script keeps everything waiting, has it run, and writes what there is to say.
     fn attend(&mut self, _server: &mut Server) {}
 
-    /// Opens what a snapshot of this very moment goes into, or says why that cannot be.
+    /// Opens what a snapshot of this very moment goes into, or says why that cannot be. The path is that of the file that is being written;
+    /// in the end it takes the place of `target`, where there is one.
     fn begin_save(
         &mut self,
         _: &Config,
         _: &Keyspace,
         _functions: Vec<Vec<u8>>,
         _now_ms: u64,
-    ) -> Result<Box<dyn Sink>, String> {
+        _target: Option<PathBuf>,
+    ) -> Result<(Box<dyn Sink>, PathBuf), String> {
         Err("there are no files here".into())
     }
 

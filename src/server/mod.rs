@@ -15,6 +15,7 @@ pub mod monitor;
 pub mod propagate;
 pub mod pubsub;
 pub mod replay;
+pub mod replicas;
 pub mod saving;
 pub mod session;
 pub mod snapshots;
@@ -50,6 +51,7 @@ pub struct Server {
     pub waiting: waiting::Waiting,
     pub watches: watch::Watches,
     pub tracking: tracking::Tracking,
+    pub replicas: replicas::Replicas,
     pub monitors: Vec<SessionId>,
     pub stats: stats::Stats,
     pub cron: cron::Cron,
@@ -72,6 +74,8 @@ pub struct Server {
     depth: u32,
     /// A log is being replayed: nothing lapses.
     replaying: bool,
+    /// DEBUG SLEEP has let so much time go by that the clock does not show yet.
+    pub slept_us: u64,
     /// When the command now running began, in ticks.
     call_began: u64,
     batch: dispatch::Batch,
@@ -151,6 +155,7 @@ impl Server {
             waiting: waiting::Waiting::default(),
             watches: watch::Watches::default(),
             tracking: tracking::Tracking::default(),
+            replicas: replicas::Replicas::default(),
             monitors: Vec::new(),
             stats: stats::Stats::new(),
             cron: cron::Cron::default(),
@@ -168,6 +173,7 @@ impl Server {
             garbage: Vec::new(),
             depth: 0,
             replaying: false,
+            slept_us: 0,
             call_began: 0,
             batch: dispatch::Batch::default(),
             run_id,
@@ -187,6 +193,20 @@ impl Server {
         self.replication_id = hex_id(self.random.get_mut());
     }
 
+    /// Gives commands the names that `rename-command` lines want.
+    pub fn rename_commands(&mut self) -> Result<(), String> {
+        for (from, to) in &self.config.renames {
+            if self.names.find(from).is_none() {
+                return Err(format!("rename-command: No such command '{}'", from.display()));
+            }
+            self.names = self
+                .names
+                .renamed(from, to)
+                .ok_or_else(|| format!("rename-command: Target command name '{}' already exists", to.display()))?;
+        }
+        Ok(())
+    }
+
     /// A client has come in. It may do anything at once where no password is asked for.
     pub fn connect(&mut self, peer: session::Peer) -> SessionId {
         self.stats.connections += 1;
@@ -198,6 +218,14 @@ impl Server {
     /// The time has moved on. Called once at the beginning of every turn.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
+        self.slept_us = 0;
+    }
+
+    /// What comes behind a transaction that has slept sees the time after it.
+    fn catch_up_with_sleep(&mut self) {
+        let slept_us = std::mem::take(&mut self.slept_us);
+        self.clock.unix_us += slept_us;
+        self.clock.monotonic_us += slept_us;
     }
 
     /// The port in use, which is not the configured one where the system was to choose.

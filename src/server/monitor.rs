@@ -13,7 +13,7 @@ use crate::resp::request::Request;
 use crate::util::args::quote;
 
 impl Server {
-    /// Shows a command that has just run to all monitors.
+    /// Shows a command to all monitors: one that has just run, or a script before what it runs.
     #[cold]
     pub(super) fn feed_monitors(
         &mut self,
@@ -21,11 +21,11 @@ impl Server {
         id: SessionId,
         entry: &Entry,
         request: Request,
-        reply: &mut Reply,
+        mut reply: Option<&mut Reply>,
     ) {
         // A client that waited had its command shown when it began to wait.
         let shown_before = matches!(caller, Caller::Resumed | Caller::Replay);
-        if shown_before || entry.has(Flag::SkipMonitor) || entry.has(Flag::Admin) {
+        if shown_before || entry.has(Flag::Admin) {
             return;
         }
         let session = self.sessions.get(id);
@@ -42,7 +42,10 @@ impl Server {
         }
         let line = String::from_utf8_lossy(&line).into_owned();
         for monitor in self.monitors.clone() {
-            if monitor == id && !self.is_inside_a_command() {
+            if monitor == id
+                && !self.is_inside_a_command()
+                && let Some(reply) = &mut reply
+            {
                 // What a monitor runs itself is shown behind the reply to it.
                 reply.simple(&line);
                 continue;

@@ -85,12 +85,12 @@ impl Server {
                 }
             }
             Effect::Flushed { db } => {
-                self.watches.touch_all(&mut self.sessions, &self.keyspace, db);
+                self.watches.touch_all(&mut self.sessions, &self.keyspace, db, self.clock.unix_ms());
                 self.signal_all(db);
             }
             Effect::Swapped { one, other } => {
                 for db in [one, other] {
-                    self.watches.touch_all(&mut self.sessions, &self.keyspace, db);
+                    self.watches.touch_all(&mut self.sessions, &self.keyspace, db, self.clock.unix_ms());
                     self.signal_all(db);
                 }
             }

@@ -38,7 +38,9 @@ impl Server {
     pub fn replay(&mut self, replay: &mut Replay, request: Request) -> Result<(), String> {
         let id = replay.session;
         let name = || String::from_utf8_lossy(request.arg(0)).into_owned();
-        let Some(found) = table::top_level(request.arg(0)) else {
+        // The log has the names that clients used.
+        let found = self.names.find(request.arg(0)).or_else(|| table::top_level(request.arg(0)));
+        let Some(found) = found else {
             return Err(format!("Unknown command '{}' reading the append only file", name()));
         };
         let entry = if table::is_parent(found, request.len()) {

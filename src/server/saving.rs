@@ -82,7 +82,7 @@ impl Saving {
 impl Server {
     /// Begins to save the data set as it is at this moment.
     pub fn begin_save(&mut self) -> Result<(), NotNow> {
-        if self.saving.is_running() || self.keyspace.has_snapshot() {
+        if !self.may_begin_snapshot() {
             return Err(NotNow::Busy);
         }
         if self.host.disk().is_none() {
@@ -92,8 +92,9 @@ impl Server {
         self.saving.is_scheduled = false;
         self.saving.last_tried_s = now_ms / 1000;
         let libraries = self.scripts.functions.sources();
-        let sink = match self.host.begin_save(&self.config, &self.keyspace, libraries, now_ms) {
-            Ok(sink) => sink,
+        let target = Some(self.snapshot_path());
+        let sink = match self.host.begin_save(&self.config, &self.keyspace, libraries, now_ms, target) {
+            Ok((sink, _)) => sink,
             Err(text) => {
                 tracing::warn!("Can't save in background: {text}");
                 self.saving.last_failure = Some(Failure { text: text.clone() });
@@ -114,7 +115,7 @@ impl Server {
         let now_s = self.now_ms() / 1000;
         let saving = &self.saving;
         let may_try = saving.last_failure.is_none() || now_s > saving.last_tried_s + RETRY_AFTER_S;
-        if saving.is_running() || self.keyspace.has_snapshot() || !may_try {
+        if !may_try || !self.may_begin_snapshot() {
             return;
         }
         let since_s = now_s.saturating_sub(saving.last_saved_s);
@@ -131,6 +132,7 @@ impl Server {
 
     /// Takes notice of the end of a save. O(1): called every turn while one is running.
     pub fn hear_of_save(&mut self) {
+        self.hear_of_snapshot_for_replicas();
         if !self.saving.is_running() {
             return;
         }
@@ -190,18 +192,20 @@ impl Server {
     pub fn walk_snapshot(&mut self, budget_us: u64) -> Walked {
         let (begin, budget) = (ticks(), us_to_ticks(budget_us));
         let mut may_go_on = || ticks().wrapping_sub(begin) < budget;
-        if self.config.rdb_key_save_delay > 0 && self.saving.is_running() {
-            return self.walk_slowly();
+        let began_ms = self.saving.began_ms.or(self.durability.rewrite.began_ms);
+        if let Some(began_ms) = began_ms.filter(|_| self.config.rdb_key_save_delay > 0) {
+            return self.walk_slowly(began_ms);
         }
         self.keyspace.walk_snapshot(&mut may_go_on, &mut self.garbage)
     }
 
-    /// `rdb-key-save-delay`: for tests that want a save to last. What is due is done at each tick.
-    fn walk_slowly(&mut self) -> Walked {
-        let elapsed_us = self.saving.began_ms.map_or(0, |began| self.now_ms().saturating_sub(began)) * 1000;
+    /// `rdb-key-save-delay`: for tests that want a save or a rewrite to last. What is due is done at each tick.
+    fn walk_slowly(&mut self, began_ms: u64) -> Walked {
+        let elapsed_us = self.now_ms().saturating_sub(began_ms) * 1000;
         let due = elapsed_us / u64::from(self.config.rdb_key_save_delay.unsigned_abs());
         let mut walked = Walked::Full;
-        while walked != Walked::Done && self.keyspace.has_walk() && self.save_progress().done < due {
+        let done = |server: &Self| server.keyspace.snapshot().map_or(0, |snapshot| snapshot.progress().done);
+        while walked != Walked::Done && self.keyspace.has_walk() && done(self) < due {
             let mut steps = 0..2;
             walked = self.keyspace.walk_snapshot(&mut || steps.next().is_some(), &mut self.garbage);
         }

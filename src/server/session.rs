@@ -10,6 +10,7 @@ use slab::Slab;
 
 use super::acl::User;
 use super::pubsub::Topic;
+use super::replicas::Link;
 use super::tracking::Mode;
 use super::waiting::Blocked;
 use super::watch::Watched;
@@ -141,6 +142,8 @@ pub struct Session {
     pub gate: u64,
     /// The process around has to answer first.
     pub waits_for_host: bool,
+    /// What it has told as a replica, and how far it has got.
+    pub replica: Option<Box<Link>>,
     /// A client that the server made for itself (replay, tests of transcripts may wait, this may not).
     pub internal: bool,
 }
@@ -244,6 +247,7 @@ impl Session {
             wrote_until: 0,
             gate: 0,
             waits_for_host: false,
+            replica: None,
             internal: false,
         }
     }
@@ -290,6 +294,7 @@ impl Session {
             + self.multi_memory
             + names
             + watched
+            + self.replica.as_ref().map_or(0, |link| link.memory())
     }
 
     pub fn is_subscriber(&self) -> bool {
@@ -299,11 +304,15 @@ impl Session {
     /// The output's limits must be looked at: no limit that anybody sets is lower than this, and one that runs on time is running.
     #[inline]
     pub fn has_long_output(&self) -> bool {
-        self.output.len() >= 64 * 1024 || self.soft_limit_since_us.is_some()
+        self.output.len() >= 64 * 1024 || self.soft_limit_since_us.is_some() || self.replica.is_some()
     }
 
     pub fn output_class(&self) -> OutputClass {
-        if self.is_subscriber() { OutputClass::Pubsub } else { OutputClass::Normal }
+        match () {
+            () if self.is_replica() => OutputClass::Replica,
+            () if self.is_subscriber() => OutputClass::Pubsub,
+            () => OutputClass::Normal,
+        }
     }
 
     /// True while the session's input must wait.

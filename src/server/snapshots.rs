@@ -135,7 +135,7 @@ impl Server {
     pub fn snapshot_options(&self) -> rdb::Options {
         rdb::Options {
             limits: load::limits(&self.config, self.keyspace.seed()),
-            checksums: self.config.rdbchecksum,
+            checksums: self.config.rdbchecksum && !self.keyspace.skips_checksums,
             any_version: self.config.rdb_version_check == RdbVersionCheck::Relaxed,
         }
     }

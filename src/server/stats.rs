@@ -105,6 +105,12 @@ pub struct Stats {
     pub calls: u64,
     pub connections: u64,
     pub rejected_connections: u64,
+    /// Replicas that got everything, that could go on, and that could not.
+    pub full_syncs: u64,
+    /// Bytes sent to replicas.
+    pub replica_output_bytes: u64,
+    pub partial_syncs: u64,
+    pub partial_syncs_refused: u64,
     pub evicted_clients: u64,
     pub input_bytes: u64,
     pub output_bytes: u64,
@@ -146,6 +152,10 @@ impl Stats {
             calls: 0,
             connections: 0,
             rejected_connections: 0,
+            full_syncs: 0,
+            replica_output_bytes: 0,
+            partial_syncs: 0,
+            partial_syncs_refused: 0,
             evicted_clients: 0,
             input_bytes: 0,
             output_bytes: 0,

@@ -290,7 +290,7 @@ impl Server {
     }
 
     /// Ends a wait without a result. `how` writes the reply.
-    pub fn end_wait(&mut self, id: SessionId, how: impl FnOnce(&Blocked, &mut Reply)) -> bool {
+    fn end_wait(&mut self, id: SessionId, failed: bool, how: impl FnOnce(&Blocked, &mut Reply)) -> bool {
         let Some(blocked) = self.sessions.get_mut(id).blocked.take() else { return false };
         self.waiting.remove(id, &blocked);
         self.waiting.pass_on(&blocked);
@@ -300,7 +300,7 @@ impl Server {
         let mut out = std::mem::take(&mut session.output);
         let start = out.mark();
         how(&blocked, &mut Reply::new(&mut out, protocol));
-        self.stats.count_call(blocked.entry.id, blocked.ticks, false, self.config.latency_tracking);
+        self.stats.count_call(blocked.entry.id, blocked.ticks, failed, self.config.latency_tracking);
         self.ended_wait(id, start, &mut out);
         self.sessions.get_mut(id).output = out;
         self.flush_later(id);
@@ -309,12 +309,12 @@ impl Server {
 
     /// Ends a wait with the reply of one whose time is up.
     pub fn end_wait_in_vain(&mut self, id: SessionId) -> bool {
-        let is_safe = self.is_safe(id);
-        self.end_wait(id, |blocked, reply| match blocked.on_timeout {
+        let (is_safe, acknowledged) = (self.is_safe(id), self.acknowledged_by(id));
+        self.end_wait(id, false, |blocked, reply| match blocked.on_timeout {
             TimeoutReply::Null => reply.null(),
             TimeoutReply::NullArray => reply.null_array(),
             TimeoutReply::Safe => reply_safe(is_safe, reply),
-            TimeoutReply::Zero => reply.int(0),
+            TimeoutReply::Acknowledged => reply.count(acknowledged),
         })
     }
 
@@ -324,7 +324,7 @@ impl Server {
             return false;
         }
         self.stats.count_error_text(text.as_bytes());
-        self.end_wait(id, |_, reply| reply.error(text))
+        self.end_wait(id, true, |_, reply| reply.error(text))
     }
 
     /// The session is gone: it waits no more.

@@ -75,12 +75,12 @@ impl Watches {
 
     /// A whole database has changed: keys that were there, or are there now, count as touched. One that is still watched in peace
     /// was there just before if it was when the watch began.
-    pub fn touch_all(&self, sessions: &mut Sessions, keyspace: &Keyspace, db: DbIndex) {
+    pub fn touch_all(&self, sessions: &mut Sessions, keyspace: &Keyspace, db: DbIndex, now: u64) {
         for ((watched_db, key), watchers) in &self.by_key {
             if *watched_db != db {
                 continue;
             }
-            let is_there = keyspace.contains(db, key);
+            let is_there = keyspace.contains_alive(db, key, now);
             for watcher in watchers {
                 let session = sessions.get_mut(*watcher);
                 let mut watched = session.watched.iter().filter(|watched| watched.db == db && watched.key == *key);

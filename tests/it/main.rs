@@ -12,6 +12,7 @@ mod migrate;
 mod process;
 mod protocol;
 mod readme;
+mod replicas;
 mod restart;
 mod snapshots;
 mod streams;

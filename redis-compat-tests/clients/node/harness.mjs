@@ -1,4 +1,4 @@
-// The server under test as a child process, and a runner that counts: shared by the two Node clients.
+// The server under test as a child process, and a runner that counts: shared by all that runs on Node.
 
 import { spawn } from 'node:child_process';
 import { mkdtempSync } from 'node:fs';

@@ -1,44 +1,13 @@
 """redis-py against the server in $RUNNEL_SERVER: what its users do, and what happens to them when the server goes away."""
 
-import os
-import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 
 import redis
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-
-
-class Server:
-    def __init__(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.folder = tempfile.mkdtemp()
-        self.start()
-
-    def start(self):
-        command = [os.environ["RUNNEL_SERVER"], "--port", str(self.port), "--save", "", "--dir", self.folder]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(250):
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise SystemExit("the server did not start")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def equal(found, wanted):
-    assert found == wanted, f"found {found!r}, wanted {wanted!r}"
+from server import Server, equal
 
 
 def strings(client):

@@ -85,12 +85,13 @@ fn restore(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let deadline = (ttl > 0).then(|| if options.absolute { ttl } else { ttl.saturating_add(edit.now) });
     let limits = load::limits(edit.config, edit.view().keyspace().seed());
     let any_version = edit.config.rdb_version_check == RdbVersionCheck::Relaxed;
-    let restored = dump::verify(payload, any_version)
+    let skips_checksum = edit.view().keyspace().skips_checksums;
+    let restored = dump::verify(payload, any_version, skips_checksum)
         .and_then(|verified| verified.restore(key, deadline, &limits).map_err(Refused::Value));
     let record = restored.map_err(|refused| match refused {
         Refused::Frame => error("ERR DUMP payload version or checksum are wrong"),
         Refused::Value(malformed) => {
-            tracing::warn!("RESTORE was given a value that cannot be: {}", malformed.0);
+            tracing::warn!("RESTORE was given a value whose integrity check failed: {}", malformed.0);
             error("ERR Bad data format")
         }
     })?;

@@ -360,6 +360,21 @@ fn flushing_breaks_a_watch_of_what_was_there() {
         OK
         > EXEC
         (empty array)
+        > DEBUG SET-ACTIVE-EXPIRE 0
+        OK
+        b> SET nokey 1 PX 1
+        OK
+        b> SWAPDB 0 1
+        OK
+        ~ 2
+        > WATCH nokey
+        OK
+        b> SWAPDB 0 1
+        OK
+        > MULTI
+        OK
+        > EXEC
+        (empty array)
         "#,
     );
 }

@@ -46,7 +46,8 @@ fn bgrewriteaof(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Rep
     server.outbox.requests.push(HostRequest::RewriteLog);
 
     let inside = server.is_inside_a_command();
-    let how = if inside { "scheduled" } else { "started" };
+    // Until another snapshot is done, too.
+    let how = if inside || !server.may_begin_snapshot() { "scheduled" } else { "started" };
     reply.simple(&format!("Background append only file rewriting {how}"));
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
 use crate::cmd::container::{HELP, unknown_or_wrong_number};
 use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing, shown};
 use crate::resp::reply::Reply;
-use crate::server::session::{ReplyMode, Session};
+use crate::server::session::{OutputClass, ReplyMode, Session};
 use crate::server::{Closing, Server, SessionId};
 use crate::util::number::parse_i64;
 
@@ -325,8 +325,12 @@ enum Kind {
 
 impl Kind {
     fn is_of(self, session: &Session) -> bool {
-        // No session is a link to a primary or of a replica.
-        self == if session.is_subscriber() { Kind::Pubsub } else { Kind::Normal }
+        // No session is a link to a primary.
+        self == match session.output_class() {
+            OutputClass::Normal => Kind::Normal,
+            OutputClass::Replica => Kind::Replica,
+            OutputClass::Pubsub => Kind::Pubsub,
+        }
     }
 }
 

@@ -97,6 +97,7 @@ pub(super) fn redirect(session: &Session) -> i64 {
 /// One letter for each thing out of the ordinary, `N` where there is none.
 fn flags(session: &Session) -> String {
     let letters = [
+        (session.is_replica(), 'S'),
         (session.monitor, 'O'),
         (session.is_subscriber(), 'P'),
         (session.transaction.is_some(), 'x'),

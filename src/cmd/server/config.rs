@@ -124,11 +124,16 @@ impl Server {
     /// Does what changed directives ask for beyond being read.
     fn follow(&mut self, changed: &[Changed]) {
         let is_changed = |name| changed.iter().any(|change| change.name == name);
-        if is_changed("maxmemory") && self.config.maxmemory > 0 && !self.make_room() {
+        // Inside a transaction nothing goes by itself: its next command expects what was there. Upkeep sees to it soon.
+        let may_evict = self.config.maxmemory > 0 && !self.is_inside_a_command();
+        if is_changed("maxmemory") && may_evict && !self.make_room() {
             tracing::warn!(
                 "maxmemory is now below the memory in use, and the policy {} frees too little",
                 self.config.maxmemory_policy.word()
             );
+        }
+        if is_changed("maxmemory-clients") {
+            self.weigh_all();
         }
         if is_changed("requirepass") {
             self.follow_requirepass();
@@ -158,16 +163,22 @@ fn resetstat(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply)
 }
 
 fn rewrite(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    write_file(server, false)?;
+    reply.ok();
+    Ok(())
+}
+
+/// Writes the configuration file anew, `all` of it or what differs from the defaults.
+pub(super) fn write_file(server: &mut Server, all: bool) -> Done {
     let file = server.config.file.as_ref().ok_or(error("ERR The server is running without a config file"))?;
     // A file that is gone is written anew.
     let old = match server.host.read(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         old => old.map_err(|error| not_written(&error))?,
     };
-    let text = server.config.rewrite(&old, &user_lines(server));
+    let text = server.config.rewrite(&old, &user_lines(server), all);
     server.host.replace(file, &text).map_err(|error| not_written(&error))?;
     tracing::info!("CONFIG REWRITE executed with success.");
-    reply.ok();
     Ok(())
 }
 

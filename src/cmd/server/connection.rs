@@ -214,6 +214,9 @@ fn quit(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> 
 }
 
 fn reset(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    if server.sessions.get(id).is_replica() {
+        return Err(error("ERR can only reset normal connections"));
+    }
     server.discard_transaction(id);
     server.watches.unwatch_all(&mut server.sessions, id);
     server.unsubscribe_all(id);

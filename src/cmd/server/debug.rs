@@ -44,6 +44,7 @@ const fn row(name: &'static str, least: usize, most: usize, run: Handler) -> Sub
 
 const SUBCOMMANDS: &[Subcommand] = &[
     row("CHANGE-REPL-ID", 0, 0, change_replication_id),
+    row("CONFIG-REWRITE-FORCE-ALL", 0, 0, rewrite_all),
     row("DICT-RESIZING", 1, 1, nothing_to_switch),
     row("DIGEST", 0, 0, digest_all),
     row("DIGEST-VALUE", 1, usize::MAX, digest_values),
@@ -64,6 +65,7 @@ const SUBCOMMANDS: &[Subcommand] = &[
     row("SDSLEN", 1, 1, string_sizes),
     row("SET-ACTIVE-EXPIRE", 1, 1, set_active_expire),
     row("SET-DISABLE-DENY-SCRIPTS", 1, 1, set_disable_deny_scripts),
+    row("SET-SKIP-CHECKSUM-VALIDATION", 1, 1, skip_checksums),
     row("SLEEP", 1, 1, sleep),
     row("STRINGMATCH-TEST", 0, 0, match_test),
     row("STRUCTSIZE", 0, 0, struct_sizes),
@@ -104,6 +106,7 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
         reply,
         &[
             ("CHANGE-REPL-ID", &["Give the history of changes another id."]),
+            ("CONFIG-REWRITE-FORCE-ALL", &["Like CONFIG REWRITE, but write every directive, defaults too."]),
             ("DICT-RESIZING <0|1>", &["Accepted; tables here always grow and shrink in small steps."]),
             ("DIGEST", &["Show forty digits that any difference in the data changes."]),
             ("DIGEST-VALUE <key> [<key> ...]", &["Show the digits of each value; zeroes where there is none."]),
@@ -145,6 +148,7 @@ fn help_text(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
             ("SDSLEN <key>", &["Show how long the key and its string are, and what memory they take."]),
             ("SET-ACTIVE-EXPIRE <0|1>", &["Switch the search for lapsed keys off or on."]),
             ("SET-DISABLE-DENY-SCRIPTS <0|1>", &["Let scripts run what is not for scripts, or not."]),
+            ("SET-SKIP-CHECKSUM-VALIDATION <0|1>", &["Take values and snapshots whose checksum is wrong."]),
             ("SLEEP <seconds>", &["Stop everything for so long."]),
             ("STRINGMATCH-TEST", &["Try random patterns on random texts."]),
             ("STRUCTSIZE", &["Show the sizes of the main structures."]),
@@ -215,7 +219,21 @@ fn sleep(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) 
     const SECONDS_MAX: f64 = 86_400.0;
     let text = std::str::from_utf8(args.next()?).unwrap_or_default();
     let seconds = text.parse::<f64>().unwrap_or(0.0).clamp(0.0, SECONDS_MAX);
-    server.host.sleep((seconds * 1e6) as u64);
+    let time_us = (seconds * 1e6) as u64;
+    server.host.sleep(time_us);
+    server.slept_us += time_us;
+    reply.ok();
+    Ok(())
+}
+
+fn skip_checksums(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    server.keyspace.skips_checksums = lenient_int(args.next()?) != 0;
+    reply.ok();
+    Ok(())
+}
+
+fn rewrite_all(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    super::config::write_file(server, true)?;
     reply.ok();
     Ok(())
 }
@@ -289,7 +307,9 @@ fn record<'a>(server: &'a Server, id: SessionId, key: &[u8]) -> Result<RecordRef
 }
 
 fn object(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
-    let record = record(server, id, args.next()?)?;
+    // One whose time is over and that nobody has removed yet is shown, too.
+    let db = server.sessions.get(id).db;
+    let record = server.keyspace.record(db, args.next()?).ok_or(NO_SUCH_KEY)?;
     let (now, idle_s) = (server.now_ms() / 1000, evict::idle_ms(&record, server.now_ms()) / 1000);
     let address = record.key().as_ptr();
     let lru = now.saturating_sub(idle_s) & 0xff_ffff;

@@ -10,6 +10,7 @@ use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
 use crate::cmd::error::Done;
 use crate::cmd::table;
 use crate::resp::reply::Reply;
+use crate::server::replicas;
 use crate::server::session::Session;
 use crate::server::{Server, SessionId};
 use crate::util::memory;
@@ -184,7 +185,7 @@ fn clients(server: &Server, text: &mut Text) {
     text.put("maxclients", server.config.maxclients);
     text.put("client_recent_max_input_buffer", sessions().map(|session| session.input_capacity).max().unwrap_or(0));
     text.put("client_recent_max_output_buffer", sessions().map(|session| session.output.memory()).max().unwrap_or(0));
-    text.put("blocked_clients", server.waiting.clients());
+    text.put("blocked_clients", server.blocked_clients());
     text.put("tracking_clients", server.tracking.clients());
     text.put("pubsub_clients", server.pubsub.clients);
     text.put("watching_clients", count(|session| !session.watched.is_empty()));
@@ -205,6 +206,8 @@ pub(super) struct MemoryFigures {
     pub at_start: u64,
     pub tables: Vec<(usize, u64)>,
     pub clients: u64,
+    pub replicas: u64,
+    pub backlog: u64,
     pub journal: u64,
 }
 
@@ -219,14 +222,17 @@ impl MemoryFigures {
             resident: server.host.facts().resident_bytes,
             at_start: server.memory_at_start,
             tables: tables.map(|db| (db, keyspace.overhead(db) as u64)).collect(),
-            clients: server.sessions.iter().map(|(_, session)| session_memory(session)).sum(),
+            clients: memory_of(server, |session| !session.is_replica()),
+            replicas: memory_of(server, Session::is_replica),
+            backlog: server.replication_backlog().map_or(0, |(_, bytes)| bytes),
             journal: server.journal.memory() as u64,
         }
     }
 
     /// What is no data.
     pub fn overhead(&self) -> u64 {
-        self.at_start + self.clients + self.journal + self.tables.iter().map(|(_, bytes)| bytes).sum::<u64>()
+        let links = self.clients + self.replicas + self.backlog;
+        self.at_start + links + self.journal + self.tables.iter().map(|(_, bytes)| bytes).sum::<u64>()
     }
 
     pub fn dataset(&self) -> u64 {
@@ -251,12 +257,17 @@ impl MemoryFigures {
     }
 }
 
+fn memory_of(server: &Server, wanted: impl Fn(&Session) -> bool) -> u64 {
+    server.sessions.iter().filter(|(_, session)| wanted(session)).map(|(_, session)| session_memory(session)).sum()
+}
+
 fn session_memory(session: &Session) -> u64 {
     (size_of::<Session>()
         + session.output.memory()
         + session.input_capacity
         + session.argv_memory
-        + session.multi_memory) as u64
+        + session.multi_memory
+        + session.replica.as_ref().map_or(0, |link| link.memory())) as u64
 }
 
 fn memory_section(server: &Server, text: &mut Text) {
@@ -287,13 +298,11 @@ fn memory_section(server: &Server, text: &mut Text) {
     text.put("rss_overhead_bytes", 0);
     text.put("mem_fragmentation_ratio", format_args!("{:.2}", figures.fragmentation()));
     text.put("mem_fragmentation_bytes", figures.fragmentation_bytes());
-    text.zeroes(&[
-        "mem_not_counted_for_evict",
-        "mem_replication_backlog",
-        "mem_total_replication_buffers",
-        "mem_replica_full_sync_buffer",
-        "mem_clients_slaves",
-    ]);
+    text.put("mem_not_counted_for_evict", 0);
+    text.put("mem_replication_backlog", figures.backlog);
+    text.put("mem_total_replication_buffers", figures.backlog + figures.replicas);
+    text.put("mem_replica_full_sync_buffer", 0);
+    text.put("mem_clients_slaves", figures.replicas);
     text.put("mem_clients_normal", figures.clients);
     text.put("mem_cluster_links", 0);
     text.put("mem_aof_buffer", figures.journal);
@@ -413,13 +422,16 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("instantaneous_ops_per_sec", rate.calls as u64);
     text.put("total_net_input_bytes", stats.input_bytes);
     text.put("total_net_output_bytes", stats.output_bytes);
-    text.zeroes(&["total_net_repl_input_bytes", "total_net_repl_output_bytes"]);
+    text.put("total_net_repl_input_bytes", 0);
+    text.put("total_net_repl_output_bytes", stats.replica_output_bytes);
     text.put("instantaneous_input_kbps", kilobytes(rate.input));
     text.put("instantaneous_output_kbps", kilobytes(rate.output));
     text.put("instantaneous_input_repl_kbps", "0.00");
     text.put("instantaneous_output_repl_kbps", "0.00");
     text.put("rejected_connections", stats.rejected_connections);
-    text.zeroes(&["sync_full", "sync_partial_ok", "sync_partial_err"]);
+    text.put("sync_full", stats.full_syncs);
+    text.put("sync_partial_ok", stats.partial_syncs);
+    text.put("sync_partial_err", stats.partial_syncs_refused);
     text.put("expired_subkeys", keys.expired_fields);
     text.put("expired_keys", keys.expired);
     text.put("expired_stale_perc", "0.00");
@@ -473,15 +485,26 @@ fn stats(server: &Server, text: &mut Text) {
 
 fn replication(server: &Server, text: &mut Text) {
     text.put("role", "master");
-    text.put("connected_slaves", 0);
+    text.put("connected_slaves", server.replicas_count());
+    if server.config.min_replicas_to_write > 0 && server.config.min_replicas_max_lag > 0 {
+        text.put("min_slaves_good_slaves", server.good_replicas());
+    }
+    for (number, replica) in server.replicas_told().enumerate() {
+        let replicas::Told { address, port, state, acknowledged, lag_s } = replica;
+        let facts = format!("ip={address},port={port},state={state},offset={acknowledged},lag={lag_s},type=replica");
+        text.put(&format!("slave{number}"), facts);
+    }
     text.put("master_failover_state", "no-failover");
     text.put("master_replid", &server.replication_id);
     text.put("master_replid2", "0".repeat(40));
-    text.put("master_repl_offset", 0);
+    text.put("master_repl_offset", server.replication_offset());
     text.put("second_repl_offset", -1);
-    text.put("repl_backlog_active", 0);
+    let backlog = server.replication_backlog();
+    let (first, bytes) = backlog.unwrap_or_default();
+    text.put("repl_backlog_active", u8::from(backlog.is_some()));
     text.put("repl_backlog_size", server.config.repl_backlog_size);
-    text.zeroes(&["repl_backlog_first_byte_offset", "repl_backlog_histlen"]);
+    text.put("repl_backlog_first_byte_offset", first);
+    text.put("repl_backlog_histlen", bytes);
 }
 
 fn cpu(server: &Server, text: &mut Text) {
@@ -619,12 +642,14 @@ mod tests {
         playground.run("", ["SET", "a", "1"].iter());
         playground.run("", ["GET", "a"].iter());
         playground.run("", ["INCR"].iter());
+        playground.run("b", ["BLPOP", "l", "0"].iter());
+        playground.run("", ["CLIENT", "UNBLOCK", "2", "ERROR"].iter());
         let text = info(&mut playground, &["everything"]);
         for line in [
             "redis_version:8.2.0",
-            "connected_clients:1",
+            "connected_clients:2",
             "keyspace_hits:1",
-            "total_commands_processed:2",
+            "total_commands_processed:4",
             "rdb_changes_since_last_save:1",
             "loading:0",
             "role:master",
@@ -634,6 +659,10 @@ mod tests {
             assert!(text.lines().any(|shown| shown == line), "no {line} in {text}");
         }
         assert!(text.contains("\ncmdstat_incr:calls=0,usec=0,usec_per_call=0.00,rejected_calls=1,failed_calls=0\r\n"));
+        assert!(
+            text.contains("\ncmdstat_blpop:calls=1,usec=") && text.contains(",rejected_calls=0,failed_calls=1\r\n"),
+            "{text}"
+        );
         assert!(text.contains("\nlatency_percentiles_usec_set:p50="), "{text}");
     }
 

@@ -76,12 +76,18 @@ fn time(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
     Ok(())
 }
 
-fn role(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
-    // Nothing has been sent to a replica: the history begins at 0.
+fn role(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    let online: Vec<_> = server.replicas_told().filter(|replica| replica.state == "online").collect();
     reply.array(3);
     reply.bulk(b"master");
-    reply.int(0);
-    reply.array(0);
+    reply.int(server.replication_offset() as i64);
+    reply.array(online.len());
+    for replica in online {
+        reply.array(3);
+        reply.bulk(replica.address.as_bytes());
+        reply.bulk(replica.port.to_string().as_bytes());
+        reply.bulk(replica.acknowledged.to_string().as_bytes());
+    }
     Ok(())
 }
 

@@ -234,11 +234,7 @@ fn list(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -
     };
     let entries = entries(server);
     let subcommands = entries.iter().flat_map(|entry| entry.subcommands.iter().copied());
-    let chosen: Vec<_> = match filter {
-        // Without a filter only the commands themselves are listed.
-        Filter::None => entries,
-        filter => entries.iter().copied().chain(subcommands).filter(|entry| filter.takes(entry)).collect(),
-    };
+    let chosen: Vec<_> = entries.iter().copied().chain(subcommands).filter(|entry| filter.takes(entry)).collect();
     reply.set(chosen.len());
     chosen.iter().for_each(|entry| reply.bulk(entry.full_name.as_bytes()));
     Ok(())

@@ -104,9 +104,9 @@ fn stats(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> 
     fields.int("peak.allocated", figures.peak);
     fields.int("total.allocated", figures.used);
     fields.int("startup.allocated", figures.at_start);
-    fields.int("replication.backlog", 0);
+    fields.int("replication.backlog", figures.backlog);
     fields.int("replica.fullsync.buffer", 0);
-    fields.int("clients.slaves", 0);
+    fields.int("clients.slaves", figures.replicas);
     fields.int("clients.normal", figures.clients);
     fields.int("cluster.links", 0);
     fields.int("aof.buffer", figures.journal);

@@ -52,7 +52,7 @@ fn bgsave(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply)
     }
     // Inside a transaction Redis saves after it.
     let is_inside = server.is_inside_a_command();
-    if is_inside || server.keyspace.has_snapshot() {
+    if is_inside || !server.may_begin_snapshot() {
         if !is_inside && !may_wait {
             return Err(error(
                 "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a \

@@ -190,16 +190,24 @@ const SUBCOMMANDS: &[Command] = &[
     },
 ];
 
-fn publish(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+fn publish(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let (channel, message) = (args.next()?, args.next()?);
     reply.count(server.publish(channel, message));
+    tell_replicas(server, id, args);
     Ok(())
 }
 
-fn spublish(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+fn spublish(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let (channel, message) = (args.next()?, args.next()?);
     reply.count(server.publish_shard(channel, message));
+    tell_replicas(server, id, args);
     Ok(())
+}
+
+/// Who listens at a replica hears it too. The append-only log has no use for it.
+fn tell_replicas(server: &mut Server, id: SessionId, args: &Args) {
+    let db = server.sessions.get(id).db;
+    server.journal.append_for_replicas(db, args.request());
 }
 
 fn subscribe(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {

@@ -1,17 +1,18 @@
-//! Replication as a server without replicas tells of it: WAIT, REPLICAOF, and what clients say to nodes of a cluster.
+//! What replicas say to their primary (REPLCONF, PSYNC, SYNC), WAIT, REPLICAOF, and what clients say to nodes of a cluster.
 //!
-//! This server sends no replica anything yet and follows no primary; so nobody acknowledges a change, and asking it to follow one is
-//! refused rather than accepted and not done. ROLE is in `instance`, INFO's section in `info`.
+//! What becomes of a replica is `server::replicas`. This server follows no primary itself yet: asking it to is refused rather than accepted
+//! and not done. ROLE is in `instance`, INFO's section in `info`.
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Category, Command, Deprecated, Flag, Group, Run};
-use crate::cmd::error::{Done, Stop, TimeoutReply, Wait, error};
+use crate::cmd::error::{Done, SYNTAX, Stop, TimeoutReply, Wait, error, error_showing, error_with};
 use crate::resp::reply::Reply;
+use crate::server::replicas::Link;
 use crate::server::{Server, SessionId};
 use crate::types::value::Kind;
 use crate::util::number::parse_i64;
 
-use Flag::{Admin, Blocking, Fast, Loading, NoAsyncLoading, Noscript, Stale};
+use Flag::{Admin, AllowBusy, Blocking, Fast, Loading, NoAsyncLoading, NoMulti, Noscript, Stale};
 
 pub const COMMANDS: &[Command] = &[
     Command {
@@ -23,6 +24,17 @@ pub const COMMANDS: &[Command] = &[
         since: "3.0.0",
         categories: &[Category::Connection],
         summary: "Says that a client comes because another node has sent it.",
+        ..COMMAND
+    },
+    Command {
+        name: "PSYNC",
+        arity: -3,
+        run: Run::Server(psync),
+        flags: &[Admin, Noscript, NoAsyncLoading, NoMulti],
+        group: Group::Server,
+        since: "2.8.0",
+        usage: "replicationid offset",
+        summary: "Makes the connection a replica's: it goes on with the history it names, or starts with a snapshot.",
         ..COMMAND
     },
     Command {
@@ -48,6 +60,18 @@ pub const COMMANDS: &[Command] = &[
         ..COMMAND
     },
     Command {
+        name: "REPLCONF",
+        arity: -1,
+        run: Run::Server(replconf),
+        flags: &[Admin, Noscript, Loading, Stale, AllowBusy],
+        group: Group::Server,
+        since: "3.0.0",
+        cost: "O(1)",
+        is_internal: true,
+        summary: "Tells a primary about its replica: where that serves, what it understands, how far it has got.",
+        ..COMMAND
+    },
+    Command {
         name: "REPLICAOF",
         since: "5.0.0",
         summary: "Makes the server follow a primary, or follow none.",
@@ -55,6 +79,15 @@ pub const COMMANDS: &[Command] = &[
         ..SLAVEOF
     },
     SLAVEOF,
+    Command {
+        name: "SYNC",
+        arity: 1,
+        run: Run::Server(sync),
+        flags: &[Admin, Noscript, NoAsyncLoading, NoMulti],
+        group: Group::Server,
+        summary: "Makes the connection a replica's: a snapshot comes, and every change behind it.",
+        ..COMMAND
+    },
     Command {
         name: "WAIT",
         arity: 3,
@@ -106,7 +139,89 @@ fn replicaof(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Rep
     Err(error("ERR this version cannot follow a primary: replication is not there yet"))
 }
 
-fn wait(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+fn sync(server: &mut Server, id: SessionId, _: &mut Args, _: &mut Reply) -> Done {
+    if !server.sessions.get(id).is_replica() {
+        server.begin_sync(id, None);
+    }
+    Ok(())
+}
+
+fn psync(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) -> Done {
+    let history = args.next()?;
+    let offset = args.int()?;
+    if args.option("FAILOVER") {
+        return Err(error("ERR PSYNC FAILOVER can't be sent to a master."));
+    }
+    if server.sessions.get(id).is_replica() {
+        return Ok(());
+    }
+    server.sessions.get_mut(id).replica.get_or_insert_default().acknowledges = true;
+    server.begin_sync(id, u64::try_from(offset).ok().map(|offset| (history, offset)));
+    Ok(())
+}
+
+fn replconf(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    if args.len() % 2 != 0 {
+        return Err(SYNTAX);
+    }
+    while !args.is_empty() {
+        let name = args.next()?;
+        if name.eq_ignore_ascii_case(b"ack") {
+            let offset = args.int()?;
+            let on_disk = if args.option_with_value("fack") { args.int().ok() } else { None };
+            if server.sessions.get(id).is_replica() {
+                let offset_of = |offset: i64| u64::try_from(offset).unwrap_or(0);
+                server.acknowledge(id, offset_of(offset), on_disk.map(offset_of));
+            }
+            return Ok(());
+        }
+        if name.eq_ignore_ascii_case(b"getack") {
+            // A primary asks its replica so, and this is none.
+            args.next()?;
+            return Ok(());
+        }
+        let link = server.sessions.get_mut(id).replica.get_or_insert_default();
+        note(link, name, args)?;
+    }
+    reply.ok();
+    Ok(())
+}
+
+/// What a replica tells of itself before it asks for the stream.
+fn note(link: &mut Link, name: &[u8], args: &mut Args) -> Result<(), Stop> {
+    const ADDRESS_MAX: usize = 255;
+    match &name.to_ascii_lowercase()[..] {
+        b"listening-port" => link.port = u16::try_from(args.int()?).unwrap_or(0),
+        b"ip-address" => {
+            let address = args.next()?;
+            if address.len() > ADDRESS_MAX {
+                let text = format!(
+                    "ERR REPLCONF ip-address provided by replica instance is too long: {} bytes",
+                    address.len()
+                );
+                return Err(error_with(text));
+            }
+            link.address = String::from_utf8_lossy(address).into_owned();
+        }
+        b"capa" => link.knows_psync2 |= args.next()?.eq_ignore_ascii_case(b"psync2"),
+        b"rdb-only" => link.wants.snapshot_only = zero_or_one(args)?,
+        b"rdb-filter-only" => {
+            (link.wants.no_keys, link.wants.no_functions) = (true, true);
+            for part in args.next()?.split(|byte| *byte == b' ').filter(|part| !part.is_empty()) {
+                if !part.eq_ignore_ascii_case(b"functions") {
+                    return Err(error_showing("ERR Unsupported rdb-filter-only option: ", part, ""));
+                }
+                link.wants.no_functions = false;
+            }
+        }
+        // Its version, and what later ones say that matters to nobody here.
+        b"version" | b"rdb-channel" | b"main-ch-client-id" => drop(args.next()?),
+        _ => return Err(error_showing("ERR Unrecognized REPLCONF option: ", name, "")),
+    }
+    Ok(())
+}
+
+fn wait(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     let wanted = args.int()?;
     let timeout_ms = match parse_i64(args.next()?) {
         None => return Err(error("ERR timeout is not an integer or out of range")),
@@ -119,18 +234,28 @@ fn wait(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -
         Some(_) if timeout_ms == 0 => None,
         Some(deadline) => Some(deadline),
     };
-    if wanted <= 0 {
-        reply.int(0);
+    let wanted = usize::try_from(wanted).unwrap_or(0);
+    let acknowledged = server.acknowledged_by(id);
+    if acknowledged >= wanted || server.is_inside_a_command() {
+        reply.count(acknowledged);
         return Ok(());
     }
-    // No key ever ends this: there is nobody to acknowledge anything.
+    server.wait_for_replicas(id, wanted);
     Err(Stop::Wait(Wait {
         keys: Vec::new(),
         deadline,
-        on_timeout: TimeoutReply::Zero,
+        on_timeout: TimeoutReply::Acknowledged,
         wants: Kind::String,
         reading: None,
     }))
+}
+
+fn zero_or_one(args: &mut Args) -> Result<bool, Stop> {
+    match args.int()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(error("ERR value is out of range, value must between 0 and 1")),
+    }
 }
 
 #[cfg(test)]

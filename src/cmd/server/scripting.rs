@@ -3,7 +3,7 @@
 use crate::cmd::args::Args;
 use crate::cmd::command::{Access, Begin, COMMAND, Command, Find, Flag, Group, KeyFlag, KeySpec, Run};
 use crate::cmd::container::{HELP, unknown_or_wrong_number};
-use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing};
+use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing_all};
 use crate::resp::reply::Reply;
 use crate::script::functions::Policy;
 use crate::script::{self, Asked};
@@ -389,7 +389,7 @@ fn function_load(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut
     let mut replace = false;
     while args.len() > 1 {
         if !args.option("REPLACE") {
-            return Err(error_showing("ERR Unknown option given: ", args.next()?, ""));
+            return Err(error_showing_all("ERR Unknown option given: ", args.next()?));
         }
         replace = true;
     }
@@ -426,7 +426,7 @@ fn function_list(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut
         } else if pattern.is_none() && args.option("LIBRARYNAME") {
             pattern = Some(args.next().map_err(|_| error("ERR library name argument was not given"))?);
         } else {
-            return Err(error_showing("ERR Unknown argument ", args.next().map_err(|_| SYNTAX)?, ""));
+            return Err(error_showing_all("ERR Unknown argument ", args.next().map_err(|_| SYNTAX)?));
         }
     }
     let functions = &server.scripts.functions;

@@ -16,6 +16,11 @@ use crate::util::float::write_f64_in_17_digits;
 /// Elements of a collection in one request.
 const ELEMENTS_MAX: usize = 64;
 
+/// The request that makes a library of functions.
+pub fn write_function(out: &mut Vec<u8>, source: &[u8]) {
+    write(out, &[b"FUNCTION", b"LOAD", source]);
+}
+
 /// What follows is about this database.
 pub fn write_database(out: &mut Vec<u8>, db: DbIndex) {
     write(out, &[b"SELECT", db.to_string().as_bytes()]);

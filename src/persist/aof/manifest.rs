@@ -69,8 +69,11 @@ impl Manifest {
         }
         for (index, line) in text.split_inclusive(|&byte| byte == b'\n').enumerate() {
             let failed = |reason| ManifestError { line: index + 1, reason };
-            let Some(line) = line.strip_suffix(b"\n").filter(|line| line.len() <= LINE_MAX) else {
-                return Err(failed("Line too long, or without an end"));
+            if line.len() > LINE_MAX {
+                return Err(failed("The AOF manifest file contains too long line"));
+            }
+            let Some(line) = line.strip_suffix(b"\n") else {
+                return Err(failed("The AOF manifest file's last line has no end"));
             };
             if line.first() == Some(&b'#') {
                 continue;
@@ -221,7 +224,7 @@ mod tests {
         for (text, line, reason) in [
             ("", 1, "Found an empty AOF manifest"),
             ("# only a comment\n", 1, "Invalid AOF manifest file format"),
-            ("file a seq 1 type b", 1, "Line too long, or without an end"),
+            ("file a seq 1 type b", 1, "The AOF manifest file's last line has no end"),
             ("file a seq 1 type b\nfile x seq 1\n", 2, "Invalid AOF manifest file format"),
             ("file a/b seq 1 type b\n", 1, "File can't be a path, just a filename"),
             ("file a seq 1 type b\nfile b seq 2 type b\n", 2, "Found duplicate base file information"),

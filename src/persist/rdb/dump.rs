@@ -37,13 +37,14 @@ pub fn dump(record: &Record, dialect: Dialect, compress: bool) -> Vec<u8> {
 }
 
 /// The value and its form, where the frame is whole.
-pub fn verify(payload: &[u8], any_version: bool) -> Result<Verified<'_>, Refused> {
+pub fn verify(payload: &[u8], any_version: bool, skips_checksum: bool) -> Result<Verified<'_>, Refused> {
     let (value, trailer) = payload.split_last_chunk::<TRAILER>().ok_or(Refused::Frame)?;
     let [low, high, checksum @ ..] = *trailer;
     let version = u16::from_le_bytes([low, high]);
     let known = version <= VERSION_MAX || version == VERSION_VALKEY;
     let sum = crc64::crc64(&payload[..payload.len() - checksum.len()]);
-    if !(known || any_version) || sum != u64::from_le_bytes(checksum) {
+    let is_whole = skips_checksum || sum == u64::from_le_bytes(checksum);
+    if !is_whole || !(known || any_version) {
         return Err(Refused::Frame);
     }
     let dialect = if version >= VERSION_VALKEY { Dialect::Valkey } else { Dialect::Redis };

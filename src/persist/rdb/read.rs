@@ -66,7 +66,7 @@ impl fmt::Display for Reason {
             Reason::NoSnapshot => f.write_str("Wrong signature trying to load DB from file"),
             Reason::Version(version) => write!(f, "Can't handle RDB format version {version}"),
             Reason::Checksum { expected, found } => {
-                write!(f, "Wrong RDB checksum expected: ({expected:x}) but got ({found:x}). Aborting now.")
+                write!(f, "RDB CRC error: wrong checksum, expected: ({expected:x}) but got ({found:x}). Aborting now.")
             }
         }
     }

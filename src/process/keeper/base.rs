@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use super::temporary;
-use crate::persist::aof::commands::{write_database, write_record};
+use crate::persist::aof::commands::{write_database, write_function, write_record};
 use crate::persist::aof::log::Places;
 use crate::persist::disk::{Disk, DiskError, DiskFile};
 use crate::persist::rdb::write::{self, Facts, Writer};
@@ -42,6 +42,12 @@ fn databases(server: &Server) -> impl Iterator<Item = usize> {
 fn write_commands(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
     let mut file = BufWriter::with_capacity(CHUNK, file);
     let mut out = Vec::new();
+    if server.config.aof_timestamp_enabled {
+        out.extend_from_slice(format!("#TS:{}\r\n", server.clock.unix_us / 1_000_000).as_bytes());
+    }
+    server.scripts.functions.sources().iter().for_each(|source| write_function(&mut out, source));
+    file.write_all(&out)?;
+    out.clear();
     for db in databases(server) {
         write_database(&mut out, db);
         for record in server.keyspace.db(db).records() {

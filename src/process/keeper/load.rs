@@ -58,10 +58,13 @@ const TELL_EVERY_US: u64 = 1_000_000;
 
 impl Loader {
     pub fn new(server: &mut Server, disk: &dyn Disk, places: Places, manifest: Manifest) -> Result<Self, String> {
-        let lengths = manifest.files().map(|part| len_of(disk, &places.path(&part.name)));
-        let total_bytes = lengths.sum::<Result<u64, _>>().map_err(|error| {
-            format!("The AOF file does not exist or cannot be read, though the manifest names it: {error}")
-        })?;
+        let lengths = manifest.files().map(|part| {
+            let len = len_of(disk, &places.path(&part.name));
+            len.map_err(|error| {
+                format!("The AOF file {} cannot be read, though the manifest names it: {error}", part.name)
+            })
+        });
+        let total_bytes = lengths.sum::<Result<u64, _>>()?;
         server.durability.loading = Some(Loading { began_ms: server.clock.unix_ms(), total_bytes, loaded_bytes: 0 });
         let now_us = monotonic_us();
         Ok(Self {

@@ -183,6 +183,7 @@ impl Keeper {
             let prepared = base::write(&*self.disk, &places, server)?;
             log::adopt_base(&*self.disk, &places, &mut manifest, &prepared.path, prepared.is_rdb, 0)?;
         }
+        server.feed_replicas();
         server.journal.open();
         let (from, now_us) = (server.journal.offset(), server.clock.monotonic_us);
         let mut log = Log::open(Arc::clone(&self.disk), places, manifest, from, now_us)?;
@@ -208,6 +209,7 @@ impl Keeper {
     /// The turn's end, before its replies leave: what was journaled goes to the log.
     #[inline]
     pub fn end_turn(&mut self, server: &mut Server) -> Result<(), Fatal> {
+        server.feed_replicas();
         if self.log.is_none() && self.rewriting.is_none() && !server.config.appendonly {
             return Ok(());
         }
@@ -230,6 +232,7 @@ impl Keeper {
     /// What was journaled since the last time goes to the log.
     fn log_journal(&mut self, server: &mut Server) {
         let Some(log) = self.log.as_mut().filter(|_| server.journal.has_bytes()) else { return };
+        server.feed_replicas();
         server.journal.take_into(&mut self.bytes);
         if server.config.aof_timestamp_enabled {
             log.note_time(&mut self.bytes, (server.clock.unix_us / SECOND_US) as i64);

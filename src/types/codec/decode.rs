@@ -183,7 +183,10 @@ fn read_node<S: Source>(form: Form, source: &mut S, scratch: &mut Vec<u8>) -> Re
         return Ok(Node::packed(&legacy::from_ziplist(blob(source, scratch)?)?));
     }
     match source.length()? {
-        PLAIN => Ok(Node::plain(source.item(scratch)?.text(&mut ItemText::default()))),
+        PLAIN => match source.item(scratch)?.text(&mut ItemText::default()) {
+            [] => Err(Malformed::new("a list's node is empty")),
+            text => Ok(Node::plain(text)),
+        },
         PACKED => Ok(Node::packed(packed(blob(source, scratch)?)?)),
         _ => Err(Malformed::new("a list's node is of an unknown kind")),
     }
@@ -259,7 +262,9 @@ fn read_hash<S: Source>(
     match form {
         Form::HASH_LISTPACK => from_pairs(read_listpack(source)?),
         Form::HASH_ZIPLIST => from_pairs(read_ziplist(source)?),
-        Form::HASH_ZIPMAP => from_pairs(legacy::from_zipmap(blob(source, &mut scratch)?)?),
+        Form::HASH_ZIPMAP => {
+            hash::Hash::from_zipmap(legacy::from_zipmap(blob(source, &mut scratch)?)?, &limits.hash).ok_or(BROKEN)
+        }
         Form::HASH_LISTPACK_DEADLINES | Form::HASH_LISTPACK_DEADLINES_EARLY => {
             if form == Form::HASH_LISTPACK_DEADLINES {
                 // The earliest deadline, which the listpack begins with, too.
@@ -373,13 +378,20 @@ fn read_group<S: Source>(version: u8, stream: &mut Stream, source: &mut S) -> Re
     let mut name = Vec::new();
     source.text(&mut name)?;
     let last_delivered_id = length_id(source)?;
-    let entries_read = if version >= 2 { Some(source.length()?).filter(|&read| read <= i64::MAX as u64) } else { None };
+    let entries_read = match version {
+        // Nobody counted then; it is told from where the group stands.
+        1 => stream.entries_up_to(last_delivered_id),
+        _ => Some(source.length()?).filter(|&read| read <= i64::MAX as u64),
+    };
     let mut pending = read_pending(source)?;
     let Some(group) = stream.create_group(&name, last_delivered_id, entries_read) else {
         return Err(Malformed::new("a stream has two groups of one name"));
     };
     for _ in 0..source.count(10)? {
         read_consumer(version, group, &mut pending, source)?;
+    }
+    if version < 5 && pending.iter().any(|entry| entry.owner.is_none()) {
+        return Err(Malformed::new("a stream's entry is pending and nobody's"));
     }
     // Without an owner there is no time of delivery, but a turn.
     pending.iter_mut().filter(|entry| entry.owner.is_none()).for_each(|entry| entry.delivered_ms = 0);

@@ -325,6 +325,17 @@ impl Hash {
         are_distinct(names, limits.seed).then(|| Self(Trio::packed(listpack)).within(limits))
     }
 
+    /// Likewise of what was a zipmap, for which the limit of a value's length counts, too.
+    pub fn from_zipmap(listpack: Listpack, limits: &Limits) -> Option<Self> {
+        let mut hash = Self::from_listpack(listpack, limits)?;
+        let mut text = ItemText::default();
+        let mut is_long = |item: Item<'_>| item.text(&mut text).len() > limits.value_bytes_max;
+        if hash.iter(0).any(|entry| is_long(entry.field) || is_long(entry.value)) {
+            hash.unpack(limits);
+        }
+        Some(hash)
+    }
+
     /// Likewise of fields, values and deadlines. Fields out of order are put in order.
     pub fn from_listpack_with_deadlines(listpack: Listpack, limits: &Limits) -> Option<Self> {
         let in_order = packed::is_in_order(&listpack)?;

@@ -155,6 +155,11 @@ impl Stream {
         }
     }
 
+    /// How many entries were ever added up to `id`, deleted ones included, where that can be told.
+    pub fn entries_up_to(&self, id: StreamId) -> Option<u64> {
+        self.log.entries_up_to(id)
+    }
+
     /// Nobody has read more than was ever added.
     fn possible_entries_read(&self, entries_read: Option<u64>) -> Option<u64> {
         entries_read.map(|read| read.min(self.log.entries_added()))
