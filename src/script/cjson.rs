@@ -264,9 +264,8 @@ impl Encoder {
             }
         }
         let highest = i64::from(highest);
-        let is_sparse = self.sparse_ratio > 0
-            && highest > items.saturating_mul(self.sparse_ratio)
-            && highest > self.sparse_safe;
+        let is_sparse =
+            self.sparse_ratio > 0 && highest > items.saturating_mul(self.sparse_ratio) && highest > self.sparse_safe;
         if is_sparse && !self.sparse_convert {
             return Err(call.raise("Cannot serialise table: excessively sparse array"));
         }

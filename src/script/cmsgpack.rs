@@ -176,9 +176,9 @@ fn unpack(call: &mut Call, limit: i64, offset: i64) -> Result<usize, Raised> {
     let mut count = 0;
     while !rest.is_empty() && (all || count < limit) {
         if !call.reserve(5) {
-            return Err(call.raise(
-                "stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)",
-            ));
+            return Err(
+                call.raise("stack overflow (too many return values at once; use unpack_one or unpack_limit instead.)")
+            );
         }
         rest = unpack_value(call, rest, 0).map_err(|bad| bad.raise(call))?;
         count += 1;

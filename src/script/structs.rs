@@ -75,7 +75,8 @@ impl<'a> Format<'a> {
             };
             let unit = size.min(self.align);
             // Right for powers of two; for others it is what the original makes of them.
-            let padding = if size == 0 || option == b'c' { 0 } else { unit.wrapping_sub(total & (unit - 1)) & (unit - 1) };
+            let padding =
+                if size == 0 || option == b'c' { 0 } else { unit.wrapping_sub(total & (unit - 1)) & (unit - 1) };
             return Ok(Some(Field { option, size, padding }));
         }
         Ok(None)
