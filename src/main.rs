@@ -115,12 +115,6 @@ fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) 
         tracing::warn!("{error}");
         return ExitCode::FAILURE;
     }
-    // A log holds everything; where there is none yet it begins with what the snapshot has.
-    let has_log = server.config.appendonly && process::keeper::is_there(&server.config);
-    if !has_log && let Err(error) = process::load::snapshot(&mut server) {
-        tracing::warn!("{error}");
-        return ExitCode::FAILURE;
-    }
     match net::run(server, title, supervisor, huge_pages) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -16,6 +16,7 @@
 //! Nothing here opens a socket or reads a clock, so a dialogue gives the same replies every time. After each command the keyspace's own
 //! invariants are checked.
 
+pub mod logs;
 pub mod snapshots;
 
 use std::collections::BTreeMap;

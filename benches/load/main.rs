@@ -10,6 +10,7 @@ mod peers;
 mod probes;
 mod report;
 mod resp;
+mod restarts;
 mod server;
 mod targets;
 mod template;
@@ -51,7 +52,7 @@ fn options() -> clap::Command {
     let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(SetTrue).help(help);
     clap::Command::new("load")
         .about("Compares redis-compatible servers: throughput, CPU time for each request, latency, memory")
-        .arg(Arg::new("report").value_parser(["loads", "memory", "growth", "idle"]).default_value("loads"))
+        .arg(Arg::new("report").value_parser(["loads", "memory", "growth", "idle", "restart"]).default_value("loads"))
         .arg(
             text(
                 "server",
@@ -227,6 +228,12 @@ fn measure(
     let specs = specs.as_slice();
     if options.report == "loads" {
         return measure_loads(options, specs, record);
+    }
+    if options.report == "restart" {
+        let (core, folder) = (options.server_core, options.folder.as_path());
+        let (keys, rounds) = (options.keys.unwrap_or(5_000_000), options.rounds);
+        say(&restarts::measure(&mut restarts::Restarts { specs, record, core, folder, keys, rounds })?);
+        return Ok(());
     }
     let start = |spec: &Spec| options.start(spec, Persistence::Off);
     let mut bench = probes::Bench { start: &start, specs, record, check_targets: options.checks_targets };

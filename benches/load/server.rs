@@ -33,13 +33,37 @@ pub struct Server {
     folder: PathBuf,
 }
 
-const STARTUP_MAX: Duration = Duration::from_secs(20);
+const STARTUP_MAX: Duration = Duration::from_secs(60);
 
 impl Server {
     pub fn start(spec: &Spec, core: Option<usize>, persistence: Persistence, parent: &Path) -> io::Result<Server> {
         let port = free_port()?;
         let folder = parent.join(format!("{}-{port}", spec.name));
         std::fs::create_dir_all(&folder)?;
+        Self::start_in(spec, core, persistence, folder, port)
+    }
+
+    /// Ends the process at once and starts another one with what lies in its folder.
+    pub fn restart(&mut self, spec: &Spec, core: Option<usize>, persistence: Persistence) -> io::Result<()> {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // Dropping what this one was must not take the folder along.
+        let folder = std::mem::take(&mut self.folder);
+        *self = Self::start_in(spec, core, persistence, folder, free_port()?)?;
+        Ok(())
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn start_in(
+        spec: &Spec,
+        core: Option<usize>,
+        persistence: Persistence,
+        folder: PathBuf,
+        port: u16,
+    ) -> io::Result<Server> {
         let log = File::create(folder.join("log"))?;
 
         let mut command = Command::new(&spec.program);

@@ -8,9 +8,9 @@ mod fields;
 use std::cell::RefCell;
 
 use super::effect::{Class, Effects, Stir};
-use super::snapshot::before_change;
+use super::snapshot::{Snapshot, before_change};
 use super::view::{self, Touch, View};
-use super::{Db, DbIndex, Garbage, Keyspace, WrongType};
+use super::{Db, DbId, DbIndex, Garbage, Keyspace, WrongType};
 use crate::config::Config;
 use crate::ds::blob::Blob;
 use crate::ds::item::Item;
@@ -190,8 +190,8 @@ impl Edit<'_> {
         let keyspace = &mut *self.keyspace;
         // Hits and misses are counted for reads alone.
         let db = &mut keyspace.dbs[self.db];
-        let Some(record) = db.table.get_mut(hash, key) else { return Ok(None) };
-        before_change(&mut keyspace.snapshot, db.home, &record);
+        let Some(mut record) = db.table.get_mut(hash, key) else { return Ok(None) };
+        before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
         if touches {
             view::refresh(&record, config, now, random);
         }
@@ -216,11 +216,11 @@ impl Edit<'_> {
         let touches = self.touch == Touch::Yes;
         let (db, effects) = (self.db, &mut *self.effects);
         let keyspace = &mut *self.keyspace;
-        let home = keyspace.dbs[db].home;
+        let (id, home) = (keyspace.dbs[db].id, keyspace.dbs[db].home);
         let record = match keyspace.dbs[db].table.entry(hash, key) {
             Entry::Occupied(occupied) => {
-                let record = occupied.into_mut();
-                before_change(&mut keyspace.snapshot, home, &record);
+                let mut record = occupied.into_mut();
+                before_change(&mut keyspace.snapshot, id, home, &mut record);
                 if touches {
                     view::refresh(&record, config, now, random);
                 }
@@ -265,8 +265,9 @@ impl Edit<'_> {
             self.note_field_deadlines(hash, key);
         }
         if is_empty {
-            let record = self.take_record(key);
-            drop(record);
+            if let Some(record) = self.take_record(key) {
+                self.discard(record, false);
+            }
             self.effects.notice(self.db, key, Class::Generic, "del");
         }
     }
@@ -376,7 +377,7 @@ impl Edit<'_> {
         let found = db.table.get_mut(hash, key);
         let value = match found.filter(|record| !view::has_lapsed(record, now)) {
             Some(mut record) => {
-                before_change(&mut keyspace.snapshot, db.home, &record);
+                before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
                 if self.touch == Touch::Yes {
                     view::refresh(&record, self.config, now, self.random);
                 }
@@ -427,7 +428,7 @@ impl Edit<'_> {
         let keyspace = &mut *self.keyspace;
         let db = &mut keyspace.dbs[self.db];
         if let Some(mut record) = db.table.get_mut(hash, key) {
-            before_change(&mut keyspace.snapshot, db.home, &record);
+            before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
             if self.touch == Touch::Yes {
                 view::refresh(&record, self.config, self.now, self.random);
             }
@@ -471,9 +472,12 @@ impl Edit<'_> {
         change: impl FnOnce(&mut [u8], usize) -> R,
     ) -> Result<R, WrongType> {
         let hash = self.settle(key);
-        if let Some(mut record) = self.keyspace.dbs[self.db].table.get_mut(hash, key)
+        let keyspace = &mut *self.keyspace;
+        let db = &mut keyspace.dbs[self.db];
+        if let Some(mut record) = db.table.get_mut(hash, key)
             && record.bytes_mut().is_some_and(|bytes| bytes.len() >= len)
         {
+            before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
             if self.touch == Touch::Yes {
                 view::refresh(&record, self.config, self.now, self.random);
             }
@@ -541,7 +545,7 @@ impl Edit<'_> {
         let hash = self.hash(key);
         let (config, now, random, touch) = (self.config, self.now, self.random, self.touch);
         let keyspace = &mut *self.keyspace;
-        let (home, stamp) = (keyspace.dbs[self.db].home, keyspace.stamps.current);
+        let (id, home, stamp) = (keyspace.dbs[self.db].id, keyspace.dbs[self.db].home, keyspace.stamps.current);
         let replayed_ms = keyspace.replayed_ms;
         let db = &mut keyspace.dbs[self.db];
         let mut occupied = match db.table.entry(hash, key) {
@@ -554,7 +558,8 @@ impl Edit<'_> {
                 let deadline = deadline.after(None);
                 let record = make(deadline);
                 record.set_clock(super::evict::first_clock(config, now.max(replayed_ms)));
-                record.set_stamp(keyspace.stamps.current);
+                record.set_stamp(stamp);
+                settle_image(&mut keyspace.snapshot, id, &record);
                 vacant.insert(record);
                 if let Some(deadline) = deadline {
                     db.volatile += 1;
@@ -566,7 +571,7 @@ impl Edit<'_> {
             }
         };
         keyspace.moves += 1;
-        before_change(&mut keyspace.snapshot, home, &occupied.get());
+        before_change(&mut keyspace.snapshot, id, home, &mut occupied.get_mut());
         let had = occupied.get().deadline();
         let deadline = deadline.after(had);
         let listening = old == Old::Overwritten && self.effects.is_listening();
@@ -581,6 +586,7 @@ impl Edit<'_> {
             let record = make(deadline);
             record.set_clock(occupied.get().clock());
             record.set_stamp(stamp);
+            settle_image(&mut keyspace.snapshot, id, &record);
             Some(occupied.replace(record))
         };
         if touch == Touch::Yes {
@@ -611,8 +617,8 @@ impl Edit<'_> {
         let keyspace = &mut *self.keyspace;
         keyspace.moves += 1;
         let db = &mut keyspace.dbs[self.db];
-        let record = db.table.remove(hash, key)?;
-        before_change(&mut keyspace.snapshot, db.home, &record);
+        let mut record = db.table.remove(hash, key)?;
+        before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
         db.volatile -= usize::from(record.deadline().is_some());
         db.timed_hashes -= usize::from(value::is_timed(&record));
         Some(record)
@@ -638,6 +644,11 @@ impl Edit<'_> {
     /// Frees a record: at once where that is cheap, else later on a thread. (Redis frees at once unless told `lazy`; nobody can see the
     /// difference but in a pause, so a large value always goes to the thread.)
     pub fn discard(&mut self, record: Record, _lazy: bool) {
+        let record = match &mut self.keyspace.snapshot {
+            Some(snapshot) => snapshot.adopt(record),
+            None => Some(record),
+        };
+        let Some(record) = record else { return };
         let effort = match self.effort(&record) {
             Some(effort) => effort,
             None => return,
@@ -660,11 +671,11 @@ impl Edit<'_> {
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
         let hash = self.settle(key);
         let keyspace = &mut *self.keyspace;
-        let home = keyspace.dbs[self.db].home;
         let db = &mut keyspace.dbs[self.db];
+        let (id, home) = (db.id, db.home);
         let Entry::Occupied(mut occupied) = db.table.entry(hash, key) else { return };
         keyspace.moves += 1;
-        before_change(&mut keyspace.snapshot, home, &occupied.get());
+        before_change(&mut keyspace.snapshot, id, home, &mut occupied.get_mut());
         let had_deadline = occupied.get().deadline().is_some();
         match deadline {
             Some(deadline) if had_deadline => {
@@ -676,6 +687,16 @@ impl Edit<'_> {
         if let Some(deadline) = deadline {
             db.table.mark_deadline(hash, deadline);
         }
+    }
+}
+
+/// A collection that comes from elsewhere may have an image that is not handed over yet.
+#[inline]
+fn settle_image(snapshot: &mut Option<Box<Snapshot>>, db: DbId, record: &Record) {
+    if let Some(snapshot) = snapshot
+        && let Some((id, _)) = value::image(record)
+    {
+        snapshot.relocate(id, db, record.key());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Filling the keyspace from a file: no effects, no look-ups, nobody who hears of it.
 
 use super::evict::{first_clock, set_frequency, set_idle};
+use super::snapshot::before_change;
 use super::{DbIndex, Keyspace};
 use crate::config::Config;
 use crate::ds::keytable::{Entry, Seed};
@@ -53,6 +54,7 @@ impl Keyspace {
     pub fn load(&mut self, db: DbIndex, record: Record, replace: bool) -> Result<(), Record> {
         self.moves += 1;
         let hash = self.seed.hash(record.key());
+        record.set_stamp(self.stamps.current);
         let db = &mut self.dbs[db];
         let (deadline, is_timed) = (record.deadline(), value::is_timed(&record));
         let next_field = if is_timed { record.get::<hash::Hash>().and_then(hash::Hash::next_deadline) } else { None };
@@ -60,9 +62,14 @@ impl Keyspace {
             Entry::Vacant(vacant) => _ = vacant.insert(record),
             Entry::Occupied(_) if !replace => return Err(record),
             Entry::Occupied(mut occupied) => {
+                before_change(&mut self.snapshot, db.id, db.home, &mut occupied.get_mut());
                 let old = occupied.replace(record);
                 db.volatile -= usize::from(old.deadline().is_some());
                 db.timed_hashes -= usize::from(value::is_timed(&old));
+                if let Some(snapshot) = &mut self.snapshot {
+                    // What comes back is freed here.
+                    drop(snapshot.adopt(old));
+                }
             }
         }
         db.volatile += usize::from(deadline.is_some());

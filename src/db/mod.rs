@@ -13,9 +13,10 @@ pub mod snapshot;
 mod view;
 
 use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
 
 pub use edit::{Deadline, Edit, moved};
-pub use view::{Touch, View};
+pub use view::{Touch, View, has_lapsed};
 
 use crate::ds::keytable::{Hash, Seed, Table};
 use crate::types::value::{self, Record, RecordRef, ValueRef};
@@ -30,6 +31,8 @@ pub type DbIndex = usize;
 /// All databases.
 pub struct Keyspace {
     dbs: Vec<Db>,
+    /// Of the database that is made next.
+    next_id: DbId,
     seed: &'static Seed,
     pub stats: Stats,
     /// Keys that a reader found lapsed. Removing them is a write, which happens right after the command.
@@ -64,8 +67,12 @@ pub enum Garbage {
     Db(Db),
 }
 
+/// Tells a database from all others there ever were, wherever it is swapped to.
+type DbId = u64;
+
 /// One database.
 pub struct Db {
+    id: DbId,
     table: Table<Record>,
     /// Records that have a deadline.
     volatile: usize,
@@ -76,8 +83,8 @@ pub struct Db {
 }
 
 impl Db {
-    fn new(seed: &'static Seed) -> Self {
-        Self { table: Table::new(seed), volatile: 0, timed_hashes: 0, home: None }
+    fn new(id: DbId, seed: &'static Seed) -> Self {
+        Self { id, table: Table::new(seed), volatile: 0, timed_hashes: 0, home: None }
     }
 
     pub fn len(&self) -> usize {
@@ -93,6 +100,20 @@ impl Db {
         self.table.iter()
     }
 
+    /// Shows all records, lapsed ones too, as fast as memory gives them out. O(n).
+    pub fn read(&self, show: &mut impl FnMut(RecordRef<'_>) -> ControlFlow<()>) {
+        let mut stopped = false;
+        let mut position = Some(0);
+        while let Some(segment) = position.filter(|_| !stopped).and_then(|position| self.table.segment_at(position)) {
+            self.table.read_segment(segment, &mut |record| {
+                let flow = show(record);
+                stopped = flow.is_break();
+                flow
+            });
+            position = self.table.position_after(segment);
+        }
+    }
+
     pub fn volatile(&self) -> usize {
         self.volatile
     }
@@ -105,8 +126,10 @@ impl Db {
 
 impl Keyspace {
     pub fn new(databases: usize, seed: &'static Seed) -> Self {
+        let databases = databases.max(1) as DbId;
         Self {
-            dbs: (0..databases.max(1)).map(|_| Db::new(seed)).collect(),
+            dbs: (0..databases).map(|id| Db::new(id, seed)).collect(),
+            next_id: databases,
             seed,
             stats: Stats::default(),
             lapsed: RefCell::default(),
@@ -199,7 +222,8 @@ impl Keyspace {
     /// through with the database keeps it for the time being.
     pub fn take_db(&mut self, index: DbIndex) -> (usize, Option<Db>) {
         self.moves += 1;
-        let db = std::mem::replace(&mut self.dbs[index], Db::new(self.seed));
+        let db = std::mem::replace(&mut self.dbs[index], Db::new(self.next_id, self.seed));
+        self.next_id += 1;
         let records = db.len();
         let db = match &mut self.snapshot {
             Some(snapshot) => snapshot.take_flushed(db),

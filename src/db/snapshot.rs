@@ -14,30 +14,39 @@
 //!
 //! A stamp belongs to its record, so splits, merges and renames mean nothing to the walk: the order of hashes does not change. A table that is
 //! flushed is handed over as a whole, by moving it. Where the records go, and what holds the walk back, is the `Sink`'s business.
+//!
+//! A collection of thousands is not handed over in one step but has an *image* from the moment on at which the walk or a writer comes to it
+//! (`ds::image`): it goes on changing and keeps what it was, element by element. Images are handed over in parts, one after the other, before
+//! the walk goes on. A collection may be renamed, moved or removed meanwhile; the snapshot knows where it is, or owns it.
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
-use super::{Db, DbIndex, Garbage, Keyspace};
+use super::{Db, DbId, DbIndex, Garbage, Keyspace};
+use crate::ds::image::ImageId;
 use crate::ds::record::STAMP_MAX;
-use crate::types::value::{Record, RecordRef};
+use crate::types::codec::{Chunk, Encoding};
+use crate::types::value::{self, Record, RecordRef};
 
 /// Takes the records of a snapshot.
 pub trait Sink: Send {
     /// Takes over a record that was in this database, whole. It is not told twice of the same one.
     fn take(&mut self, db: DbIndex, record: RecordRef<'_>);
 
-    /// As `take`, but of a large record only the beginning, which is told by true: `go_on` takes the rest, and meanwhile other records may
-    /// be taken.
-    fn begin(&mut self, db: DbIndex, record: RecordRef<'_>) -> bool;
+    /// Whether a record is to be handed over in parts, if it can have an image.
+    fn is_large(&self, record: &Record) -> bool;
 
-    /// Takes a further part of the record that was begun, which has not changed since. Whether there is more.
-    fn go_on(&mut self, record: RecordRef<'_>) -> bool;
+    /// Begins the image of a large record. `None` where it cannot have one.
+    fn begin(&mut self, db: DbIndex, record: &mut Record, id: ImageId) -> Option<Part>;
 
-    /// Whether so much waits behind the record that was begun that its rest should come at once.
-    fn is_pressed(&self) -> bool;
+    /// Takes about `PART_BYTES` more of an image. Whether there is more. Of one image at a time: other records wait until it is complete.
+    fn go_on(&mut self, part: &mut Part, record: &mut Record) -> bool;
+
+    /// Bytes of records that wait until an image is complete.
+    fn aside_bytes(&self) -> usize;
 
     /// Whether the walk may go on now. A writer who has to hand over a record does not ask.
     fn has_room(&mut self) -> bool;
@@ -45,6 +54,17 @@ pub trait Sink: Send {
     /// That was the last record. (A sink that is dropped without it belongs to a snapshot that was given up.)
     fn finish(self: Box<Self>);
 }
+
+/// An image on its way.
+pub struct Part {
+    pub db: DbIndex,
+    /// What comes before the elements.
+    pub head: Chunk,
+    pub encoding: Encoding,
+}
+
+/// Of an image so much is handed over at a time.
+pub const PART_BYTES: usize = 16 * 1024;
 
 /// What came of a slice.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,9 +85,12 @@ pub struct Snapshot {
     /// The database being walked, by the index that it had in the beginning, and the position in its table.
     home: DbIndex,
     position: u64,
-    /// The record of which the walk has handed over only a part so far.
-    begun: Option<Box<[u8]>>,
-    /// Databases that were flushed before the walk was through with them.
+    /// Images that are not handed over yet, the first of them perhaps in part.
+    images: VecDeque<Image>,
+    last_image: ImageId,
+    /// So many bytes of images are to be handed over whatever else there is to do, since too much waits for them.
+    owed: usize,
+    /// Databases that were flushed before the walk, or the images, were through with them.
     flushed: Vec<Db>,
     keys: Progress,
 }
@@ -77,6 +100,26 @@ pub struct Progress {
     pub done: u64,
     pub total: u64,
 }
+
+/// An image that is not handed over yet, and where its collection is.
+struct Image {
+    id: ImageId,
+    part: Part,
+    place: Place,
+    /// What it was last known to keep.
+    bytes: usize,
+}
+
+enum Place {
+    In(DbId, Box<[u8]>),
+    /// The keyspace wants it no more.
+    Removed(Record),
+}
+
+/// While this much waits for images to be complete, or is kept by them, whoever adds to it has them handed over faster: `PRESS` times what was
+/// added. So what waits is at most this and a part of the images' own size.
+const PRESSED_BYTES: usize = 8 * 1024 * 1024;
+const PRESS: usize = 16;
 
 /// Of all the snapshots given up since the last one whose walk came to its end, each may have left a stamp of its own on some records.
 const GIVEN_UP_MAX: u8 = STAMP_MAX - 2;
@@ -107,65 +150,82 @@ impl Snapshot {
 
     #[inline(never)]
     #[cold]
-    fn hand_over(&mut self, home: DbIndex, record: &Record) {
+    fn hand_over(&mut self, db: DbId, home: DbIndex, record: &mut Record) {
         record.set_stamp(self.stamp);
         self.keys.done += 1;
         let Some(sink) = &mut self.sink else { return };
-        // Of a record that is being handed over in parts, the rest goes before it is changed.
-        if self.home == home && self.begun.as_deref() == Some(record.key()) {
-            self.begun = None;
-            while sink.go_on(record.borrow()) {}
-        } else {
-            sink.take(home, record.borrow());
+        if sink.is_large(record) && self.begin_image(db, home, record) {
+            return;
         }
+        let Some(sink) = &mut self.sink else { return };
+        let before = sink.aside_bytes();
+        sink.take(home, record.borrow());
+        let added = sink.aside_bytes().saturating_sub(before);
+        self.press(added);
     }
 
-    /// What the walk does with a record. False where only a part of it was handed over.
-    fn pass(&mut self, record: &Record) -> bool {
-        if let Some(sink) = &mut self.sink
-            && sink.begin(self.home, record.borrow())
-        {
-            self.begun = Some(record.key().into());
-            return false;
-        }
-        record.set_stamp(self.stamp);
-        self.keys.done += 1;
+    fn begin_image(&mut self, db: DbId, home: DbIndex, record: &mut Record) -> bool {
+        let Some(sink) = &mut self.sink else { return false };
+        self.last_image += 1;
+        let id = self.last_image;
+        let Some(part) = sink.begin(home, record, id) else { return false };
+        let place = Place::In(db, record.key().into());
+        self.images.push_back(Image { id, part, place, bytes: 0 });
         true
     }
 
-    /// Goes on with the record of which a part was handed over. Why it stopped, if it did.
-    fn go_on(&mut self, db: &Db, may_go_on: &mut dyn FnMut() -> bool) -> Option<Walked> {
-        while let Some(key) = &self.begun {
-            let record = db.table.get(db.table.hash(key), key);
-            let has_more = match (&mut self.sink, &record) {
-                (Some(sink), Some(record)) => sink.go_on(record.borrow()),
-                _ => false,
-            };
-            if !has_more {
-                self.begun = None;
-                if let Some(record) = record {
-                    record.set_stamp(self.stamp);
-                    self.keys.done += 1;
-                }
-            }
-            let is_pressed = self.sink.as_ref().is_some_and(|sink| sink.is_pressed());
-            let stopped = if is_pressed { None } else { self.why_stop(may_go_on) };
-            if stopped.is_some() {
-                return stopped;
-            }
+    /// A record that was handed over, or has an image, is changed once more: what its image keeps has grown, perhaps.
+    fn look_after_image(&mut self, record: &Record) {
+        let Some((id, bytes)) = value::image(record) else { return };
+        let Some(image) = self.images.iter_mut().find(|image| image.id == id) else { return };
+        let added = bytes.saturating_sub(std::mem::replace(&mut image.bytes, bytes));
+        self.press(added);
+    }
+
+    /// So many bytes more wait.
+    fn press(&mut self, added: usize) {
+        if added == 0 || self.images.is_empty() {
+            return;
         }
+        let aside = self.sink.as_ref().map_or(0, |sink| sink.aside_bytes());
+        let kept: usize = self.images.iter().map(|image| image.bytes).sum();
+        if aside + kept > PRESSED_BYTES {
+            self.owed = self.owed.saturating_add(added.saturating_mul(PRESS));
+        }
+    }
+
+    /// The collection with this image is stored there now.
+    pub(super) fn relocate(&mut self, id: ImageId, db: DbId, key: &[u8]) {
+        if let Some(image) = self.images.iter_mut().find(|image| image.id == id) {
+            image.place = Place::In(db, key.into());
+        }
+    }
+
+    /// Takes a removed record that has an image, until that is handed over. Any other comes back.
+    pub(super) fn adopt(&mut self, record: Record) -> Option<Record> {
+        let Some((id, _)) = value::image(&record) else { return Some(record) };
+        let Some(image) = self.images.iter_mut().find(|image| image.id == id) else { return Some(record) };
+        image.place = Place::Removed(record);
         None
     }
 }
 
 /// What `Edit` calls before it changes or removes a record of a database. One branch while no snapshot is on.
 #[inline]
-pub(super) fn before_change(snapshot: &mut Option<Box<Snapshot>>, home: Option<DbIndex>, record: &Record) {
-    if let Some(snapshot) = snapshot
-        && record.stamp() != snapshot.stamp
-        && let Some(home) = home
-    {
-        snapshot.hand_over(home, record);
+pub(super) fn before_change(
+    snapshot: &mut Option<Box<Snapshot>>,
+    db: DbId,
+    home: Option<DbIndex>,
+    record: &mut Record,
+) {
+    if let Some(snapshot) = snapshot {
+        if record.stamp() == snapshot.stamp {
+            if !snapshot.images.is_empty() {
+                snapshot.look_after_image(record);
+            }
+        } else if let Some(home) = home {
+            snapshot.hand_over(db, home, record);
+        }
     }
 }
 
@@ -184,7 +244,9 @@ impl Keyspace {
             stamp,
             home: 0,
             position: 0,
-            begun: None,
+            images: VecDeque::new(),
+            last_image: 0,
+            owed: 0,
             flushed: Vec::new(),
             keys: Progress { done: 0, total },
         }));
@@ -222,10 +284,19 @@ impl Keyspace {
 
     /// Gives the snapshot up; its sink is dropped.
     pub fn give_up_snapshot(&mut self, garbage: &mut Vec<Garbage>) {
-        let Some(snapshot) = &mut self.snapshot else { return };
+        let Some(mut snapshot) = self.snapshot.take() else { return };
         snapshot.sink = None;
-        snapshot.begun = None;
+        for image in std::mem::take(&mut snapshot.images) {
+            match image.place {
+                Place::Removed(record) => garbage.push(Garbage::Record(record)),
+                Place::In(db, key) => {
+                    let dbs = self.dbs.iter_mut().chain(&mut snapshot.flushed);
+                    with_record(dbs, db, &key, value::end_image);
+                }
+            }
+        }
         garbage.extend(snapshot.flushed.drain(..).map(Garbage::Db));
+        self.snapshot = Some(snapshot);
     }
 
     /// A walk that goes on only for the stamps is left where it is, unless there would be too many kinds of them.
@@ -249,56 +320,153 @@ impl Keyspace {
         garbage: &mut Vec<Garbage>,
     ) -> Walked {
         while snapshot.home < self.dbs.len() {
-            let home = Some(snapshot.home);
-            if let Some(at) = snapshot.flushed.iter().position(|db| db.home == home) {
-                let db = snapshot.flushed.swap_remove(at);
-                let stopped = snapshot.walk_table(&db, may_go_on);
-                if let Some(stopped) = stopped {
-                    snapshot.flushed.push(db);
-                    return stopped;
-                }
-                garbage.push(Garbage::Db(db));
-            } else if let Some(db) = self.dbs.iter_mut().find(|db| db.home == home) {
-                if let Some(stopped) = snapshot.walk_table(db, may_go_on) {
-                    return stopped;
-                }
-                db.home = None;
+            let stopped = match self.hand_over_images(snapshot, may_go_on, garbage) {
+                None => snapshot.why_stop(may_go_on),
+                stopped => stopped,
+            };
+            if let Some(stopped) = stopped.or_else(|| self.walk_segment(snapshot, may_go_on, garbage)) {
+                return stopped;
             }
+        }
+        let stopped = self.hand_over_images(snapshot, may_go_on, garbage);
+        if stopped.is_none() {
+            garbage.extend(snapshot.flushed.drain(..).map(Garbage::Db));
+        }
+        stopped.unwrap_or(Walked::Done)
+    }
+
+    /// Hands over the images that there are. Why it stopped, if it did.
+    fn hand_over_images(
+        &mut self,
+        snapshot: &mut Snapshot,
+        may_go_on: &mut dyn FnMut() -> bool,
+        garbage: &mut Vec<Garbage>,
+    ) -> Option<Walked> {
+        while let Some(Image { part, place, .. }) = snapshot.images.front_mut() {
+            let sink = snapshot.sink.as_mut().expect("a snapshot that was given up has no images");
+            let mut has_more = false;
+            let mut go_on = |record: &mut Record| has_more = sink.go_on(part, record);
+            match place {
+                Place::Removed(record) => go_on(record),
+                Place::In(db, key) => {
+                    let dbs = self.dbs.iter_mut().chain(&mut snapshot.flushed);
+                    let is_there = with_record(dbs, *db, key, go_on);
+                    assert!(is_there, "a snapshot knows where the collections of its images are");
+                }
+            }
+            snapshot.owed = snapshot.owed.saturating_sub(PART_BYTES);
+            if !has_more && let Some(Image { place: Place::Removed(record), .. }) = snapshot.images.pop_front() {
+                garbage.push(Garbage::Record(record));
+            }
+            if snapshot.owed == 0
+                && let Some(stopped) = snapshot.why_stop(may_go_on)
+            {
+                return Some(stopped);
+            }
+        }
+        snapshot.owed = 0;
+        None
+    }
+
+    /// Hands over what is left of the next segment, but for what is large in it. Why it stopped, if it did.
+    fn walk_segment(
+        &mut self,
+        snapshot: &mut Snapshot,
+        may_go_on: &mut dyn FnMut() -> bool,
+        garbage: &mut Vec<Garbage>,
+    ) -> Option<Walked> {
+        let home = Some(snapshot.home);
+        let mut flushed = std::mem::take(&mut snapshot.flushed);
+        let at = flushed.iter().position(|db| db.home == home);
+        let db = match at {
+            Some(at) => Some(&mut flushed[at]),
+            None => self.dbs.iter_mut().find(|db| db.home == home),
+        };
+        let walked = db.map(|db| (snapshot.walk_next_segment(db, may_go_on), db));
+        let (walked, is_over) = match walked {
+            Some((Segment::Over, db)) => {
+                db.home = None;
+                (None, true)
+            }
+            Some((Segment::Stopped(stopped), _)) => (Some(stopped), false),
+            Some((Segment::Passed, _)) => (None, false),
+            None => (None, true),
+        };
+        if is_over {
+            garbage.extend(at.map(|at| Garbage::Db(flushed.swap_remove(at))));
             snapshot.home += 1;
             snapshot.position = 0;
         }
-        Walked::Done
+        snapshot.flushed = flushed;
+        walked
     }
 }
 
+/// What came of looking at a segment.
+enum Segment {
+    Passed,
+    Stopped(Walked),
+    /// There is none any more.
+    Over,
+}
+
+/// Does something with a record of one of these databases. Whether it is there.
+fn with_record<'a>(
+    mut dbs: impl Iterator<Item = &'a mut Db>,
+    db: DbId,
+    key: &[u8],
+    work: impl FnOnce(&mut Record),
+) -> bool {
+    let record = dbs.find(|one| one.id == db).and_then(|db| db.table.get_mut(db.table.hash(key), key));
+    record.map(|mut record| work(&mut record)).is_some()
+}
+
 impl Snapshot {
-    /// Hands over what is left of a table from the position on. Why it stopped, if it did.
-    fn walk_table(&mut self, db: &Db, may_go_on: &mut dyn FnMut() -> bool) -> Option<Walked> {
-        while let Some(segment) = db.table.segment_at(self.position) {
-            let mut stopped = self.why_stop(may_go_on).or_else(|| self.go_on(db, may_go_on));
-            if stopped.is_some() {
-                return stopped;
+    /// Hands over what is left of the segment at the position, or a part of that. Large records get an image.
+    fn walk_next_segment(&mut self, db: &mut Db, may_go_on: &mut dyn FnMut() -> bool) -> Segment {
+        let Some(segment) = db.table.segment_at(self.position) else { return Segment::Over };
+        let (mut stopped, mut large) = (None, None);
+        db.table.read_segment(segment, &mut |record| {
+            if record.stamp() == self.stamp {
+                return ControlFlow::Continue(());
             }
-            db.table.read_segment(segment, &mut |record| {
-                if record.stamp() == self.stamp {
-                    return ControlFlow::Continue(());
-                }
-                if !self.pass(&record) {
-                    stopped = self.go_on(db, may_go_on);
-                } else if self.keys.done.is_multiple_of(STEP) {
-                    stopped = self.why_stop(may_go_on);
-                }
-                if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
-            if stopped.is_some() {
-                return stopped;
+            if self.sink.as_ref().is_some_and(|sink| sink.is_large(&record)) {
+                large = Some(record.key().to_vec());
+                return ControlFlow::Break(());
             }
-            match db.table.position_after(segment) {
-                Some(position) => self.position = position,
-                None => break,
+            self.pass(&record);
+            if self.keys.done.is_multiple_of(STEP) {
+                stopped = self.why_stop(may_go_on);
             }
+            if stopped.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if let Some(key) = large {
+            // The segment is looked at again when it is handed over.
+            let (id, hash) = (db.id, db.table.hash(&key));
+            if let Some(mut record) = db.table.get_mut(hash, &key) {
+                self.hand_over(id, self.home, &mut record);
+            }
+            return Segment::Passed;
         }
-        None
+        if let Some(stopped) = stopped {
+            return Segment::Stopped(stopped);
+        }
+        match db.table.position_after(segment) {
+            Some(position) => {
+                self.position = position;
+                Segment::Passed
+            }
+            None => Segment::Over,
+        }
+    }
+
+    /// What the walk does with a record that is not large.
+    fn pass(&mut self, record: &Record) {
+        record.set_stamp(self.stamp);
+        self.keys.done += 1;
+        if let Some(sink) = &mut self.sink {
+            sink.take(self.home, record.borrow());
+        }
     }
 
     fn why_stop(&mut self, may_go_on: &mut dyn FnMut() -> bool) -> Option<Walked> {
@@ -308,9 +476,10 @@ impl Snapshot {
         (!may_go_on()).then_some(Walked::More)
     }
 
-    /// Takes a table that was flushed, where the walk is not through with it. The table comes back where it is of no use.
+    /// Takes a table that was flushed, where the walk or an image is not through with it. The table comes back where it is of no use.
     pub(super) fn take_flushed(&mut self, db: Db) -> Option<Db> {
-        if db.home.is_none() || db.is_empty() || self.sink.is_none() {
+        let has_image = self.images.iter().any(|image| matches!(image.place, Place::In(id, _) if id == db.id));
+        if db.is_empty() || self.sink.is_none() || (db.home.is_none() && !has_image) {
             return Some(db);
         }
         self.flushed.push(db);

@@ -174,8 +174,9 @@ impl<'a> View<'a> {
     }
 }
 
+/// Whether a record's deadline has passed, so that nobody sees it any more.
 #[inline]
-pub(super) fn has_lapsed(record: &Record, now: u64) -> bool {
+pub fn has_lapsed(record: &Record, now: u64) -> bool {
     record.deadline().is_some_and(|deadline| deadline < now)
 }
 

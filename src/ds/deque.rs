@@ -6,7 +6,9 @@
 
 mod middle;
 mod node;
+mod old;
 
+use super::image::ImageId;
 use super::item::Item;
 use super::listpack::{self, Encoded, Position};
 use middle::{Middle, Slot};
@@ -57,7 +59,6 @@ impl Fill {
 ///   front ── middle: [node node … ][ … ][ … node node] ── back        all full or nearly so but the two ends
 /// ```
 /// A deque of one node has only the front. The front is without elements only when the deque is.
-#[derive(Clone)]
 pub struct Deque {
     front: Node,
     back: Option<Node>,
@@ -65,7 +66,19 @@ pub struct Deque {
     items: usize,
     /// A mark for the owner, who may want to tell two kinds of deques apart.
     pub mark: bool,
+    /// What it was at a moment that a snapshot wants to know of.
+    image: Option<Box<Image>>,
 }
+
+/// The ends as they were; the middle sees to its own.
+struct Image {
+    id: ImageId,
+    front: Option<Node>,
+    back: Option<Node>,
+}
+
+/// Bytes of nodes that are shown in one step of an image.
+const IMAGE_STEP_BYTES: usize = 16 * 1024;
 
 /// A node's place in the row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +98,8 @@ pub struct Cursor {
 impl Deque {
     /// A deque of these nodes, those without elements left out.
     pub fn from_nodes(nodes: impl IntoIterator<Item = Node>) -> Self {
-        let mut deque = Self { front: Node::empty(), back: None, middle: Middle::default(), items: 0, mark: false };
+        let mut deque =
+            Self { front: Node::empty(), back: None, middle: Middle::default(), items: 0, mark: false, image: None };
         for node in nodes.into_iter().filter(|node| node.count() > 0) {
             deque.add_node(End::Back, node);
         }
@@ -351,9 +365,7 @@ impl Deque {
             Some(position) if self.node(cursor.place).count() > 1 => {
                 self.change(cursor.place, |node| node.delete_run(position, 1));
             }
-            _ => {
-                self.remove_node(cursor.place);
-            }
+            _ => self.discard_node(cursor.place),
         }
     }
 
@@ -366,7 +378,7 @@ impl Deque {
             let here = left.min(size - within);
             left -= here;
             let after = if here == size {
-                self.remove_node(place);
+                self.discard_node(place);
                 self.settle(place)
             } else {
                 self.change(place, |node| {
@@ -396,7 +408,7 @@ impl Deque {
             removed += self.delete_equal_in(at, text, from, limit - removed);
             let gone = self.node(at).count() == 0;
             if gone {
-                self.remove_node(at);
+                self.discard_node(at);
             }
             place = match from {
                 End::Front if gone => self.settle(at),
@@ -431,6 +443,35 @@ impl Deque {
             self.change(place, |node| node.delete_each(chosen));
         }
         chosen.len()
+    }
+
+    /// From now on the image is of what it holds now.
+    pub fn begin_image(&mut self, id: ImageId) {
+        self.middle.begin_image();
+        self.image = Some(Box::new(Image { id, front: Some(self.front.clone()), back: self.back.clone() }));
+    }
+
+    /// Shows the next few of the nodes that it had, in their order. False where all are shown.
+    pub fn step_image(&mut self, mut show: impl FnMut(Content<'_>)) -> bool {
+        let Some(image) = &mut self.image else { return false };
+        if let Some(front) = image.front.take() {
+            show(front.content());
+            return true;
+        }
+        if self.middle.step_image(IMAGE_STEP_BYTES, &mut |node| show(node.content())) {
+            return true;
+        }
+        image.back.take().inspect(|back| show(back.content())).is_some()
+    }
+
+    pub fn end_image(&mut self) {
+        self.image = None;
+        self.middle.end_image();
+    }
+
+    /// The image that is not through, and about how much memory it takes.
+    pub fn image(&self) -> Option<(ImageId, usize)> {
+        self.image.as_ref().map(|image| (image.id, self.middle.image_bytes()))
     }
 
     /// The bytes of memory it takes, its own record included.
@@ -569,6 +610,14 @@ impl Deque {
         Some(node)
     }
 
+    /// As `remove_node`, for a node that nobody wants any more.
+    fn discard_node(&mut self, place: Place) {
+        match place {
+            Place::Middle(slot) => self.items -= self.middle.discard(slot),
+            _ => drop(self.remove_node(place)),
+        }
+    }
+
     fn ordinal(&self, place: Place) -> usize {
         match place {
             Place::Front => 0,
@@ -585,6 +634,19 @@ impl Deque {
             return self.back.is_some().then_some(Place::Back);
         }
         self.middle.slot(ordinal - 1).map(Place::Middle)
+    }
+}
+
+impl Clone for Deque {
+    fn clone(&self) -> Self {
+        Self {
+            front: self.front.clone(),
+            back: self.back.clone(),
+            middle: self.middle.clone(),
+            items: self.items,
+            mark: self.mark,
+            image: None,
+        }
     }
 }
 

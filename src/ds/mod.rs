@@ -11,6 +11,7 @@ pub mod deque;
 pub mod fields;
 pub mod geohash;
 pub mod hyperloglog;
+pub mod image;
 pub mod intset;
 pub mod item;
 pub mod keytable;

@@ -31,6 +31,8 @@ pub struct NetHost {
     saver: Saver,
     /// What was acted on last.
     config: Config,
+    /// Where the process works.
+    folder: PathBuf,
 }
 
 impl NetHost {
@@ -49,6 +51,7 @@ impl NetHost {
             title,
             saver,
             config: config.clone(),
+            folder: std::env::current_dir().unwrap_or_default(),
         };
         // The log says what went wrong; a server whose score stays as it was still serves.
         let _ = host.oom_score.adjust(config, false);
@@ -113,6 +116,10 @@ impl Host for NetHost {
     }
 
     fn disk(&self) -> Option<Arc<dyn Disk>> {
+        // A folder that was removed under the process may be there again, as another one of that name.
+        if std::env::current_dir().is_err() {
+            let _ = std::env::set_current_dir(&self.folder);
+        }
         self.process.disk()
     }
 
@@ -183,6 +190,7 @@ impl Host for NetHost {
             return Err(error);
         }
         log::set_level(new.loglevel);
+        self.folder = std::env::current_dir().unwrap_or_else(|_| std::mem::take(&mut self.folder));
         self.config = new.clone();
         self.show_title();
         Ok(())

@@ -206,15 +206,12 @@ impl Net {
     }
 
     /// The last steps. Nothing is freed: the kernel takes the memory of a process back faster than the process could.
-    fn end(mut self, ending: Ending) -> io::Result<()> {
+    fn end(self, ending: Ending) -> io::Result<()> {
         if let Ending::Fatal(Fatal(text)) = ending {
             process::clean_up(&self.server.config);
             std::mem::forget(self);
             return Err(io::Error::other(text));
         }
-        self.server.give_up_save();
-        self.server.give_up_snapshot_for_replicas();
-        self.keeper.end(&mut self.server);
         process::clean_up(&self.server.config);
         self.listeners().close();
         tracing::warn!("runnel is now ready to exit, bye bye...");
@@ -290,10 +287,22 @@ impl Net {
         let save = save || (!nosave && !config.save.0.is_empty());
         tracing::info!("User requested shutdown...");
         if !save || self.server.save_before_the_end(force) {
-            self.shutdown = Some(Ending::Shutdown);
+            self.shut_down(force);
         } else {
             tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
         }
+    }
+
+    /// Ends the process after this turn, unless the log cannot be forced to disk and nobody insists. Whether it will end.
+    fn shut_down(&mut self, force: bool) -> bool {
+        self.server.give_up_save();
+        self.server.give_up_snapshot_for_replicas();
+        if !self.keeper.end(&mut self.server) && !force {
+            tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
+            return false;
+        }
+        self.shutdown = Some(Ending::Shutdown);
+        true
     }
 
     fn serve(&mut self, number: usize) {
@@ -627,7 +636,11 @@ impl Net {
 
     fn obey(&mut self, request: HostRequest) {
         match request {
-            HostRequest::Shutdown { .. } => self.shutdown = Some(Ending::Shutdown),
+            HostRequest::Shutdown { id, force } => {
+                if !self.shut_down(force) {
+                    self.server.answer_from_host(id, Err("ERR Errors trying to SHUTDOWN. Check logs.".into()));
+                }
+            }
             HostRequest::RewriteLog | HostRequest::LoadLog(_) => self.keeper.obey(&mut self.server, &request),
         }
     }

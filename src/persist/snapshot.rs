@@ -25,24 +25,23 @@ use super::disk::{self, Disk, DiskError, DiskFile};
 use super::rdb::CHECKSUM_BYTES;
 use super::rdb::write::{self, Access, Facts, Version, Writer};
 use crate::config::{Config, MaxmemoryPolicy, RdbDialect};
-use crate::db::snapshot::Sink;
+use crate::db::snapshot::{PART_BYTES, Part, Sink};
 use crate::db::{DbIndex, Keyspace, evict};
 use crate::ds::blob::SharedBlob;
+use crate::ds::image::ImageId;
 use crate::ds::record::Payload;
 use crate::types::codec::{Chunk, Dialect, Encoding};
-use crate::types::value::{self, RecordRef};
+use crate::types::value::{self, Record, RecordRef};
 
 /// A chunk goes to the thread when it has this many bytes.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Of a large collection the walk hands over about so much at a time.
-const PART_BYTES: usize = 16 * 1024;
-/// So much may wait until a large collection is complete, before it is completed at once.
-const ASIDE_BYTES: usize = 8 * 1024 * 1024;
+/// A collection of more elements is handed over in parts.
+const LARGE_ELEMENTS: usize = 2048;
 /// The walk stops while this many bytes wait for the thread.
 const WALK_BYTES: usize = 8 * 1024 * 1024;
-/// Nobody hands over more while this many bytes wait. With what the thread works on and what the allocator rounds up, a snapshot takes
-/// less than 64 MiB.
-const WAITING_BYTES_MAX: usize = 40 * 1024 * 1024;
+/// Nobody hands over more while this many bytes wait. With what waits for images (`db::snapshot`: 8 MiB and a sixteenth of the largest of them),
+/// what the thread works on and what the allocator rounds up, a snapshot takes less than 64 MiB beside collections of up to 400 MB.
+const WAITING_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// So long a writer waits for a thread that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// What was written is forced to the disk every so many bytes, lest the last sync has all of it to do.
@@ -228,11 +227,12 @@ struct RdbSink {
     /// Keys of each database, and those with a deadline, until they are told.
     sizes: Vec<Option<(usize, usize)>>,
     access: Box<dyn Fn(&RecordRef<'_>) -> Access + Send>,
-    /// A record of which only a part is in the chunks so far. Others that come in between wait in a chunk of their own.
-    begun: Option<Encoding>,
+    /// An image is in the chunks in part. Records that come in between wait in a chunk of their own.
+    is_within: bool,
     aside: Chunk,
     /// What comes before that chunk, as large strings are not copied into one.
     parked: Vec<Message>,
+    parked_bytes: usize,
     aside_db: Option<DbIndex>,
 }
 
@@ -252,9 +252,10 @@ impl RdbSink {
             db: None,
             sizes: databases.map(|db| Some((db.len(), db.volatile()))).collect(),
             access: access(config, plan.now_ms),
-            begun: None,
+            is_within: false,
             aside: Chunk::new(config.rdbcompression),
             parked: Vec::new(),
+            parked_bytes: 0,
             aside_db: None,
         };
         let facts = Facts {
@@ -286,9 +287,9 @@ impl RdbSink {
     }
 
     fn go_to(&mut self, db: DbIndex) {
-        let (chunk, before) = match self.begun {
-            None => (&mut self.chunk, &mut self.db),
-            Some(_) => (&mut self.aside, &mut self.aside_db),
+        let (chunk, before) = match self.is_within {
+            false => (&mut self.chunk, &mut self.db),
+            true => (&mut self.aside, &mut self.aside_db),
         };
         if before.replace(db) == Some(db) {
             return;
@@ -299,22 +300,32 @@ impl RdbSink {
         }
     }
 
-    fn is_large(record: &RecordRef<'_>) -> bool {
-        const ELEMENTS: usize = 2048;
-        value::collection_len(record).is_some_and(|elements| elements > ELEMENTS)
+    /// A full chunk of what waits is parked, so that none of them grows without end.
+    fn park_if_full(&mut self) {
+        if self.aside.len() >= CHUNK_BYTES {
+            self.park(None);
+        }
     }
 
-    /// The record that was begun is complete: behind it comes what had to wait.
-    fn end_begun(&mut self) {
-        self.begun = None;
+    fn park(&mut self, blob: Option<SharedBlob>) {
+        let chunk = std::mem::replace(&mut self.aside, Chunk::new(self.compresses));
+        for message in std::iter::once(Message::Chunk(chunk)).chain(blob.map(Message::Blob)) {
+            self.parked_bytes += message.len();
+            self.parked.push(message);
+        }
+    }
+
+    /// The image is complete: behind it comes what had to wait.
+    fn end_image(&mut self) {
+        self.is_within = false;
         self.flush();
         if let Some(db) = self.aside_db.take() {
             self.db = Some(db);
+            self.park(None);
+            self.parked_bytes = 0;
             for message in std::mem::take(&mut self.parked) {
                 self.outlet.send(message);
             }
-            let aside = std::mem::replace(&mut self.aside, Chunk::new(self.compresses));
-            self.outlet.send(Message::Chunk(aside));
         }
     }
 }
@@ -323,62 +334,61 @@ impl Sink for RdbSink {
     fn take(&mut self, db: DbIndex, record: RecordRef<'_>) {
         self.go_to(db);
         let access = (self.access)(&record);
-        if self.begun.is_some() {
-            if let Payload::Blob(blob) = record.payload()
-                && let Some(shared) = blob.share()
-            {
-                write::record_head(&mut self.aside, &record, self.dialect, access);
-                let head = std::mem::replace(&mut self.aside, Chunk::new(self.compresses));
-                self.parked.extend([Message::Chunk(head), Message::Blob(shared)]);
-                return;
+        let blob = match record.payload() {
+            Payload::Blob(blob) => blob.share(),
+            _ => None,
+        };
+        if self.is_within {
+            match blob {
+                Some(blob) => {
+                    write::record_head(&mut self.aside, &record, self.dialect, access);
+                    self.park(Some(blob));
+                }
+                None => write::record(&mut self.aside, &record, self.dialect, access),
             }
-            return write::record(&mut self.aside, &record, self.dialect, access);
+            return self.park_if_full();
         }
-        if let Payload::Blob(blob) = record.payload()
-            && let Some(shared) = blob.share()
-        {
-            write::record_head(&mut self.chunk, &record, self.dialect, access);
-            self.flush();
-            return self.outlet.send(Message::Blob(shared));
+        match blob {
+            Some(blob) => {
+                write::record_head(&mut self.chunk, &record, self.dialect, access);
+                self.flush();
+                self.outlet.send(Message::Blob(blob));
+            }
+            None => {
+                write::record(&mut self.chunk, &record, self.dialect, access);
+                self.flush_if_full();
+            }
         }
-        let mut encoding = write::begin_record(&mut self.chunk, &record, self.dialect, access);
-        while !encoding.is_done() {
-            encoding.go_on(&record, CHUNK_BYTES, &mut self.chunk);
-            self.flush_if_full();
+    }
+
+    fn is_large(&self, record: &Record) -> bool {
+        value::collection_len(record).is_some_and(|elements| elements > LARGE_ELEMENTS)
+    }
+
+    fn begin(&mut self, db: DbIndex, record: &mut Record, id: ImageId) -> Option<Part> {
+        let mut head = Chunk::new(self.compresses);
+        let access = (self.access)(&record.borrow());
+        write::record_head(&mut head, record, self.dialect, access);
+        let encoding = Encoding::begin(record, id, self.dialect, &mut head)?;
+        Some(Part { db, head, encoding })
+    }
+
+    fn go_on(&mut self, part: &mut Part, record: &mut Record) -> bool {
+        if !self.is_within {
+            self.go_to(part.db);
+            self.chunk.append(&part.head);
+            self.is_within = true;
         }
+        part.encoding.go_on(record, PART_BYTES, &mut self.chunk);
         self.flush_if_full();
+        if part.encoding.is_done() {
+            self.end_image();
+        }
+        self.is_within
     }
 
-    fn begin(&mut self, db: DbIndex, record: RecordRef<'_>) -> bool {
-        if !Self::is_large(&record) {
-            self.take(db, record);
-            return false;
-        }
-        self.go_to(db);
-        let access = (self.access)(&record);
-        let encoding = write::begin_record(&mut self.chunk, &record, self.dialect, access);
-        if encoding.is_done() {
-            self.flush_if_full();
-            return false;
-        }
-        self.begun = Some(encoding);
-        true
-    }
-
-    fn go_on(&mut self, record: RecordRef<'_>) -> bool {
-        let Some(encoding) = &mut self.begun else { return false };
-        encoding.go_on(&record, PART_BYTES, &mut self.chunk);
-        let is_done = encoding.is_done();
-        self.flush_if_full();
-        if is_done {
-            self.end_begun();
-        }
-        !is_done
-    }
-
-    fn is_pressed(&self) -> bool {
-        let parked = self.parked.iter().map(Message::len).sum::<usize>();
-        parked + self.aside.len() >= ASIDE_BYTES
+    fn aside_bytes(&self) -> usize {
+        self.parked_bytes + self.aside.len()
     }
 
     fn has_room(&mut self) -> bool {

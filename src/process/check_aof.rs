@@ -13,7 +13,7 @@ use crate::ds::keytable::Seed;
 use crate::persist::aof::Manifest;
 use crate::persist::aof::read::{Next, ReadError, Requests};
 use crate::persist::disk::{self, Disk, RealDisk};
-use crate::persist::rdb::{self, read::Event, read::Reader};
+use crate::persist::rdb;
 
 /// What was found, as text: fine, or not.
 pub type Found = Result<String, String>;
@@ -217,20 +217,11 @@ fn extent(path: &Path, until_s: Option<u64>, said: &mut String) -> Result<Extent
 /// Reads the snapshot that a file begins with. What follows it, and where.
 fn pass_snapshot(source: Source, size: u64, path: &Path, said: &mut String) -> Result<(Source, u64), String> {
     static SEED: Seed = Seed::new([1, 2]);
-    said.push_str(&format!("[offset 0] Checking RDB file {}\n", path.display()));
     let options = rdb::Options { limits: limits(&Config::default(), &SEED), checksums: true, any_version: false };
-    let failed = |error: rdb::Error| format!("RDB preamble of AOF file is not sane, aborting: {error}");
-    let mut reader = Reader::new(source, size, options).map_err(failed)?;
-    let mut keys = 0;
-    loop {
-        match reader.next_event().map_err(failed)? {
-            Event::End => break,
-            Event::Record(..) => keys += 1,
-            _ => {}
-        }
-    }
+    let (found, reader) = rdb::check::check_input(source, size, path, options)
+        .map_err(|found| format!("{found}RDB preamble of AOF file is not sane, aborting."))?;
     let offset = reader.offset();
-    said.push_str(&format!("[offset {offset}] \\o/ RDB looks OK! \\o/\n[info] {keys} keys read\n"));
+    said.push_str(&found);
     said.push_str("RDB preamble is OK, proceeding with AOF tail...\n");
     let (rest, source) = reader.into_rest();
     Ok((Box::new(Cursor::new(rest).chain(source)), offset))

@@ -12,7 +12,6 @@ pub mod huge_pages;
 pub mod keeper;
 pub mod limits;
 mod line;
-pub mod load;
 pub mod log;
 pub mod saver;
 pub mod signals;

@@ -59,7 +59,7 @@ impl Server {
             let stats = &mut self.stats;
             stats.rates.sample(self.clock.monotonic_us, stats.calls, stats.input_bytes, stats.output_bytes);
         }
-        if self.config.maxmemory > 0 {
+        if self.config.maxmemory > 0 && !self.durability.is_loading() {
             self.make_room();
         }
     }
@@ -67,7 +67,8 @@ impl Server {
     /// Removes keys whose time is up, within the budget.
     pub fn expire_lapsed(&mut self) {
         self.cron.more_to_expire = false;
-        if self.cron.expiry_off || self.is_paused() {
+        // While a log is replayed nothing lapses: what did at the time is deleted by the log itself.
+        if self.cron.expiry_off || self.is_paused() || self.durability.is_loading() {
             return;
         }
         let budget_us = expiry_budget_us(self.config.active_expire_effort);

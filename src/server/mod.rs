@@ -125,8 +125,8 @@ pub enum Closing {
 /// What only the process around can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostRequest {
-    /// End the process; `save` as SHUTDOWN's arguments and the save rules say.
-    Shutdown { save: bool, now: bool, force: bool },
+    /// End the process. The session waits, and hears of it where that cannot be.
+    Shutdown { id: SessionId, force: bool },
     /// Write the log's base anew (BGREWRITEAOF).
     RewriteLog,
     /// Throw the data set away and load it from the log; the session waits for the answer (DEBUG LOADAOF).

@@ -115,7 +115,7 @@ impl Server {
         let now_s = self.now_ms() / 1000;
         let saving = &self.saving;
         let may_try = saving.last_failure.is_none() || now_s > saving.last_tried_s + RETRY_AFTER_S;
-        if !may_try || !self.may_begin_snapshot() {
+        if self.durability.is_loading() || !may_try || !self.may_begin_snapshot() {
             return;
         }
         let since_s = now_s.saturating_sub(saving.last_saved_s);

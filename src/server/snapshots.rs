@@ -3,14 +3,15 @@
 //! What the file looks like is `persist::rdb`'s; when it is written is decided by commands, by `save` rules and at the end of the process.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Server;
 use crate::config::{Config, RdbDialect, RdbVersionCheck};
 use crate::db::evict::{AccessClock, Policy, frequency, idle_ms};
+use crate::db::has_lapsed;
 use crate::db::load::{self, LastUse};
-use crate::db::{Touch, View};
 use crate::persist::disk::{Disk, DiskError};
 use crate::persist::rdb::read::{Error, Event, Reason};
 use crate::persist::rdb::save::{self, Sink, Stopped};
@@ -77,6 +78,10 @@ impl Server {
 
     /// Saves before the process ends. False where it must not end, as nothing was saved and nobody insists.
     pub fn save_before_the_end(&mut self, force: bool) -> bool {
+        if self.durability.is_loading() {
+            // What is there by now must not take the place of all of it.
+            return true;
+        }
         self.give_up_save();
         tracing::info!("Saving the final RDB snapshot before exiting.");
         match self.save_now() {
@@ -105,11 +110,15 @@ impl Server {
         for db in (0..self.keyspace.databases()).filter(|&db| !self.keyspace.db(db).is_empty()) {
             let (keys, volatile) = (self.keyspace.db(db).len(), self.keyspace.db(db).volatile());
             write::database(sink.chunk(), db, keys, volatile);
-            let view = View::new(&self.keyspace, db, now, &self.config, Touch::No, &self.random, false);
-            for record in view.records() {
-                write::record(sink.chunk(), &record, dialect, access(&record, &self.config, now));
-                sink.flush_if_full()?;
-            }
+            let mut stopped = Ok(());
+            self.keyspace.db(db).read(&mut |record| {
+                if !has_lapsed(&record, now) {
+                    write::record(sink.chunk(), &record, dialect, access(&record, &self.config, now));
+                    stopped = sink.flush_if_full();
+                }
+                if stopped.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            stopped?;
         }
         write::end(sink.chunk());
         Ok(())

@@ -60,7 +60,7 @@ pub fn differences(found: &str, expected: &str) -> String {
 }
 
 /// A data set with something of everything.
-fn rich() -> Playground {
+pub(super) fn rich() -> Playground {
     let mut playground = Playground::default();
     let long = "x".repeat(100);
     let members: Vec<String> = (0..200).map(|at| format!("m{at}")).collect();
@@ -142,7 +142,7 @@ fn payload(record: &Record, choose: &mut Chooser<'_>) -> Vec<u8> {
 }
 
 /// Changes, inserts, removes and cuts, a few times.
-fn damage(bytes: &mut Vec<u8>, choose: &mut Chooser<'_>, cut: bool) {
+pub(super) fn damage(bytes: &mut Vec<u8>, choose: &mut Chooser<'_>, cut: bool) {
     if cut {
         bytes.truncate(choose.below(bytes.len().max(1)));
         return;

@@ -4,6 +4,7 @@
 //! behind the word is decided by size. The containers are `ds::listpack` and `ds::deque`.
 
 use crate::ds::deque::{Backward, Content, Deque, Fill, Forward, Node};
+use crate::ds::image::ImageId;
 use crate::ds::item::Item;
 use crate::ds::listpack::{Iter, Listpack, Packed};
 use crate::ds::packed_or_box::{PackedOrBox, Shape, ShapeMut};
@@ -344,6 +345,38 @@ impl List {
         list
     }
 
+    /// From now on the image is of what it holds now. False where it is too small to have one.
+    pub fn begin_image(&mut self, id: ImageId) -> bool {
+        let ShapeMut::Boxed(deque) = self.0.shape_mut() else { return false };
+        deque.begin_image(id);
+        true
+    }
+
+    /// Shows the next few of the nodes that it had, in their order. False where all are shown.
+    pub fn step_image(&mut self, show: impl FnMut(Content<'_>)) -> bool {
+        match self.0.shape_mut() {
+            ShapeMut::Boxed(deque) => deque.step_image(show),
+            ShapeMut::Packed(_) => false,
+        }
+    }
+
+    pub fn end_image(&mut self) {
+        if let ShapeMut::Boxed(deque) = self.0.shape_mut() {
+            deque.end_image();
+            if !deque.mark && deque.front().bytes() <= DEQUE_MIN {
+                self.pack();
+            }
+        }
+    }
+
+    /// The image that is not through, and about how much memory it takes.
+    pub fn image(&self) -> Option<(ImageId, usize)> {
+        match self.0.shape() {
+            Shape::Boxed(deque) => deque.image(),
+            Shape::Packed(_) => None,
+        }
+    }
+
     /// Looks at everything again.
     pub fn check(&self) {
         match self.0.shape() {
@@ -352,7 +385,8 @@ impl List {
                 deque.check();
                 let one_listpack = deque.nodes_len() == 1 && !deque.front().is_plain();
                 assert!(is_quicklist(deque) || one_listpack, "what is called a listpack is one");
-                assert!(is_quicklist(deque) || deque.front().bytes() > DEQUE_MIN, "a small list is a listpack");
+                let is_large = deque.front().bytes() > DEQUE_MIN || deque.image().is_some();
+                assert!(is_quicklist(deque) || is_large, "a small list is a listpack");
             }
         }
     }
@@ -418,7 +452,7 @@ impl List {
         // One that has become empty goes away, or gets back the one element it had (LMOVE of a list to itself).
         let small = count > 0 && !plain && !limits.half().exceeded(bytes, count);
         deque.mark = deque.mark && !small;
-        if !deque.mark && bytes <= DEQUE_MIN {
+        if !deque.mark && bytes <= DEQUE_MIN && deque.image().is_none() {
             self.pack();
         }
     }

@@ -4,6 +4,7 @@
 //! one list of collections: a new data type is a row of `collections!`.
 
 use crate::ds::blob::Blob;
+use crate::ds::image::ImageId;
 use crate::ds::item::Item;
 use crate::ds::record::{self, Family, Payload, Word};
 use crate::types::hash::Hash;
@@ -245,6 +246,29 @@ macro_rules! collections {
                 }
             }
         )*
+
+        /// From now on the image of this record's collection is of what it holds now. False where it is too small to have one, or a string.
+        pub fn begin_image(record: &mut Record, id: ImageId) -> bool {
+            match record.tag() {
+                $($tag => record.get_mut::<$type>().is_some_and(|collection| collection.begin_image(id)),)*
+                _ => false,
+            }
+        }
+
+        pub fn end_image(record: &mut Record) {
+            match record.tag() {
+                $($tag => record.get_mut::<$type>().into_iter().for_each(|collection| collection.end_image()),)*
+                _ => {}
+            }
+        }
+
+        /// The image of this record's collection that is not through, and about how much memory it takes.
+        pub fn image(record: &Record) -> Option<(ImageId, usize)> {
+            match record.tag() {
+                $($tag => record.get::<$type>().and_then(|collection| collection.image()),)*
+                _ => None,
+            }
+        }
 
         fn any_collection(record: &Record) -> Option<&dyn AnyCollection> {
             match record.tag() {

@@ -2,6 +2,7 @@
 //!
 //! `RUNNEL_FUZZ_RUNS=100000 cargo test --release fuzz` goes on for as long as that takes; a failure names its seed.
 
+use runnel::testing::logs::fuzz_logs;
 use runnel::testing::snapshots::{fuzz_restore, fuzz_snapshots};
 use runnel::testing::{fuzz_commands, fuzz_requests};
 use runnel::util::random::Random;
@@ -51,6 +52,19 @@ fn broken_snapshots_and_payloads_do_no_harm() {
             fuzz_snapshots(&data);
             fuzz_restore(&data);
         });
+        if let Err(panic) = run {
+            eprintln!("RUNNEL_FUZZ_SEED={seed} RUNNEL_FUZZ_RUNS=1 repeats this");
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
+#[test]
+fn broken_logs_do_no_harm() {
+    for seed in seeds(400) {
+        let mut random = Random::new(seed);
+        let data: Vec<u8> = (0..60).map(|_| random.next_u64() as u8).collect();
+        let run = std::panic::catch_unwind(|| fuzz_logs(&data));
         if let Err(panic) = run {
             eprintln!("RUNNEL_FUZZ_SEED={seed} RUNNEL_FUZZ_RUNS=1 repeats this");
             std::panic::resume_unwind(panic);

@@ -7,7 +7,7 @@ use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
 use crate::cmd::error::{Done, SYNTAX, error};
 use crate::resp::reply::Reply;
 use crate::script;
-use crate::server::{Closing, HostRequest, Server, SessionId};
+use crate::server::{HostRequest, Server, SessionId};
 use crate::util::random::Random;
 
 use Flag::{Admin, AllowBusy, Fast, Loading, NoMulti, Noscript, Readonly, Stale};
@@ -106,13 +106,14 @@ fn monitor(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) 
 }
 
 fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) -> Done {
-    let (mut nosave, mut save, mut now, mut force, mut abort) = (false, false, false, false, false);
+    let (mut nosave, mut save, mut force, mut abort) = (false, false, false, false);
     let mut others = 0;
     while !args.is_empty() {
         match () {
             () if args.option("NOSAVE") => nosave = true,
             () if args.option("SAVE") => save = true,
-            () if args.option("NOW") => now = true,
+            // It is about replicas that lag behind, for whom nobody waits here.
+            () if args.option("NOW") => {}
             () if args.option("FORCE") => force = true,
             () if args.option("ABORT") => {
                 abort = true;
@@ -142,9 +143,9 @@ fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) 
     if save && !server.save_before_the_end(force) {
         return Err(error("ERR Errors trying to SHUTDOWN. Check logs."));
     }
-    server.outbox.requests.push(HostRequest::Shutdown { save: false, now, force });
+    server.outbox.requests.push(HostRequest::Shutdown { id, force });
     // The closed connection is the answer; what the client has sent behind it is not run any more.
-    server.close(id, Closing::AtOnce);
+    server.wait_for_host(id);
     Ok(())
 }
 
@@ -191,7 +192,7 @@ fn picture(random: &mut Random) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::server::{Closing, HostRequest};
+    use crate::server::HostRequest;
     use crate::testing::{Playground, check};
 
     #[test]
@@ -240,9 +241,9 @@ mod tests {
         );
         let mut playground = Playground::default();
         assert_eq!(playground.run("", ["SHUTDOWN", "NOSAVE", "FORCE"].iter()), b"");
-        assert_eq!(playground.server.outbox.requests, [HostRequest::Shutdown { save: false, now: false, force: true }]);
         let id = playground.client("");
-        assert_eq!(playground.server.outbox.close, [(id, Closing::AtOnce)]);
+        assert_eq!(playground.server.outbox.requests, [HostRequest::Shutdown { id, force: true }]);
+        assert!(playground.server.sessions.get(id).waits_for_host);
     }
 
     #[test]

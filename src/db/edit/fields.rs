@@ -33,8 +33,8 @@ impl Edit<'_> {
         let slot = self.hash(key);
         let keyspace = &mut *self.keyspace;
         let db = &mut keyspace.dbs[self.db];
-        let Some(record) = db.table.get_mut(slot, key) else { return };
-        before_change(&mut keyspace.snapshot, db.home, &record);
+        let Some(mut record) = db.table.get_mut(slot, key) else { return };
+        before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
         let Some(hash) = record.into_mut::<Hash>() else { return };
         let removed = remove(hash);
         if removed.is_empty() {

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::{Sink, Walked};
+use super::{Part, Sink, Walked};
 use crate::cmd::table;
 use crate::config::Config;
-use crate::db::{DbIndex, Keyspace};
+use crate::db::{DbIndex, Keyspace, load};
+use crate::ds::image::ImageId;
+use crate::ds::keytable::Seed;
 use crate::testing::{Chooser, Playground, digest_stream, is_fuzzed};
+use crate::types::codec::{self, Chunk, Dialect, Encoding, Form, Slice, Source};
 use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::stream::StreamBox;
-use crate::types::value::{self, RecordRef};
+use crate::types::value::{self, Record, RecordRef};
 use crate::types::zset::Zset;
 use crate::util::random::Random;
 
@@ -28,8 +31,20 @@ struct Pages {
     image: Image,
     is_finished: bool,
     is_full: bool,
-    /// A record that comes in parts: its text in the beginning, and how many parts are still to come.
-    begun: Option<(DbIndex, String, usize)>,
+    begun: BTreeMap<ImageId, Begun>,
+}
+
+/// What an image does not tell.
+struct Begun {
+    form: Form,
+    deadline: u64,
+    key: Vec<u8>,
+    beyond: Vec<u8>,
+}
+
+fn limits() -> codec::Limits {
+    static SEED: Seed = Seed::new([3, 4]);
+    load::limits(&small_limits(), &SEED)
 }
 
 impl Sink for Notebook {
@@ -38,31 +53,43 @@ impl Sink for Notebook {
         assert_eq!(twice, None, "a record was handed over twice");
     }
 
-    fn begin(&mut self, db: DbIndex, record: RecordRef<'_>) -> bool {
-        let parts = record.key().len() % 4;
-        if parts == 0 {
-            self.take(db, record);
-            return false;
-        }
-        self.0.lock().unwrap().begun = Some((db, text(record), parts));
-        true
+    /// Some of those that can have an image at all.
+    fn is_large(&self, record: &Record) -> bool {
+        record.key().len() % 4 > 0
     }
 
-    fn go_on(&mut self, record: RecordRef<'_>) -> bool {
-        let mut pages = self.0.lock().unwrap();
-        let (db, before, parts) = pages.begun.take().expect("a record was begun");
-        assert_eq!(text(record.borrow()), before, "a record changed between two parts of it");
-        if parts > 1 {
-            pages.begun = Some((db, before, parts - 1));
+    fn begin(&mut self, db: DbIndex, record: &mut Record, id: ImageId) -> Option<Part> {
+        let mut head = Chunk::new(false);
+        let form = codec::form_of(record, Dialect::Redis);
+        let deadline = record.deadline().unwrap_or(0);
+        let key = record.key().to_vec();
+        let beyond = codec::beyond(record).unwrap_or_default();
+        let encoding = Encoding::begin(record, id, Dialect::Redis, &mut head)?;
+        self.0.lock().unwrap().begun.insert(id, Begun { form, deadline, key, beyond });
+        Some(Part { db, head, encoding })
+    }
+
+    fn go_on(&mut self, part: &mut Part, record: &mut Record) -> bool {
+        let (id, _) = value::image(record).expect("the image is not through");
+        part.encoding.go_on(record, 40, &mut part.head);
+        if !part.encoding.is_done() {
             return true;
         }
-        drop(pages);
-        self.take(db, record);
+        let Begun { form, deadline, key, beyond } = self.0.lock().unwrap().begun.remove(&id).expect("it was begun");
+        let mut source = Slice::new(part.head.bytes());
+        let deadline = Some(deadline).filter(|&deadline| deadline > 0);
+        let read = codec::decode(form, &key, deadline, Dialect::Redis, &mut source, &limits());
+        let mut read = read.expect("an image is read").expect("it was not empty");
+        assert_eq!(source.left(), 0, "an image has as much as it says");
+        if !beyond.is_empty() {
+            codec::apply_beyond(&mut read, &beyond).expect("it is read, too");
+        }
+        self.take(part.db, read.borrow());
         false
     }
 
-    fn is_pressed(&self) -> bool {
-        false
+    fn aside_bytes(&self) -> usize {
+        0
     }
 
     fn has_room(&mut self) -> bool {
@@ -301,4 +328,147 @@ fn snapshots_given_up_leave_no_trace() {
     }
     let trial = Trial::begin(&mut playground);
     assert!(trial.slice(&mut playground, usize::MAX, false));
+}
+
+/// Counts what it is handed.
+#[derive(Clone, Default)]
+struct Meter(Arc<Mutex<Metered>>);
+
+#[derive(Default)]
+struct Metered {
+    bytes: usize,
+    parts: usize,
+}
+
+impl Sink for Meter {
+    fn take(&mut self, _: DbIndex, record: RecordRef<'_>) {
+        let mut chunk = Chunk::new(false);
+        codec::encode_value(&record, Dialect::Redis, &mut chunk);
+        self.0.lock().unwrap().bytes += chunk.len();
+    }
+
+    fn is_large(&self, record: &Record) -> bool {
+        value::collection_len(record).is_some_and(|elements| elements > 1000)
+    }
+
+    fn begin(&mut self, db: DbIndex, record: &mut Record, id: ImageId) -> Option<Part> {
+        let mut head = Chunk::new(false);
+        let encoding = Encoding::begin(record, id, Dialect::Redis, &mut head)?;
+        self.0.lock().unwrap().bytes += head.len();
+        Some(Part { db, head, encoding })
+    }
+
+    fn go_on(&mut self, part: &mut Part, record: &mut Record) -> bool {
+        let mut chunk = Chunk::new(false);
+        part.encoding.go_on(record, super::PART_BYTES, &mut chunk);
+        let mut metered = self.0.lock().unwrap();
+        metered.bytes += chunk.len();
+        metered.parts += 1;
+        !part.encoding.is_done()
+    }
+
+    fn aside_bytes(&self) -> usize {
+        0
+    }
+
+    fn has_room(&mut self) -> bool {
+        true
+    }
+
+    fn finish(self: Box<Self>) {}
+}
+
+/// However large a collection is, a command that changes a little of it hands over and keeps a little; and the walk goes on in small parts.
+#[test]
+fn a_write_to_a_large_collection_does_work_for_what_it_changes_alone() {
+    const ELEMENTS: usize = 100_000;
+    /// A node of a list or a stream, twice, and what is around it.
+    const BYTES_MAX: usize = 40_000;
+    let mut playground = Playground::default();
+    playground.run("", ["XGROUP", "CREATE", "stream", "group", "0", "MKSTREAM"].iter());
+    for from in (0..ELEMENTS).step_by(1000) {
+        let each = |line: &str, item: &dyn Fn(usize) -> String| {
+            let items = (from..from + 1000).map(item).collect::<Vec<_>>().join(" ");
+            format!("{line} {items}").split(' ').map(String::from).collect::<Vec<_>>()
+        };
+        playground.run("", each("SADD set", &|at| format!("member:{at}")).iter());
+        playground.run("", each("HSET hash", &|at| format!("field:{at} value:{at}")).iter());
+        playground.run("", each("ZADD zset", &|at| format!("{at} member:{at}")).iter());
+        playground.run("", each("RPUSH list", &|at| format!("element:{at}")).iter());
+    }
+    for at in 1..=ELEMENTS / 10 {
+        playground.run("", ["XADD", "stream", &format!("{at}-0"), "field", &format!("value:{at}")].iter());
+    }
+    playground.run("", ["XREADGROUP", "GROUP", "group", "me", "COUNT", "100", "STREAMS", "stream", ">"].iter());
+
+    let meter = Meter::default();
+    playground.server.keyspace.begin_snapshot(Box::new(meter.clone()));
+    let commands = [
+        "SADD set new",
+        "SREM set member:5",
+        "SPOP set 3",
+        "SADD set member:5",
+        "HSET hash field:7 other",
+        "HDEL hash field:8",
+        "HEXPIRE hash 100 FIELDS 1 field:9",
+        "HINCRBY hash count 3",
+        "ZADD zset 1 member:500",
+        "ZREM zset member:10",
+        "ZINCRBY zset 5 member:11",
+        "ZPOPMIN zset 3",
+        "ZREMRANGEBYRANK zset 50 60",
+        "RPUSH list new",
+        "LPUSH list new",
+        "LPOP list 3",
+        "RPOP list",
+        "LSET list 50000 new",
+        "LINSERT list AFTER element:10 x",
+        "LREM list 1 element:20",
+        "LMOVE list list LEFT RIGHT",
+        "LTRIM list 1 -2",
+        "XADD stream * f v",
+        "XDEL stream 5000-0",
+        "XTRIM stream MAXLEN 9990",
+        "XACK stream group 5-0",
+        "XREADGROUP GROUP group me COUNT 10 STREAMS stream >",
+        "XGROUP CREATE stream other 0",
+        "XGROUP DESTROY stream group",
+        "EXPIRE set 1000",
+        "RENAME hash hash2",
+        "MOVE zset 1",
+        "SWAPDB 0 1",
+        "SWAPDB 0 1",
+        "COPY list list2",
+        "DEL list",
+        "UNLINK set",
+        "FLUSHDB",
+    ];
+    let kept = |playground: &Playground| -> usize {
+        let keyspace = &playground.server.keyspace;
+        let each =
+            |db: DbIndex| keyspace.db(db).table.iter().filter_map(|record| value::image(&record)).map(|(_, kept)| kept);
+        (0..keyspace.databases()).flat_map(each).sum()
+    };
+    for command in commands {
+        let before = (meter.0.lock().unwrap().bytes, kept(&playground));
+        let reply = playground.run("", command.split(' '));
+        assert!(!reply.starts_with(b"-"), "{command}: {}", String::from_utf8_lossy(&reply));
+        let parts = meter.0.lock().unwrap().parts;
+        assert_eq!(parts, 0, "{command} hands over parts of an image");
+        let work = meter.0.lock().unwrap().bytes - before.0 + kept(&playground).saturating_sub(before.1);
+        assert!(work < BYTES_MAX, "{command} hands over or keeps {work} bytes");
+    }
+    let mut walked = Walked::More;
+    while walked != Walked::Done {
+        let before = meter.0.lock().unwrap().bytes;
+        let mut looks = 0;
+        let mut once = || {
+            looks += 1;
+            looks < 2
+        };
+        walked = playground.server.keyspace.walk_snapshot(&mut once, &mut Vec::new());
+        let work = meter.0.lock().unwrap().bytes - before;
+        assert!(work < 4 * super::PART_BYTES, "a step of the walk hands over {work} bytes");
+    }
+    assert!(meter.0.lock().unwrap().bytes > ELEMENTS * 50, "everything was handed over");
 }

@@ -2,22 +2,30 @@
 //! in the middle ever moves more than a few kilobytes, and finding an index skips a chunk at a time.
 
 use super::node::Node;
+use super::old::{OldRow, Trace};
 use std::collections::VecDeque;
 
 /// The nodes of a chunk at most: 3 KiB of records.
 const CHUNK_MAX: usize = 128;
 
-#[derive(Default, Clone)]
+#[derive(Default)]
 pub struct Middle {
     chunks: VecDeque<Chunk>,
     nodes: usize,
+    /// What new chunks belong to. Those of another era are still to be shown where there is an old row.
+    era: u32,
+    /// The row as it was at a moment that a snapshot wants to know of.
+    old: Option<Box<OldRow>>,
 }
 
-#[derive(Default, Clone)]
+#[derive(Default)]
 struct Chunk {
     nodes: VecDeque<Node>,
     /// The elements in all of its nodes.
     items: usize,
+    era: u32,
+    /// What has become of its nodes since, where some have changed.
+    trace: Option<Box<Trace>>,
 }
 
 /// A node of the middle. Good until a node is put in or taken out in front of it.
@@ -41,8 +49,8 @@ impl Middle {
     }
 
     pub fn push_front(&mut self, node: Node) {
-        if self.chunks.front().is_none_or(|chunk| chunk.nodes.len() >= CHUNK_MAX) {
-            self.chunks.push_front(Chunk::default());
+        if self.chunks.front().is_none_or(|chunk| chunk.nodes.len() >= CHUNK_MAX || self.is_old(chunk)) {
+            self.chunks.push_front(Chunk { era: self.era, ..Chunk::default() });
         }
         self.nodes += 1;
         self.chunks[0].items += node.count();
@@ -50,8 +58,8 @@ impl Middle {
     }
 
     pub fn push_back(&mut self, node: Node) {
-        if self.chunks.back().is_none_or(|chunk| chunk.nodes.len() >= CHUNK_MAX) {
-            self.chunks.push_back(Chunk::default());
+        if self.chunks.back().is_none_or(|chunk| chunk.nodes.len() >= CHUNK_MAX || self.is_old(chunk)) {
+            self.chunks.push_back(Chunk { era: self.era, ..Chunk::default() });
         }
         let last = self.chunks.len() - 1;
         self.nodes += 1;
@@ -85,6 +93,7 @@ impl Middle {
 
     /// Changes a node; the counts above it follow.
     pub fn change<R>(&mut self, slot: Slot, change: impl FnOnce(&mut Node) -> R) -> R {
+        self.keep(slot.chunk as usize, slot.node as usize, |node| node.clone());
         let chunk = &mut self.chunks[slot.chunk as usize];
         let node = &mut chunk.nodes[slot.node as usize];
         let before = node.count();
@@ -129,34 +138,62 @@ impl Middle {
             }
         }
         self.nodes += 1;
+        if let Some((_, trace)) = self.trace(at) {
+            trace.insert(place);
+        }
         self.chunks[at].items += node.count();
         self.chunks[at].nodes.insert(place, node);
     }
 
     fn split(&mut self, at: usize) {
+        let half = self.chunks[at].nodes.len() / 2;
+        for node in half..self.chunks[at].nodes.len() {
+            self.keep(at, node, |node| node.clone());
+        }
         let chunk = &mut self.chunks[at];
-        let nodes = chunk.nodes.split_off(chunk.nodes.len() / 2);
+        if let Some(trace) = &mut chunk.trace {
+            trace.truncate(half);
+        }
+        let nodes = chunk.nodes.split_off(half);
         let items = nodes.iter().map(Node::count).sum();
         chunk.items -= items;
-        self.chunks.insert(at + 1, Chunk { nodes, items });
+        self.chunks.insert(at + 1, Chunk { nodes, items, era: self.era, trace: None });
     }
 
     /// Takes a node out. What stood behind it is at its slot or, where that has gone, at what `settle` gives.
     pub fn remove(&mut self, slot: Slot) -> Node {
+        self.keep(slot.chunk as usize, slot.node as usize, |node| node.clone());
+        self.take_out(slot)
+    }
+
+    /// As `remove`, for a node that nobody wants any more. Gives the number of its elements.
+    pub fn discard(&mut self, slot: Slot) -> usize {
+        let count = self.node(slot).count();
+        self.keep(slot.chunk as usize, slot.node as usize, |node| std::mem::replace(node, Node::stub(count)));
+        drop(self.take_out(slot));
+        count
+    }
+
+    fn take_out(&mut self, slot: Slot) -> Node {
         let at = slot.chunk as usize;
         let chunk = &mut self.chunks[at];
         let node = chunk.nodes.remove(slot.node as usize).expect("a slot is one of a node");
         chunk.items -= node.count();
         self.nodes -= 1;
-        if chunk.nodes.is_empty() {
-            self.chunks.remove(at);
+        if let Some(trace) = &mut chunk.trace {
+            trace.remove(slot.node as usize);
+        }
+        if chunk.nodes.is_empty()
+            && let Some(Chunk { trace: Some(trace), .. }) = self.chunks.remove(at)
+        {
+            self.inherit(at, *trace);
         }
         node
     }
 
     /// Joins sparse chunks again after many nodes were taken out. Cheap against what had to be taken out.
     pub fn tidy(&mut self) {
-        if self.chunks.len() < 8 || self.nodes * 8 > self.chunks.len() * CHUNK_MAX {
+        if self.old.is_some() || self.chunks.len() < 8 || self.nodes * 8 > self.chunks.len() * CHUNK_MAX {
             return;
         }
         let nodes: Vec<Node> = std::mem::take(&mut self.chunks).into_iter().flat_map(|chunk| chunk.nodes).collect();
@@ -232,11 +269,102 @@ impl Middle {
         self.chunks.capacity() * size_of::<Chunk>() + records + nodes
     }
 
+    /// From now on the old row is the row as it is.
+    pub fn begin_image(&mut self) {
+        self.end_image();
+        self.era = self.era.wrapping_add(1);
+        self.old = Some(Box::default());
+    }
+
+    pub fn end_image(&mut self) {
+        if self.old.take().is_some() {
+            self.chunks.iter_mut().for_each(|chunk| chunk.trace = None);
+        }
+    }
+
+    /// About how much memory the old row takes besides the row.
+    pub fn image_bytes(&self) -> usize {
+        self.old.as_ref().map_or(0, |old| old.bytes)
+    }
+
+    /// Shows the next nodes of the old row, about so many bytes of them. False where all are shown.
+    pub fn step_image(&mut self, bytes: usize, show: &mut impl FnMut(&Node)) -> bool {
+        let era = self.era;
+        let Some(old) = &mut self.old else { return false };
+        let mut left = bytes;
+        while let Some(node) = old.lead.pop_front() {
+            show(&node);
+            left = left.saturating_sub(node.bytes());
+            if left == 0 {
+                return true;
+            }
+        }
+        let Some(chunk) = self.chunks.iter_mut().find(|chunk| chunk.era != era) else { return false };
+        while let Some(node) = match &chunk.trace {
+            Some(trace) => trace.old(old.shown, &chunk.nodes),
+            None => chunk.nodes.get(old.shown),
+        } {
+            show(node);
+            old.shown += 1;
+            left = left.saturating_sub(node.bytes());
+            if left == 0 {
+                return true;
+            }
+        }
+        old.shown = 0;
+        chunk.era = era;
+        if let Some(trace) = chunk.trace.take() {
+            old.lead.extend(trace.behind);
+        }
+        true
+    }
+
+    fn is_old(&self, chunk: &Chunk) -> bool {
+        self.old.is_some() && chunk.era != self.era
+    }
+
+    /// The old row, and what is known of the changes of a chunk that is still to be shown.
+    fn trace(&mut self, at: usize) -> Option<(&mut OldRow, &mut Trace)> {
+        let chunk = &mut self.chunks[at];
+        let old = self.old.as_mut().filter(|_| chunk.era != self.era)?;
+        let nodes = chunk.nodes.len();
+        Some((old, chunk.trace.get_or_insert_with(|| Box::new(Trace::new(nodes)))))
+    }
+
+    /// Keeps a node of the old row before it changes or leaves its chunk.
+    fn keep(&mut self, at: usize, node: usize, take: impl FnOnce(&mut Node) -> Node) {
+        let chunk = &mut self.chunks[at];
+        let Some(old) = self.old.as_mut().filter(|_| chunk.era != self.era) else { return };
+        let nodes = chunk.nodes.len();
+        let trace = chunk.trace.get_or_insert_with(|| Box::new(Trace::new(nodes)));
+        old.bytes += trace.keep(node, &mut chunk.nodes[node], take);
+    }
+
+    /// A chunk has gone that was still to be shown, all of it kept: it is told behind the one that stood before it.
+    fn inherit(&mut self, at: usize, trace: Trace) {
+        let Some(old) = &mut self.old else { return };
+        let before = self.chunks.iter_mut().take(at).rev().find(|chunk| chunk.era != self.era);
+        match before {
+            Some(before) => {
+                let nodes = before.nodes.len();
+                before.trace.get_or_insert_with(|| Box::new(Trace::new(nodes))).behind.extend(trace.into_row(0));
+            }
+            None => old.lead.extend(trace.into_row(std::mem::take(&mut old.shown))),
+        }
+    }
+
     pub fn check(&self) {
         assert_eq!(self.nodes, self.iter().count());
         for chunk in &self.chunks {
             assert!((1..=CHUNK_MAX).contains(&chunk.nodes.len()));
             assert_eq!(chunk.items, chunk.nodes.iter().map(Node::count).sum::<usize>());
         }
+    }
+}
+
+impl Clone for Middle {
+    fn clone(&self) -> Self {
+        let chunk = |chunk: &Chunk| Chunk { nodes: chunk.nodes.clone(), items: chunk.items, ..Chunk::default() };
+        Self { chunks: self.chunks.iter().map(chunk).collect(), nodes: self.nodes, ..Self::default() }
     }
 }

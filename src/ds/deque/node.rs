@@ -64,6 +64,13 @@ impl Node {
         node
     }
 
+    /// Something to stand for a node of so many elements on its way out.
+    pub(super) fn stub(count: usize) -> Self {
+        let mut node = Self::with_capacity(1);
+        node.count = count as u32;
+        node
+    }
+
     /// A node of one large element.
     pub fn plain(text: &[u8]) -> Self {
         let mut node = Self::with_capacity(text.len().max(1));

@@ -7,6 +7,7 @@
 mod record;
 
 use crate::ds::ahead::Ahead;
+use crate::ds::image::{ImageId, Shown, TableImage};
 use crate::ds::keytable::{Entry, Hash, Seed, Table};
 use record::Field;
 pub use record::FieldRef;
@@ -18,6 +19,14 @@ pub struct Fields {
     /// Deadline and address of each field that has a deadline.
     due: BTreeSet<(u64, usize)>,
     field_bytes: usize,
+    /// What they were at a moment that a snapshot wants to know of.
+    image: Option<Box<FieldsImage>>,
+}
+
+struct FieldsImage {
+    entries: TableImage<(Box<[u8]>, Option<u64>)>,
+    /// The earliest deadline at that moment.
+    first_due: Option<u64>,
 }
 
 /// Bytes of the index for each field in it: its nodes are about two thirds full.
@@ -33,7 +42,7 @@ pub enum Previous {
 
 impl Fields {
     pub fn new(seed: &'static Seed) -> Self {
-        Self { table: Table::new(seed), due: BTreeSet::new(), field_bytes: 0 }
+        Self { table: Table::new(seed), due: BTreeSet::new(), field_bytes: 0, image: None }
     }
 
     /// Prepares an empty one for so many fields.
@@ -62,6 +71,9 @@ impl Fields {
         let mut occupied = match self.table.entry(hash, name) {
             Entry::Occupied(occupied) => occupied,
             Entry::Vacant(vacant) => {
+                if let Some(image) = &mut self.image {
+                    image.entries.note(hash, name, 0, || None);
+                }
                 let field = Field::new(name, value, deadline);
                 self.field_bytes += field.view().memory();
                 self.due.extend(key_in_index(field.view()));
@@ -71,6 +83,7 @@ impl Fields {
         };
         let old = occupied.get();
         let previous = old.deadline();
+        note(&mut self.image, hash, old);
         if previous == deadline && occupied.get_mut().set_value(value) {
             return Previous::Present(previous);
         }
@@ -89,6 +102,7 @@ impl Fields {
         if occupied.get().deadline() == deadline {
             return true;
         }
+        note(&mut self.image, hash, occupied.get());
         let field = Field::new(name, occupied.get().value(), deadline);
         self.field_bytes += field.view().memory();
         self.due.extend(key_in_index(field.view()));
@@ -101,6 +115,7 @@ impl Fields {
     pub fn remove(&mut self, name: &[u8]) -> Previous {
         let hash = self.table.hash(name);
         let Some(field) = self.table.remove(hash, name) else { return Previous::Absent };
+        note(&mut self.image, hash, field.view());
         self.forget(field.view());
         Previous::Present(field.view().deadline())
     }
@@ -126,6 +141,7 @@ impl Fields {
         let hash = self.table.hash(view.name());
         let removed = self.table.remove(hash, view.name());
         let removed = removed.expect("a field of the index is in the table");
+        note(&mut self.image, hash, removed.view());
         show(removed.view());
         self.forget(removed.view());
         true
@@ -169,6 +185,30 @@ impl Fields {
         self.table.memory() + self.field_bytes + self.due.len() * DUE_BYTES
     }
 
+    /// From now on the image is of what it holds now.
+    pub fn begin_image(&mut self, id: ImageId) {
+        let first_due = self.first_due();
+        self.image = Some(Box::new(FieldsImage { entries: TableImage::new(id), first_due }));
+    }
+
+    /// Shows some of the fields that it held (name, value, deadline), each once. False where all are shown.
+    pub fn step_image(&mut self, show: &mut impl FnMut(&[u8], &[u8], Option<u64>)) -> bool {
+        let Some(image) = &mut self.image else { return false };
+        image.entries.step(&self.table, &mut |shown: Shown<'_, FieldRef<'_>, (Box<[u8]>, Option<u64>)>| match shown {
+            Shown::There(field) => show(field.name(), field.value(), field.deadline()),
+            Shown::Kept(name, (value, deadline)) => show(name, &value, deadline),
+        })
+    }
+
+    pub fn end_image(&mut self) {
+        self.image = None;
+    }
+
+    /// The image that is not through, about how much memory it takes, and the earliest deadline in it.
+    pub fn image(&self) -> Option<(ImageId, usize, Option<u64>)> {
+        self.image.as_ref().map(|image| (image.entries.id, image.entries.bytes(), image.first_due))
+    }
+
     /// Verifies the table, the index, and that they agree.
     pub fn check(&self) {
         self.table.check();
@@ -196,6 +236,15 @@ impl Clone for Fields {
             copy.put(field.name(), field.value(), field.deadline());
         }
         copy
+    }
+}
+
+/// A field is about to change or has just gone.
+#[inline]
+fn note(image: &mut Option<Box<FieldsImage>>, hash: Hash, field: FieldRef<'_>) {
+    if let Some(image) = image {
+        let (name, value) = field.parts();
+        image.entries.note(hash, name, value.len() + 24, || Some((value.into(), field.deadline())));
     }
 }
 

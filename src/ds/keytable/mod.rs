@@ -33,7 +33,7 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 pub use seed::{Hash, Keyed, Seed, Slot};
-pub use walk::Visit;
+pub use walk::{Pass, Visit};
 
 use bucket::{BUCKETS_MAX, Bucket, SLOTS, Spot, pack, pointer_of, tag_of};
 use directory::{Directory, Word};

@@ -5,6 +5,7 @@
 //! segments grow, split and merge, which is what makes a position in it a cursor.
 
 use std::mem;
+use std::ptr::NonNull;
 
 use super::bucket::{self, BUCKETS_MAX, Bucket, SLOTS, Spot, home, pointer_of, tag_of};
 use super::{Hash, Place, Segment, Slot, Table};
@@ -177,6 +178,97 @@ impl<E: Slot> Table<E> {
         let slots = self.array(self.directory.at(index)).get(bucket).map_or(&[][..], |bucket| &bucket.slots()[..]);
         let taken = slots.iter().enumerate().filter(|(_, word)| **word != 0);
         taken.map(move |(slot, _)| Place::Slot(index, Spot { bucket: bucket as u8, slot: slot as u8 }))
+    }
+}
+
+/// How far a pass over a table has come that shows each entry once, while entries come and go and segments grow, split and merge.
+///
+/// ```text
+///   hash     0 ──────────────► position ───────────────► end ─────────────► top        the segment at `position`, as it was when the
+///            passed            passed below `tag`         to come                      pass came to it
+/// ```
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Pass {
+    position: u64,
+    /// `None`: up to the highest hash there is.
+    end: Option<u64>,
+    tag: u32,
+    is_over: bool,
+}
+
+/// The tags of one step: about one bucket of a full segment.
+const PASS_TAGS: u32 = (1 << 16) / BUCKETS_MAX as u32;
+
+impl Pass {
+    /// Whether an entry of this hash has been shown if it was there, and will not be if it comes.
+    #[inline]
+    pub fn has_passed(&self, hash: Hash) -> bool {
+        let is_inside = hash.0 >= self.position && self.end.is_none_or(|end| hash.0 < end);
+        self.is_over || hash.0 < self.position || (is_inside && u32::from(hash.tag()) < self.tag)
+    }
+}
+
+impl<E: Slot> Table<E> {
+    /// Shows the few entries that come next, with their keys. False where none are left, now or later.
+    pub fn pass(&self, pass: &mut Pass, show: &mut impl FnMut(&[u8], E::Ref<'_>)) -> bool {
+        if pass.is_over || self.directory.len() == 0 {
+            pass.is_over = true;
+            return false;
+        }
+        if pass.tag == 0 {
+            pass.end = self.directory.position(self.directory.next(self.directory.index(pass.position)));
+        }
+        let tags = pass.tag..pass.tag + PASS_TAGS;
+        // It may have split since, or merged with others.
+        let mut index = self.directory.first(self.directory.index(pass.position));
+        while index < self.directory.len() {
+            let begin = self.directory.position(index).unwrap_or(0);
+            if pass.end.is_some_and(|end| begin >= end) {
+                break;
+            }
+            let next = self.directory.next(index);
+            let is_whole = begin >= pass.position
+                && match (self.directory.position(next), pass.end) {
+                    (_, None) => true,
+                    (Some(after), Some(end)) => after <= end,
+                    (None, Some(_)) => false,
+                };
+            self.show_tags(index, &tags, &mut |raw| {
+                // SAFETY: the entry is in the table.
+                let hash = |raw| unsafe { E::hash(raw, self.seed) }.0;
+                if is_whole || (hash(raw) >= pass.position && pass.end.is_none_or(|end| hash(raw) < end)) {
+                    // SAFETY: the entry is in the table, which is borrowed during the call.
+                    unsafe { show(E::key(raw), E::view(raw)) };
+                }
+            });
+            index = next;
+        }
+        pass.tag = tags.end;
+        if pass.tag > u32::from(u16::MAX) {
+            match pass.end {
+                Some(end) => *pass = Pass { position: end, ..Pass::default() },
+                None => pass.is_over = true,
+            }
+        }
+        !pass.is_over
+    }
+
+    /// Shows the entries of a segment that have one of these tags; the cache is asked for those of the bucket behind.
+    fn show_tags(&self, index: usize, tags: &std::ops::Range<u32>, show: &mut impl FnMut(NonNull<u8>)) {
+        let array = self.array(self.directory.at(index));
+        let buckets = array.len().max(1);
+        let last = home((tags.end - 1) as u16, buckets);
+        if last + 1 < array.len() {
+            for raw in array[last + 1].slots().iter().copied().filter_map(pointer_of) {
+                super::prefetch(raw.as_ptr());
+            }
+        }
+        for bucket in home(tags.start as u16, buckets)..=last {
+            let words = bucket::at_home(array, bucket).filter(|&word| tags.contains(&u32::from(tag_of(word))));
+            words.filter_map(pointer_of).for_each(&mut *show);
+        }
+        let strays = self.strays[self.strays_of(index)].iter().map(|stray| stray.word);
+        strays.filter(|&word| tags.contains(&u32::from(tag_of(word)))).filter_map(pointer_of).for_each(show);
     }
 }
 

@@ -12,9 +12,10 @@ mod record;
 mod sorted;
 mod tree;
 
+use crate::ds::image::{ImageId, KeyedImage};
 use crate::ds::keytable::{Entry, Seed, Slot, Table};
 use crate::ds::sizeclass::round_up;
-use mark::{BeforeMember, BeforeScore, ThroughMember, ThroughScore};
+use mark::{Before, BeforeMember, BeforeScore, ThroughMember, ThroughScore};
 use record::Record;
 pub use sorted::Gathering;
 use std::ops::Range;
@@ -26,7 +27,15 @@ pub struct Ranked {
     table: Table<Owned>,
     tree: Tree,
     record_bytes: usize,
+    /// What it was at a moment that a snapshot wants to know of.
+    image: Option<Box<Image>>,
 }
+
+/// From the highest rank to the lowest; the place is the entry shown last.
+type Image = KeyedImage<Option<(f64, Box<[u8]>)>, f64>;
+
+/// Members shown in one step of an image.
+const IMAGE_STEP: u64 = 64;
 
 // SAFETY: a `Ranked` owns its records and nodes alone; its pointers lead nowhere else.
 unsafe impl Send for Ranked {}
@@ -41,7 +50,7 @@ impl Clone for Ranked {
 
 impl Ranked {
     pub fn new(seed: &'static Seed) -> Self {
-        Self { table: Table::new(seed), tree: Tree::new(), record_bytes: 0 }
+        Self { table: Table::new(seed), tree: Tree::new(), record_bytes: 0, image: None }
     }
 
     #[inline]
@@ -79,11 +88,13 @@ impl Ranked {
                 let record: Record = occupied.get();
                 let Some(score) = decide(Some(record.score())) else { return };
                 assert!(!score.is_nan(), "a score is a number");
+                note(&mut self.image, member, Some(record.score()));
                 self.tree.set_score(record, score);
             }
             Entry::Vacant(vacant) => {
                 let Some(score) = decide(None) else { return };
                 assert!(!score.is_nan(), "a score is a number");
+                note(&mut self.image, member, None);
                 let record: Record = vacant.insert(Owned(Record::new(member, score)));
                 self.record_bytes += round_up(record.memory());
                 self.tree.insert(record);
@@ -97,6 +108,7 @@ impl Ranked {
         let Entry::Occupied(occupied) = self.table.entry(hash, member) else { return None };
         let record: Record = occupied.get();
         let score = record.score();
+        note(&mut self.image, member, Some(score));
         self.tree.remove(record);
         self.record_bytes -= round_up(record.memory());
         drop(occupied.remove());
@@ -135,7 +147,7 @@ impl Ranked {
 
     /// Removes the members with the given ranks, showing each of them first, upwards.
     pub fn remove_ranks(&mut self, ranks: Range<u64>, mut show: impl FnMut(&[u8], f64)) {
-        let Self { table, tree, record_bytes } = self;
+        let Self { table, tree, record_bytes, image } = self;
         tree.remove_ranks(ranks, |records| {
             records.iter().for_each(|record| record.prefetch());
             for record in records {
@@ -144,6 +156,7 @@ impl Ranked {
             for record in records {
                 let member = record.member();
                 show(member, record.score());
+                note(image, member, Some(record.score()));
                 *record_bytes -= round_up(record.memory());
                 drop(table.remove(table.hash(member), member));
             }
@@ -162,6 +175,43 @@ impl Ranked {
     /// there from the first call to the last is shown at least once.
     pub fn scan(&self, cursor: u64, count: usize, mut show: impl FnMut(&[u8], f64)) -> u64 {
         self.table.scan(cursor, count, &mut |record: Record| show(record.member(), record.score()))
+    }
+
+    /// From now on the image is of what it holds now.
+    pub fn begin_image(&mut self, id: ImageId) {
+        self.image = Some(Box::new(Image::new(id)));
+    }
+
+    /// Shows some of the members that it held, each once, those that have not changed from the highest to the lowest. False where all are
+    /// shown.
+    pub fn step_image(&mut self, mut show: impl FnMut(&[u8], f64)) -> bool {
+        let Some(image) = &mut self.image else { return false };
+        if image.has_ended_pass() {
+            return image.show_rest(show);
+        }
+        let below = image.place.as_ref().map(|(score, member)| self.tree.count_before(Before(*score, member)));
+        let to = below.unwrap_or(self.tree.len());
+        let mut last = None;
+        for (score, record) in self.tree.entries(to.saturating_sub(IMAGE_STEP)..to, true) {
+            if !image.is_kept(record.member()) {
+                show(record.member(), score);
+            }
+            last = Some((score, record));
+        }
+        match last {
+            Some((score, record)) => image.place = Some((score, record.member().into())),
+            None => image.end_pass(),
+        }
+        true
+    }
+
+    pub fn end_image(&mut self) {
+        self.image = None;
+    }
+
+    /// The image that is not through, and about how much memory it takes.
+    pub fn image(&self) -> Option<(ImageId, usize)> {
+        self.image.as_ref().map(|image| (image.id, image.bytes()))
     }
 
     /// Bytes of everything it owns, itself included, as the allocator rounds them. O(1).
@@ -186,6 +236,25 @@ impl Ranked {
     fn find(&self, member: &[u8]) -> Option<Record> {
         self.table.get(self.table.hash(member), member)
     }
+}
+
+/// A member is about to get another score, to go or (without a score) to come.
+#[inline]
+fn note(image: &mut Option<Box<Image>>, member: &[u8], score: Option<f64>) {
+    if let Some(image) = image {
+        note_in(image, member, score);
+    }
+}
+
+#[cold]
+fn note_in(image: &mut Image, member: &[u8], score: Option<f64>) {
+    let was_shown = |score: f64| {
+        let Some((last_score, last_member)) = &image.place else { return false };
+        score > *last_score || (score == *last_score && *member >= **last_member)
+    };
+    // One that was shown may move to where it would be shown again.
+    let kept = score.filter(|&score| !was_shown(score));
+    image.keep(member, size_of::<f64>(), || kept);
 }
 
 /// Members in order, from `Ranked::entries`.

@@ -79,7 +79,7 @@ impl Gathering {
     pub fn finish(self) -> Ranked {
         let Self { table, records, record_bytes, .. } = self;
         let tree = Tree::from_sorted(&in_order(records));
-        Ranked { table, tree, record_bytes }
+        Ranked { table, tree, record_bytes, image: None }
     }
 }
 

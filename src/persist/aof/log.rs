@@ -50,6 +50,8 @@ pub struct Log {
     manifest: Manifest,
     /// The increment that is being written.
     current: LogFile,
+    /// Its base is still being written, and nothing counts before that is complete.
+    is_begun: bool,
     /// Its length as far as it is known to be whole.
     current_len: u64,
     /// Bytes of all files that would be loaded.
@@ -88,6 +90,8 @@ pub enum Event {
 }
 
 const SECOND_US: u64 = 1_000_000;
+/// The increment of a log that has no base yet. A start removes it.
+const FIRST_INCREMENT: &str = "temp-first-incr.aof";
 
 /// Reads the manifest of a log that is there; `None` where there is none. An old log in one file becomes the base of a new one.
 pub fn find(disk: &dyn Disk, places: &Places) -> Result<Option<Manifest>, String> {
@@ -172,11 +176,35 @@ impl Log {
             }
             None => open_increment(&*disk, &places, &mut manifest)?,
         };
-        let mut log = Self {
+        let mut log = Self::of(disk, places, manifest, current, from, now_us);
+        log.current_len = log.len_of(&log.current.path)?;
+        log.size = log.size_on_disk()?;
+        log.base_size = log.size;
+        Ok(log)
+    }
+
+    /// Begins a log whose base is still to be written, of the moment of journal offset `from`. Until then what is there stays as it is: the
+    /// manifest knows neither of the base nor of the increment that is begun.
+    pub fn begin(
+        disk: Arc<dyn Disk>,
+        places: Places,
+        manifest: Manifest,
+        from: u64,
+        now_us: u64,
+    ) -> Result<Self, DiskError> {
+        let path = places.path(FIRST_INCREMENT);
+        let file = disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
+        let current = LogFile { path: Arc::new(path), file: file.into() };
+        Ok(Self { is_begun: true, ..Self::of(disk, places, manifest, current, from, now_us) })
+    }
+
+    fn of(disk: Arc<dyn Disk>, places: Places, manifest: Manifest, current: LogFile, from: u64, now_us: u64) -> Self {
+        Self {
             disk,
             places,
             manifest,
             current,
+            is_begun: false,
             current_len: 0,
             size: 0,
             base_size: 0,
@@ -193,11 +221,7 @@ impl Log {
             last_timestamp_s: 0,
             spare: None,
             suspect: false,
-        };
-        log.current_len = log.len_of(&log.current.path)?;
-        log.size = log.size_on_disk()?;
-        log.base_size = log.size;
-        Ok(log)
+        }
     }
 
     fn len_of(&self, path: &Path) -> Result<u64, DiskError> {
@@ -443,10 +467,28 @@ impl Log {
 
     /// A base that was written, and synced, at `prepared` takes its place; what it supersedes is removed.
     pub fn finish_rewrite(&mut self, prepared: &Path, is_rdb: bool, orders: &mut Vec<Order>) -> Result<(), DiskError> {
+        if self.is_begun {
+            self.name_first_increment()?;
+        }
         adopt_base(&*self.disk, &self.places, &mut self.manifest, prepared, is_rdb, 1)?;
         self.size = self.size_on_disk()?;
         self.base_size = self.size;
         self.forget_history(orders)
+    }
+
+    /// The increment gets its name, of which the manifest is told with the base.
+    fn name_first_increment(&mut self) -> Result<(), DiskError> {
+        let mut next = self.manifest.clone();
+        let path = self.places.path(&next.new_increment(&self.places.file_name).name);
+        self.disk.rename(&self.current.path, &path).map_err(|error| DiskError::new("rename", &path, error))?;
+        self.manifest = next;
+        self.current.path = Arc::new(path);
+        self.is_begun = false;
+        Ok(())
+    }
+
+    pub fn is_begun(&self) -> bool {
+        self.is_begun
     }
 
     /// Has superseded files removed, and the manifest forget them.

@@ -1,10 +1,10 @@
 //! What redis-check-rdb does: reads a file as a start would and says what is in it, or where and why it breaks off.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
-use super::read::{Event, Options, Reader};
+use super::read::{self, Event, Options, Reader, Reason};
 use crate::types::value;
 use crate::util::io_error;
 
@@ -14,36 +14,44 @@ pub fn check(path: &Path, options: Options) -> Result<String, String> {
     let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
     let (size, file) =
         opened.map_err(|error: io::Error| format!("Cannot open file {name}: {}\n", io_error::reason(&error)))?;
+    check_input(file, size, path, options).map(|(text, _)| text)
+}
+
+/// As `check`, of an input that may go on behind the snapshot: the reader is given back with what was found.
+pub fn check_input<R: Read>(input: R, size: u64, path: &Path, options: Options) -> Result<(String, Reader<R>), String> {
     let mut report = Report { text: String::new() };
-    report.line(0, &format!("Checking RDB file {name}"));
-    let mut reader = match Reader::new(file, size, options) {
+    report.line(0, &format!("Checking RDB file {}", path.display()));
+    let mut reader = match Reader::new(input, size, options) {
         Ok(reader) => reader,
-        Err(error) => return Err(report.broken(error.offset, &error.reason.to_string(), None, &Counts::default())),
+        Err(error) => return Err(report.broken(error.offset, &error.reason, None, &Counts::default())),
     };
     let mut counts = Counts::default();
     loop {
-        let begin = reader.offset();
-        match reader.next_event() {
+        let event = reader.next_event();
+        // As in Redis, where it ends.
+        let offset = reader.offset();
+        match event {
             Ok(Event::Aux { name, value }) => {
                 let (name, value) = (String::from_utf8_lossy(&name), String::from_utf8_lossy(&value));
-                report.line(begin, &format!("AUX FIELD {name} = '{value}'"));
+                report.line(offset, &format!("AUX FIELD {name} = '{value}'"));
             }
-            Ok(Event::Database(db)) => report.line(begin, &format!("Selecting DB ID {db}")),
+            Ok(Event::Database(db)) => report.line(offset, &format!("Selecting DB ID {db}")),
             Ok(Event::Record(record, _)) => {
                 counts.keys += 1;
+                counts.timed_hashes += u64::from(value::is_timed(&record));
                 counts.last_kind = Some(value::kind_of(&record).name());
                 if let Some(deadline) = record.deadline() {
                     counts.volatile += 1;
                     counts.lapsed += u64::from(deadline < crate::util::clock::unix_us() / 1000);
                 }
             }
-            Ok(Event::Function(_)) => counts.libraries += 1,
-            Ok(Event::Module(name)) => report.line(begin, &format!("MODULE AUX for: {name}")),
+            Ok(Event::Function(_)) => {}
+            Ok(Event::Module(name)) => report.line(offset, &format!("MODULE AUX for: {name}")),
             Ok(Event::Sizes { .. } | Event::Empty) => {}
             Ok(Event::End) => break,
             Err(error) => {
                 let key = reader.key().to_vec();
-                return Err(report.broken(error.offset, &error.reason.to_string(), Some(&key), &counts));
+                return Err(report.broken(error.offset, &error.reason, Some(&key), &counts));
             }
         }
     }
@@ -58,7 +66,7 @@ pub fn check(path: &Path, options: Options) -> Result<String, String> {
     );
     report.line(offset, "\\o/ RDB looks OK! \\o/");
     report.counts(&counts);
-    Ok(report.text)
+    Ok((report.text, reader))
 }
 
 #[derive(Default)]
@@ -66,7 +74,7 @@ struct Counts {
     keys: u64,
     volatile: u64,
     lapsed: u64,
-    libraries: u64,
+    timed_hashes: u64,
     last_kind: Option<&'static str>,
 }
 
@@ -83,14 +91,15 @@ impl Report {
         self.text.push_str(&format!("[info] {} keys read\n", counts.keys));
         self.text.push_str(&format!("[info] {} expires\n", counts.volatile));
         self.text.push_str(&format!("[info] {} already expired\n", counts.lapsed));
-        if counts.libraries > 0 {
-            self.text.push_str(&format!("[info] {} functions\n", counts.libraries));
-        }
+        self.text.push_str(&format!("[info] {} subexpires\n", counts.timed_hashes));
     }
 
-    fn broken(mut self, offset: u64, reason: &str, key: Option<&[u8]>, counts: &Counts) -> String {
+    fn broken(mut self, offset: u64, reason: &Reason, key: Option<&[u8]>, counts: &Counts) -> String {
         self.text.push_str("--- RDB ERROR DETECTED ---\n");
-        self.line(offset, reason);
+        match reason {
+            Reason::Malformed(text) if text == read::TOO_SOON => self.line(offset, "Unexpected EOF reading RDB file"),
+            _ => self.line(offset, &reason.to_string()),
+        }
         if let Some(key) = key.filter(|key| !key.is_empty()) {
             self.text.push_str(&format!("[additional info] Reading key '{}'\n", String::from_utf8_lossy(key)));
         }

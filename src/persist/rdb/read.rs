@@ -330,6 +330,8 @@ struct Buffer<R> {
 }
 
 const BUFFER_BYTES: usize = 1 << 20;
+/// What is said of a file that was cut.
+pub const TOO_SOON: &str = "the file ends too soon";
 
 impl<R: Read> Buffer<R> {
     fn new(input: R, size: u64, checksums: bool) -> Self {
@@ -361,7 +363,7 @@ impl<R: Read> Buffer<R> {
     /// Reads until so many bytes are at hand.
     #[cold]
     fn fill(&mut self, wanted: usize) -> Result<(), Malformed> {
-        const TOO_SOON: Malformed = Malformed::new("the file ends too soon");
+        const TOO_SOON: Malformed = Malformed::new(self::TOO_SOON);
         if wanted as u64 > self.left() {
             return Err(TOO_SOON);
         }

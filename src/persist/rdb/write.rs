@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use super::opcode;
-use crate::types::codec::{self, BEYOND, Chunk, Dialect, Encoding, Form};
+use crate::types::codec::{self, BEYOND, Chunk, Dialect, Form};
 use crate::types::value::Record;
 use crate::util::crc64;
 use crate::util::lzf::Compressor;
@@ -102,17 +102,8 @@ pub fn same_database(out: &mut Chunk, index: usize) {
 /// A key with its value, whole.
 #[inline]
 pub fn record(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access) {
-    let mut encoding = begin_record(out, record, dialect, access);
-    while !encoding.is_done() {
-        encoding.go_on(record, usize::MAX, out);
-    }
-}
-
-/// A key and the beginning of its value: all of it where it is short, else what `Encoding::go_on` goes on from.
-#[inline]
-pub fn begin_record(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access) -> Encoding {
     record_head(out, record, dialect, access);
-    Encoding::start(record, dialect, out)
+    codec::encode_value(record, dialect, out);
 }
 
 /// A key and all else that comes before its value.

@@ -14,6 +14,7 @@
 mod base;
 mod hands;
 mod load;
+mod restore;
 #[cfg(test)]
 mod simulation;
 
@@ -31,6 +32,7 @@ use crate::util::clock::monotonic_us;
 use base::Prepared;
 pub use hands::{Hands, Thread};
 use load::Loader;
+use restore::Restore;
 
 pub struct Keeper {
     /// The folder that the process was started in.
@@ -39,6 +41,7 @@ pub struct Keeper {
     hands: Box<dyn Hands>,
     log: Option<Log>,
     loader: Option<Loader>,
+    restore: Option<Restore>,
     /// Bytes on their way from the journal to the log.
     bytes: Vec<u8>,
     orders: Vec<Order>,
@@ -87,12 +90,6 @@ pub fn places(folder: &Path, config: &Config) -> Places {
     Places { folder: folder.join(config.appenddirname.path()), old_file: folder.join(&file_name), file_name }
 }
 
-/// Whether there is a log in the folder of the process.
-pub fn is_there(config: &Config) -> bool {
-    let places = places(Path::new("."), config);
-    places.manifest().exists() || places.old_file.exists()
-}
-
 impl Keeper {
     /// Looks what there is to be loaded. Clients may come in from now on; until `load` is done they are told to wait.
     pub fn start(
@@ -107,6 +104,7 @@ impl Keeper {
             hands,
             log: None,
             loader: None,
+            restore: None,
             bytes: Vec::new(),
             orders: Vec::new(),
             ring: None,
@@ -114,17 +112,34 @@ impl Keeper {
             retry_rewrite_at_us: 0,
             last_look_us: 0,
         };
-        if !server.config.appendonly {
-            return Ok(keeper);
+        if !server.config.save.0.is_empty()
+            && let Err(error) = keeper.try_writing(&keeper.folder.join("temp-test-write"))
+        {
+            tracing::warn!(
+                "WARNING: no snapshot can be saved in the folder '{}': {error}",
+                server.config.dir.display()
+            );
         }
-        let places = places(&keeper.folder, &server.config);
-        keeper.try_folder(&places).map_err(|error| {
-            Fatal(format!("Can't open or create append-only dir {}: {error}", places.folder.display()))
-        })?;
-        if let Some(manifest) = log::find(&*keeper.disk, &places).map_err(Fatal)? {
-            keeper.loader = Some(Loader::new(server, &*keeper.disk, places, manifest).map_err(Fatal)?);
+        // A log holds everything; where there is none yet it begins with what the snapshot has.
+        if !keeper.find_log(server)? {
+            let path = keeper.folder.join(server.snapshot_path());
+            keeper.restore = Restore::begin(server, &*keeper.disk, path).map_err(Fatal)?;
         }
         Ok(keeper)
+    }
+
+    /// Prepares to load the log that is to be kept. False where there is none yet, or none is to be kept.
+    fn find_log(&mut self, server: &mut Server) -> Result<bool, Fatal> {
+        if !server.config.appendonly {
+            return Ok(false);
+        }
+        let places = places(&self.folder, &server.config);
+        self.try_folder(&places).map_err(|error| {
+            Fatal(format!("Can't open or create append-only dir {}: {error}", places.folder.display()))
+        })?;
+        let Some(manifest) = log::find(&*self.disk, &places).map_err(Fatal)? else { return Ok(false) };
+        self.loader = Some(Loader::new(server, &*self.disk, places, manifest).map_err(Fatal)?);
+        Ok(true)
     }
 
     /// From now on bases are written by a thread while the server goes on; `ring` wakes the loop from it.
@@ -135,21 +150,26 @@ impl Keeper {
     /// A folder in which nothing can be written is found out now rather than with the first client's first write.
     fn try_folder(&self, places: &Places) -> Result<(), DiskError> {
         log::make_folder(&*self.disk, places)?;
-        let path = places.path("temp-test-write");
-        let file = self.disk.create(&path).map_err(|error| DiskError::new("open", &path, error))?;
-        write_all(&*file, b"can this folder be written?\n")
-            .map_err(|(_, error)| DiskError::new("write", &path, error))?;
-        file.sync().map_err(|error| DiskError::new("fsync", &path, error))?;
-        self.disk.remove(&path).map_err(|error| DiskError::new("unlink", &path, error))
+        self.try_writing(&places.path("temp-test-write"))
     }
 
-    /// True where there is a log to be loaded, so that nothing else must be.
-    pub fn has_log_to_load(&self) -> bool {
-        self.loader.is_some()
+    fn try_writing(&self, path: &Path) -> Result<(), DiskError> {
+        let file = self.disk.create(path).map_err(|error| DiskError::new("open", path, error))?;
+        write_all(&*file, b"can this folder be written?\n")
+            .map_err(|(_, error)| DiskError::new("write", path, error))?;
+        file.sync().map_err(|error| DiskError::new("fsync", path, error))?;
+        self.disk.remove(path).map_err(|error| DiskError::new("unlink", path, error))
     }
 
     /// Loads for so long. Once it is done changes are recorded.
     pub fn load(&mut self, server: &mut Server, budget_us: u64) -> Result<Progress, Fatal> {
+        if let Some(restore) = &mut self.restore {
+            if !restore.load(server, budget_us).map_err(Fatal)? {
+                return Ok(Progress::Loading);
+            }
+            self.restore = None;
+            server.durability.loading = None;
+        }
         let Some(loader) = &mut self.loader else { return self.loaded(server, None).map(|()| Progress::Done) };
         if !loader.load(server, &*self.disk, budget_us).map_err(Fatal)? {
             return Ok(Progress::Loading);
@@ -309,6 +329,13 @@ impl Keeper {
     }
 
     fn turn_on(&mut self, server: &mut Server) {
+        if server.clock.monotonic_us < self.retry_rewrite_at_us || server.keyspace.has_snapshot() {
+            // As soon as the other image of the data set is complete.
+            return;
+        }
+        if let (Some(ring), true) = (self.ring.clone(), server.config.aof_use_rdb_preamble) {
+            return self.turn_on_in_background(server, ring);
+        }
         let places = places(&self.folder, &server.config);
         let opened = self.try_folder(&places).and_then(|()| {
             // What is there is not what the data set is now: a new base takes the place of all of it.
@@ -319,6 +346,35 @@ impl Keeper {
             tracing::warn!("Unable to turn on AOF: {error}");
             server.config.appendonly = false;
             server.journal.close();
+        }
+    }
+
+    /// What changes from this moment on is recorded while the base of this moment is still being written.
+    fn turn_on_in_background(&mut self, server: &mut Server, ring: Arc<dyn Fn() + Send + Sync>) {
+        let places = places(&self.folder, &server.config);
+        let facts = &mut server.durability.rewrite;
+        facts.is_scheduled = false;
+        facts.count += 1;
+        facts.began_ms = Some(server.clock.unix_ms());
+        let began_us = monotonic_us();
+        let begun = self.try_folder(&places).and_then(|()| {
+            server.journal.open();
+            let manifest = log::find(&*self.disk, &places).ok().flatten().unwrap_or_default();
+            let (from, now_us) = (server.journal.offset(), server.clock.monotonic_us);
+            let log = Log::begin(Arc::clone(&self.disk), places, manifest, from, now_us)?;
+            self.start_base(server, ring, began_us)?;
+            self.log = Some(log);
+            server.durability.is_on = true;
+            server.durability.set_always(policy(&server.config) == Policy::Always, from);
+            self.tell(server);
+            Ok(())
+        });
+        match begun {
+            Ok(()) => tracing::info!("The append-only file begins; its base is being written in the background"),
+            Err(error) => {
+                server.journal.close();
+                self.rewritten(server, began_us, Err(error.in_full()));
+            }
         }
     }
 
@@ -485,7 +541,18 @@ impl Keeper {
             }
             None => log::make_folder(&*self.disk, &places)?,
         }
-        let path = temporary(&places, "rewriteaof-bg");
+        self.start_base(server, ring, began_us)?;
+        Ok(false)
+    }
+
+    /// Starts the thread that writes a base of this moment.
+    fn start_base(
+        &mut self,
+        server: &mut Server,
+        ring: Arc<dyn Fn() + Send + Sync>,
+        began_us: u64,
+    ) -> Result<(), DiskError> {
+        let path = temporary(&places(&self.folder, &server.config), "rewriteaof-bg");
         let plan = Plan {
             temporary: path.clone(),
             target: None,
@@ -500,7 +567,7 @@ impl Keeper {
             .map_err(|error| DiskError::new("start a thread for", &path, error))?;
         server.keyspace.begin_snapshot(sink);
         self.rewriting = Some(Rewriting { job, path, began_us });
-        Ok(false)
+        Ok(())
     }
 
     /// Takes notice of the end of the base that is being written.
@@ -513,6 +580,10 @@ impl Keeper {
         };
         if done.is_err() {
             server.keyspace.give_up_snapshot(&mut server.garbage);
+            if self.log.as_ref().is_some_and(Log::is_begun) {
+                // There is no log without a base; it begins anew after a while.
+                self.turn_off(server);
+            }
         }
         self.rewritten(server, began_us, done);
     }

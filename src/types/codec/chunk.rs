@@ -67,6 +67,13 @@ impl Chunk {
         self.texts.is_empty()
     }
 
+    /// Adds all of another one.
+    pub fn append(&mut self, other: &Chunk) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.texts.extend(other.texts.iter().map(|text| text.start + start..text.end + start));
+    }
+
     /// Empty again, with its room.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -1,20 +1,20 @@
 //! Values to bytes, each in the oldest form that holds it, all at once or in parts.
 //!
-//! A collection of millions is written in steps, so that nobody waits for it. Between two steps it must not be changed: whoever is about to
-//! change it has the rest written first.
+//! A collection of millions is written in steps, so that nobody waits for it. What is written then is its image of the moment at which
+//! that began (`ds::image`), whatever becomes of it in between.
 
 use super::beyond::{NACKED_OWNER, nacked};
 use super::{Chunk, Dialect, Form};
 use crate::ds::deque::Content;
-use crate::ds::item::ItemText;
+use crate::ds::image::ImageId;
 use crate::ds::listpack::Builder;
 use crate::ds::record::Payload;
-use crate::types::hash::Hash;
+use crate::types::hash::{self, Hash};
 use crate::types::list::List;
 use crate::types::set::Set;
-use crate::types::stream::{Group, Stream, StreamBox, StreamId};
-use crate::types::value::{Collection, Record};
-use crate::types::zset::Zset;
+use crate::types::stream::{Group, History, NodeView, StreamBox, StreamId};
+use crate::types::value::{self, Collection, Kind, Record};
+use crate::types::zset::{self, Zset};
 
 /// The form in which `encode_value` writes a value.
 pub fn form_of(record: &Record, dialect: Dialect) -> Form {
@@ -38,228 +38,235 @@ pub fn form_of(record: &Record, dialect: Dialect) -> Form {
 
 fn hash_form(hash: &Hash, dialect: Dialect) -> Form {
     let is_small = hash.encoding() != "hashtable";
-    match (hash.next_deadline().is_some(), dialect) {
+    let has_deadlines = hash.next_deadline().is_some();
+    match (has_deadlines, dialect) {
         (false, _) if is_small => Form::HASH_LISTPACK,
+        (true, Dialect::Redis) if is_small => Form::HASH_LISTPACK_DEADLINES,
+        _ => hash_table_form(has_deadlines, dialect),
+    }
+}
+
+fn hash_table_form(has_deadlines: bool, dialect: Dialect) -> Form {
+    match (has_deadlines, dialect) {
         (false, _) => Form::HASH,
         (true, Dialect::Valkey) => Form::HASH_VALKEY,
-        (true, Dialect::Redis) if is_small => Form::HASH_LISTPACK_DEADLINES,
         (true, Dialect::Redis) => Form::HASH_DEADLINES,
     }
 }
 
 /// Appends the whole value, without its form.
 pub fn encode_value(record: &Record, dialect: Dialect, out: &mut Chunk) {
-    let mut encoding = Encoding::start(record, dialect, out);
-    while !encoding.is_done() {
-        encoding.go_on(record, usize::MAX, out);
+    match record.payload() {
+        Payload::Inline(text) => out.text(text),
+        Payload::Integer(value) => out.number(value),
+        Payload::Blob(blob) => out.blob(blob.as_slice()),
+        Payload::Word(_) => encode_collection(record, dialect, out),
     }
 }
 
-/// A value that is written in parts: where it stands.
+fn encode_collection(record: &Record, dialect: Dialect, out: &mut Chunk) {
+    if let Some(list) = record.get::<List>() {
+        out.length(list.nodes_len() as u64);
+        list.nodes().for_each(|node| write_node(node, out));
+    } else if let Some(set) = record.get::<Set>() {
+        match set.as_intset() {
+            Some(intset) => out.blob(intset.as_bytes()),
+            None => {
+                out.length(set.len() as u64);
+                set.iter().for_each(|member| out.item(member));
+            }
+        }
+    } else if let Some(zset) = record.get::<Zset>() {
+        match zset.as_listpack() {
+            Some(listpack) => out.blob(listpack.as_bytes()),
+            None => {
+                out.length(zset.len());
+                // From the highest rank to the lowest: a skip list is built fastest that way.
+                zset.entries(0..zset.len(), true).for_each(|entry| write_ranked(entry, out));
+            }
+        }
+    } else if let Some(hash) = record.get::<Hash>() {
+        encode_hash(hash, dialect, out);
+    } else if let Some(stream) = record.get::<StreamBox>() {
+        let log = stream.log();
+        out.length(log.nodes_len() as u64);
+        let mut builder = Builder::default();
+        log.nodes().for_each(|node| write_stream_node(node, &mut builder, out));
+        write_history(log.len(), log.first_id(), log.history(), out);
+        out.length(stream.groups().len() as u64);
+        stream.groups().for_each(|(name, group)| write_group(name, group, out));
+    }
+}
+
+/// The image of a large collection, which is written in parts while the collection goes on changing.
 pub struct Encoding {
     place: Place,
     dialect: Dialect,
 }
 
+/// What is to be written next.
 enum Place {
     Done,
-    /// This many nodes of a list are written.
-    Nodes(usize),
-    /// The members of a table from this cursor on are still to be written; `None` before the first.
-    Table(Option<u64>),
-    /// The members of a sorted set below this rank are still to be written.
-    Ranks(u64),
-    /// The nodes of a stream behind the one of this id.
-    StreamNodes(Option<StreamId>),
-    Groups(GroupPlace),
-}
-
-/// A place within the groups of a stream.
-struct GroupPlace {
-    /// How many groups are written.
-    group: usize,
-    part: GroupPart,
+    Elements,
+    /// A stream's groups; within the first that is not written, where.
+    Groups(Option<GroupPart>),
 }
 
 enum GroupPart {
-    Head,
     /// Pending entries from this id on.
     Pending(StreamId),
     /// This many consumers are written, and of the next its entries below this id, if any.
     Consumers(usize, Option<StreamId>),
 }
 
-/// Elements between two looks at the budget.
-const STEP: usize = 256;
-
 impl Encoding {
-    /// Writes what is short, or the beginning of what is long.
-    pub fn start(record: &Record, dialect: Dialect, out: &mut Chunk) -> Self {
-        let place = match record.payload() {
-            Payload::Inline(text) => {
-                out.text(text);
-                done(())
-            }
-            Payload::Integer(value) => {
-                out.number(value);
-                done(())
-            }
-            Payload::Blob(blob) => {
-                out.blob(blob.as_slice());
-                done(())
-            }
-            Payload::Word(_) => start_collection(record, dialect, out),
-        };
-        Self { place, dialect }
+    /// Begins the image of a large collection and writes what comes before its elements. `None` where it is not one that has an image, and
+    /// nothing was written.
+    pub fn begin(record: &mut Record, id: ImageId, dialect: Dialect, out: &mut Chunk) -> Option<Self> {
+        if !value::begin_image(record, id) {
+            return None;
+        }
+        if let Some(list) = record.get::<List>() {
+            out.length(list.nodes_len() as u64);
+        } else if let Some(set) = record.get::<Set>() {
+            out.length(set.len() as u64);
+        } else if let Some(zset) = record.get::<Zset>() {
+            out.length(zset.len());
+        } else if let Some(hash) = record.get::<Hash>() {
+            write_hash_head(hash, dialect, out);
+        } else if let Some(stream) = record.get::<StreamBox>() {
+            out.length(stream.log().nodes_len() as u64);
+        }
+        Some(Self { place: Place::Elements, dialect })
     }
 
     pub fn is_done(&self) -> bool {
         matches!(self.place, Place::Done)
     }
 
-    /// Writes about `budget` more bytes of the same value, which has not changed since.
-    pub fn go_on(&mut self, record: &Record, budget: usize, out: &mut Chunk) {
+    /// Writes about `budget` more bytes of the image; at the end of it the collection has none any more.
+    pub fn go_on(&mut self, record: &mut Record, budget: usize, out: &mut Chunk) {
         let enough = out.len().saturating_add(budget);
-        let place = std::mem::replace(&mut self.place, Place::Done);
-        self.place = match place {
-            Place::Done => Place::Done,
-            Place::Nodes(written) => with(record, |list: &List| write_nodes(list, written, enough, out)),
-            Place::Table(cursor) if record.get::<Set>().is_some() => {
-                with(record, |set: &Set| write_set(set, cursor, enough, out))
-            }
-            Place::Table(cursor) => {
-                let dialect = self.dialect;
-                with(record, |hash: &Hash| write_hash(hash, cursor, dialect, enough, out))
-            }
-            Place::Ranks(left) => with(record, |zset: &Zset| write_zset(zset, left, enough, out)),
-            Place::StreamNodes(after) => with(record, |stream: &StreamBox| write_stream(stream, after, enough, out)),
-            Place::Groups(place) => with(record, |stream: &StreamBox| write_groups(stream, place, enough, out)),
+        let has_more = match &mut self.place {
+            Place::Done => return,
+            Place::Elements => self.write_elements(record, enough, out),
+            Place::Groups(part) => with(record, |stream: &mut StreamBox| write_old_groups(stream, part, enough, out)),
         };
-    }
-}
-
-fn with<C: Collection>(record: &Record, write: impl FnOnce(&C) -> Place) -> Place {
-    record.get::<C>().map_or(Place::Done, write)
-}
-
-fn done(_: ()) -> Place {
-    Place::Done
-}
-
-fn start_collection(record: &Record, dialect: Dialect, out: &mut Chunk) -> Place {
-    if let Some(list) = record.get::<List>() {
-        out.length(list.nodes_len() as u64);
-        return Place::Nodes(0);
-    }
-    if let Some(set) = record.get::<Set>() {
-        if let Some(intset) = set.as_intset() {
-            out.blob(intset.as_bytes());
-            return Place::Done;
+        if has_more {
+            return;
         }
-        out.length(set.len() as u64);
-        return Place::Table(None);
-    }
-    if let Some(zset) = record.get::<Zset>() {
-        if let Some(listpack) = zset.as_listpack() {
-            out.blob(listpack.as_bytes());
-            return Place::Done;
+        if let (Place::Elements, Some(stream)) = (&self.place, record.get::<StreamBox>()) {
+            if let Some(old) = stream.old() {
+                write_history(old.len, old.first_id, old.history, out);
+                out.length(old.groups_len() as u64);
+            }
+            self.place = Place::Groups(None);
+        } else {
+            self.place = Place::Done;
+            value::end_image(record);
         }
-        out.length(zset.len());
-        return Place::Ranks(zset.len());
     }
-    if let Some(hash) = record.get::<Hash>() {
-        return start_hash(hash, dialect, out);
+
+    fn write_elements(&self, record: &mut Record, enough: usize, out: &mut Chunk) -> bool {
+        match value::kind_of(record) {
+            Kind::List => {
+                with(record, |list: &mut List| go_on(enough, out, |out| list.step_image(|node| write_node(node, out))))
+            }
+            Kind::Set => {
+                with(record, |set: &mut Set| go_on(enough, out, |out| set.step_image(|member| out.text(member))))
+            }
+            Kind::Zset => with(record, |zset: &mut Zset| {
+                go_on(enough, out, |out| zset.step_image(|entry| write_ranked(entry, out)))
+            }),
+            Kind::Hash => with(record, |hash: &mut Hash| {
+                let earliest = hash.image_next_deadline();
+                let form = hash_table_form(earliest.is_some(), self.dialect);
+                let earliest = earliest.unwrap_or(0);
+                go_on(enough, out, |out| hash.step_image(|entry| write_field(entry, form, earliest, out)))
+            }),
+            Kind::Stream => with(record, |stream: &mut StreamBox| {
+                let mut builder = Builder::default();
+                go_on(enough, out, |out| stream.step_image(|node| write_stream_node(node, &mut builder, out)))
+            }),
+            Kind::String => false,
+        }
     }
-    if let Some(stream) = record.get::<StreamBox>() {
-        out.length(stream.log().nodes_len() as u64);
-        return Place::StreamNodes(None);
-    }
-    Place::Done
 }
 
-fn write_nodes(list: &List, mut written: usize, enough: usize, out: &mut Chunk) -> Place {
+fn with<C: Collection>(record: &mut Record, write: impl FnOnce(&mut C) -> bool) -> bool {
+    record.get_mut::<C>().is_some_and(write)
+}
+
+/// Writes step by step. Whether there is more.
+fn go_on(enough: usize, out: &mut Chunk, mut step: impl FnMut(&mut Chunk) -> bool) -> bool {
+    while step(out) {
+        if out.len() >= enough {
+            return true;
+        }
+    }
+    false
+}
+
+fn write_node(node: Content<'_>, out: &mut Chunk) {
     const PLAIN: u64 = 1;
     const PACKED: u64 = 2;
-    for node in list.nodes().skip(written) {
-        if out.len() >= enough {
-            return Place::Nodes(written);
+    match node {
+        Content::Plain(text) => {
+            out.length(PLAIN);
+            out.blob(text);
         }
-        match node {
-            Content::Plain(text) => {
-                out.length(PLAIN);
-                out.blob(text);
-            }
-            Content::Packed(packed) => {
-                out.length(PACKED);
-                out.blob(packed.as_bytes());
-            }
-        }
-        written += 1;
-    }
-    Place::Done
-}
-
-fn write_set(set: &Set, cursor: Option<u64>, enough: usize, out: &mut Chunk) -> Place {
-    if enough == usize::MAX && cursor.is_none() {
-        set.iter().for_each(|member| out.item(member));
-        return Place::Done;
-    }
-    scan(cursor, enough, out, |cursor, out| set.scan(cursor, STEP, |member| out.item(member)))
-}
-
-/// Goes through a table cursor by cursor. As the table does not change in between, each member comes up once.
-fn scan(cursor: Option<u64>, enough: usize, out: &mut Chunk, mut step: impl FnMut(u64, &mut Chunk) -> u64) -> Place {
-    let mut cursor = cursor.unwrap_or(0);
-    loop {
-        cursor = step(cursor, out);
-        if cursor == 0 {
-            return Place::Done;
-        }
-        if out.len() >= enough {
-            return Place::Table(Some(cursor));
+        Content::Packed(packed) => {
+            out.length(PACKED);
+            out.blob(packed.as_bytes());
         }
     }
 }
 
-/// From the highest rank to the lowest: a skip list is built fastest that way.
-fn write_zset(zset: &Zset, mut left: u64, enough: usize, out: &mut Chunk) -> Place {
-    let mut text = ItemText::default();
-    while left > 0 {
-        if out.len() >= enough {
-            return Place::Ranks(left);
-        }
-        let from = if enough == usize::MAX { 0 } else { left.saturating_sub(STEP as u64) };
-        for entry in zset.entries(from..left, true) {
-            out.text(entry.member.text(&mut text));
-            out.word(entry.score.to_bits());
-        }
-        left = from;
-    }
-    Place::Done
+fn write_ranked(entry: zset::Entry<'_>, out: &mut Chunk) {
+    out.item(entry.member);
+    out.word(entry.score.to_bits());
 }
 
-fn start_hash(hash: &Hash, dialect: Dialect, out: &mut Chunk) -> Place {
-    match hash_form(hash, dialect) {
-        Form::HASH_LISTPACK => {
-            match hash.as_listpack() {
-                Some(listpack) => out.blob(listpack.as_bytes()),
-                // Room for deadlines, but none set: without it older servers read it, too.
-                None => out.blob(without_deadlines(hash, &mut Builder::default()).as_bytes()),
-            }
-            return Place::Done;
-        }
+fn encode_hash(hash: &Hash, dialect: Dialect, out: &mut Chunk) {
+    let form = hash_form(hash, dialect);
+    match form {
+        Form::HASH_LISTPACK => match hash.as_listpack() {
+            Some(listpack) => out.blob(listpack.as_bytes()),
+            // Room for deadlines, but none set: without it older servers read it, too.
+            None => out.blob(without_deadlines(hash, &mut Builder::default()).as_bytes()),
+        },
         Form::HASH_LISTPACK_DEADLINES => {
             out.word(hash.next_deadline().unwrap_or(0));
             if let Some(listpack) = hash.as_listpack_with_deadlines() {
                 out.blob(listpack.as_bytes());
             }
-            return Place::Done;
         }
-        Form::HASH_DEADLINES => out.word(hash.next_deadline().unwrap_or(0)),
-        _ => {}
+        _ => {
+            write_hash_head(hash, dialect, out);
+            let earliest = hash.next_deadline().unwrap_or(0);
+            hash.iter(0).for_each(|entry| write_field(entry, form, earliest, out));
+        }
+    }
+}
+
+/// What comes before the fields of a hash that is no flat buffer in the file.
+fn write_hash_head(hash: &Hash, dialect: Dialect, out: &mut Chunk) {
+    if hash_form(hash, dialect) == Form::HASH_DEADLINES {
+        out.word(hash.next_deadline().unwrap_or(0));
     }
     out.length(hash.len() as u64);
-    Place::Table(None)
+}
+
+fn write_field(entry: hash::Entry<'_>, form: Form, earliest: u64, out: &mut Chunk) {
+    if form == Form::HASH_DEADLINES {
+        // A distance from the earliest, counted from 1.
+        out.length(entry.deadline.map_or(0, |deadline| deadline - earliest + 1));
+    }
+    out.item(entry.field);
+    out.item(entry.value);
+    if form == Form::HASH_VALKEY {
+        out.word(entry.deadline.unwrap_or(u64::MAX));
+    }
 }
 
 fn without_deadlines(hash: &Hash, builder: &mut Builder) -> crate::ds::listpack::Listpack {
@@ -270,85 +277,58 @@ fn without_deadlines(hash: &Hash, builder: &mut Builder) -> crate::ds::listpack:
     builder.finish()
 }
 
-fn write_hash(hash: &Hash, cursor: Option<u64>, dialect: Dialect, enough: usize, out: &mut Chunk) -> Place {
-    let form = hash_form(hash, dialect);
-    let earliest = hash.next_deadline().unwrap_or(0);
-    let write = |entry: crate::types::hash::Entry<'_>, out: &mut Chunk| {
-        if form == Form::HASH_DEADLINES {
-            // A distance from the earliest, counted from 1.
-            out.length(entry.deadline.map_or(0, |deadline| deadline - earliest + 1));
-        }
-        out.item(entry.field);
-        out.item(entry.value);
-        if form == Form::HASH_VALKEY {
-            out.word(entry.deadline.unwrap_or(u64::MAX));
-        }
-    };
-    if enough == usize::MAX && cursor.is_none() {
-        hash.iter(0).for_each(|entry| write(entry, out));
-        return Place::Done;
-    }
-    scan(cursor, enough, out, |cursor, out| hash.scan(cursor, STEP, 0, |entry| write(entry, out)))
+fn write_stream_node(node: NodeView<'_>, builder: &mut Builder, out: &mut Chunk) {
+    out.blob(&node.base().to_key());
+    out.blob(node.to_listpack(builder).as_bytes());
 }
 
-fn write_stream(stream: &Stream, mut after: Option<StreamId>, enough: usize, out: &mut Chunk) -> Place {
-    let mut builder = Builder::default();
-    for node in stream.log().nodes_after(after) {
-        if out.len() >= enough {
-            return Place::StreamNodes(after);
-        }
-        out.blob(&node.base().to_key());
-        out.blob(node.to_listpack(&mut builder).as_bytes());
-        after = Some(node.base());
-    }
-    let (log, history) = (stream.log(), stream.log().history());
-    out.length(log.len());
-    for id in [history.last_id, log.first_id(), history.max_deleted_id] {
+fn write_history(len: u64, first_id: StreamId, history: History, out: &mut Chunk) {
+    out.length(len);
+    for id in [history.last_id, first_id, history.max_deleted_id] {
         out.length(id.ms);
         out.length(id.seq);
     }
     out.length(history.entries_added);
-    out.length(stream.groups().len() as u64);
-    write_groups(stream, GroupPlace { group: 0, part: GroupPart::Head }, enough, out)
 }
 
-fn write_groups(stream: &Stream, mut place: GroupPlace, enough: usize, out: &mut Chunk) -> Place {
-    for (name, group) in stream.groups().skip(place.group) {
-        if out.len() >= enough {
-            return Place::Groups(place);
+fn write_old_groups(stream: &mut StreamBox, part: &mut Option<GroupPart>, enough: usize, out: &mut Chunk) -> bool {
+    while let Some((name, group)) = stream.old_group() {
+        let at = part.take().unwrap_or_else(|| {
+            write_group_head(name, group, out);
+            GroupPart::Pending(StreamId::MIN)
+        });
+        *part = write_group_part(group, at, enough, out);
+        if part.is_some() {
+            return true;
         }
-        if let Some(part) = write_group(name, group, place.part, enough, out) {
-            return Place::Groups(GroupPlace { part, ..place });
-        }
-        place = GroupPlace { group: place.group + 1, part: GroupPart::Head };
+        stream.pass_old_group();
     }
-    Place::Done
+    false
+}
+
+fn write_group(name: &[u8], group: &Group, out: &mut Chunk) {
+    write_group_head(name, group, out);
+    write_group_part(group, GroupPart::Pending(StreamId::MIN), usize::MAX, out);
 }
 
 /// Where to go on with this group, or nothing where all of it is written.
-fn write_group(name: &[u8], group: &Group, part: GroupPart, enough: usize, out: &mut Chunk) -> Option<GroupPart> {
-    let mut part = part;
-    loop {
-        part = match part {
-            GroupPart::Head => {
-                write_group_head(name, group, out);
-                GroupPart::Pending(StreamId::MIN)
-            }
-            GroupPart::Pending(from) => {
-                for entry in group.pending_from(from) {
-                    if out.len() >= enough {
-                        return Some(GroupPart::Pending(entry.id));
-                    }
-                    out.raw(&entry.id.to_key());
-                    out.word(entry.owner.map_or(0, |_| entry.delivered_ms));
-                    out.length(entry.deliveries);
+fn write_group_part(group: &Group, part: GroupPart, enough: usize, out: &mut Chunk) -> Option<GroupPart> {
+    let (written, from) = match part {
+        GroupPart::Consumers(written, from) => (written, from),
+        GroupPart::Pending(from) => {
+            for entry in group.pending_from(from) {
+                if out.len() >= enough {
+                    return Some(GroupPart::Pending(entry.id));
                 }
-                out.length(group.consumers().len() as u64 + u64::from(nacked(group).needs_owner()));
-                GroupPart::Consumers(0, None)
+                out.raw(&entry.id.to_key());
+                out.word(entry.owner.map_or(0, |_| entry.delivered_ms));
+                out.length(entry.deliveries);
             }
-            GroupPart::Consumers(written, from) => return write_consumers(group, written, from, enough, out),
-        };
-    }
+            out.length(group.consumers().len() as u64 + u64::from(nacked(group).needs_owner()));
+            (0, None)
+        }
+    };
+    write_consumers(group, written, from, enough, out)
 }
 
 fn write_group_head(name: &[u8], group: &Group, out: &mut Chunk) {

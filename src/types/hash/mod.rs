@@ -11,6 +11,7 @@ mod sample;
 mod tests;
 
 use crate::ds::fields::{FieldRef, Fields, Previous};
+use crate::ds::image::ImageId;
 use crate::ds::item::{Item, ItemText};
 use crate::ds::keytable::{self, Seed};
 use crate::ds::listpack::Listpack;
@@ -353,6 +354,39 @@ impl Hash {
             self.unpack(limits);
         }
         self
+    }
+
+    /// From now on the image is of what it holds now. False where it is too small to have one.
+    pub fn begin_image(&mut self, id: ImageId) -> bool {
+        let PartMut::Boxed(fields) = self.0.part_mut() else { return false };
+        fields.begin_image(id);
+        true
+    }
+
+    /// Shows some of the fields that it held, each once. False where all are shown.
+    pub fn step_image(&mut self, mut show: impl FnMut(Entry<'_>)) -> bool {
+        let PartMut::Boxed(fields) = self.0.part_mut() else { return false };
+        fields.step_image(&mut |field, value, deadline| {
+            show(Entry { field: Item::Bytes(field), value: Item::Bytes(value), deadline });
+        })
+    }
+
+    pub fn end_image(&mut self) {
+        if let PartMut::Boxed(fields) = self.0.part_mut() {
+            fields.end_image();
+        }
+    }
+
+    /// The image that is not through, and about how much memory it takes.
+    pub fn image(&self) -> Option<(ImageId, usize)> {
+        let Part::Boxed(fields) = self.0.part() else { return None };
+        fields.image().map(|(id, bytes, _)| (id, bytes))
+    }
+
+    /// The earliest deadline in the image.
+    pub fn image_next_deadline(&self) -> Option<u64> {
+        let Part::Boxed(fields) = self.0.part() else { return None };
+        fields.image().and_then(|(_, _, first_due)| first_due)
     }
 
     /// Looks at everything again.

@@ -9,6 +9,7 @@ mod sample;
 mod tests;
 
 use crate::ds::ahead::Ahead;
+use crate::ds::image::{ImageId, Shown, TableImage};
 use crate::ds::intset::{self, Intset};
 use crate::ds::item::{Item, ItemText};
 use crate::ds::keytable::{Entry, Hash, Seed, Table};
@@ -56,6 +57,8 @@ impl Limits {
 struct Members {
     table: Table<Member>,
     member_bytes: usize,
+    /// What they were at a moment that a snapshot wants to know of.
+    image: Option<Box<TableImage<()>>>,
 }
 
 impl Set {
@@ -288,6 +291,34 @@ impl Set {
             .unwrap_or_else(|| Self::of_many(members, limits))
     }
 
+    /// From now on the image is of what it holds now. False where it is too small to have one.
+    pub fn begin_image(&mut self, id: ImageId) -> bool {
+        let PartMut::Boxed(members) = self.0.part_mut() else { return false };
+        members.image = Some(Box::new(TableImage::new(id)));
+        true
+    }
+
+    /// Shows some of the members that it held, each once. False where all are shown.
+    pub fn step_image(&mut self, mut show: impl FnMut(&[u8])) -> bool {
+        let PartMut::Boxed(Members { table, image: Some(image), .. }) = self.0.part_mut() else { return false };
+        image.step(table, &mut |shown: Shown<'_, MemberRef<'_>, ()>| match shown {
+            Shown::There(member) => show(member.bytes()),
+            Shown::Kept(member, ()) => show(member),
+        })
+    }
+
+    pub fn end_image(&mut self) {
+        if let PartMut::Boxed(members) = self.0.part_mut() {
+            members.image = None;
+        }
+    }
+
+    /// The image that is not through, and about how much memory it takes.
+    pub fn image(&self) -> Option<(ImageId, usize)> {
+        let Part::Boxed(members) = self.0.part() else { return None };
+        members.image.as_ref().map(|image| (image.id, image.bytes()))
+    }
+
     /// Looks at everything again.
     pub fn check(&self) {
         match self.0.part() {
@@ -372,13 +403,16 @@ impl Members {
     fn with_capacity(members: usize, limits: &Limits) -> Self {
         let mut table = Table::new(limits.seed);
         table.reserve(members);
-        Self { table, member_bytes: 0 }
+        Self { table, member_bytes: 0, image: None }
     }
 
     #[inline]
     fn add(&mut self, member: &[u8]) -> bool {
         let hash = self.table.hash(member);
         let Entry::Vacant(vacant) = self.table.entry(hash, member) else { return false };
+        if let Some(image) = &mut self.image {
+            image.note(hash, member, 0, || None);
+        }
         vacant.insert(Member::new(member));
         self.member_bytes += Member::memory_of(member.len());
         true
@@ -396,6 +430,9 @@ impl Members {
     fn remove(&mut self, member: &[u8]) -> bool {
         let hash = self.table.hash(member);
         let removed = self.table.remove(hash, member).is_some();
+        if removed && let Some(image) = &mut self.image {
+            image.note(hash, member, 0, || Some(()));
+        }
         self.member_bytes -= if removed { Member::memory_of(member.len()) } else { 0 };
         removed
     }
@@ -458,7 +495,7 @@ impl Clone for Set {
             Part::Second(intset) => Self(Trio::second(intset.clone())),
             Part::Packed(listpack) => Self(Trio::packed(listpack.clone())),
             Part::Boxed(members) => {
-                let mut copy = Members { table: Table::new(members.table.seed()), member_bytes: 0 };
+                let mut copy = Members { table: Table::new(members.table.seed()), member_bytes: 0, image: None };
                 copy.table.reserve(members.table.len());
                 members.iter().for_each(|member| copy.add_new(member.bytes()));
                 Self(Trio::boxed(Box::new(copy)))

@@ -74,6 +74,7 @@ pub enum NackMode {
 impl Stream {
     /// A group and what it reads.
     pub fn reader(&mut self, group: &[u8], now_ms: u64) -> Option<GroupReader<'_>> {
+        self.note_group(group);
         Some(GroupReader { log: &self.log, group: self.groups.get_mut(group)?, now_ms })
     }
 }

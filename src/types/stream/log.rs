@@ -4,6 +4,7 @@
 //! beside it, so appending touches the tree once a node. Which entries may go is decided in `trim.rs`, not here.
 
 use super::node::{Entry, Node, NodeLimits};
+use super::old::OldNodes;
 use super::{NewId, StreamId};
 use crate::ds::rax::{Rax, Seek, Tally};
 
@@ -25,6 +26,8 @@ pub struct Log {
     last_id: StreamId,
     max_deleted_id: StreamId,
     entries_added: u64,
+    /// The nodes as they were at a moment that a snapshot wants to know of.
+    pub(super) old: Option<OldNodes>,
 }
 
 /// Why XADD cannot have the id it asked for.
@@ -96,6 +99,7 @@ impl Log {
             last_id: StreamId::MIN,
             max_deleted_id: StreamId::MIN,
             entries_added: 0,
+            old: None,
         }
     }
 
@@ -177,8 +181,16 @@ impl Log {
             return Err(AppendError::TooLarge);
         }
         match &mut self.open {
-            Some(node) if node.has_room(text_bytes, limits) => node.push(id, fields),
+            Some(node) if node.has_room(text_bytes, limits) => {
+                if let Some(old) = &mut self.old {
+                    old.keep(node);
+                }
+                node.push(id, fields);
+            }
             open => {
+                if let Some(old) = &mut self.old {
+                    old.note_new(id);
+                }
                 let mut node = Box::new(Node::new(id, fields.clone()));
                 let before = open.take();
                 if let Some(before) = &before {
@@ -223,9 +235,18 @@ impl Log {
         }
         self.len -= 1;
         match &mut self.open {
-            Some(node) if node.base() == base => node.kill(at),
+            Some(node) if node.base() == base => {
+                if let Some(old) = &mut self.old {
+                    old.keep(node);
+                }
+                node.kill(at);
+            }
             _ => {
+                let old = &mut self.old;
                 self.full.update(&base.to_key(), |node| {
+                    if let Some(old) = old {
+                        old.keep(node);
+                    }
                     node.kill(at);
                     ((), tally(node))
                 });
@@ -245,8 +266,11 @@ impl Log {
             }
             None => self.take_full(base),
         };
-        let alive = node.map_or(0, |node| node.alive());
+        let alive = node.as_ref().map_or(0, |node| node.alive());
         self.len -= alive;
+        if let (Some(old), Some(node)) = (&mut self.old, node) {
+            old.keep_gone(node);
+        }
         alive
     }
 
@@ -429,6 +453,7 @@ impl Clone for Log {
             last_id: self.last_id,
             max_deleted_id: self.max_deleted_id,
             entries_added: self.entries_added,
+            old: None,
         };
         let mut walk = self.full.iter();
         while let Some((_, node)) = walk.step() {

@@ -9,6 +9,7 @@ mod handle;
 mod id;
 mod log;
 mod node;
+mod old;
 mod parts;
 mod pending;
 mod producers;
@@ -25,6 +26,7 @@ pub use handle::StreamBox;
 pub use id::{IdError, IdText, NewId, ReadFrom, StreamId};
 pub use log::{AppendError, Log, Lookup, NewIdError, Range, RangeBack, SetIdError};
 pub use node::{Entry, Fields, NodeLimits};
+pub use old::OldStream;
 pub use parts::{History, Loader, Malformed, NodeView};
 pub use pending::{DELIVERIES_MAX, Pending};
 pub use producers::{ProducerLimits, Producers};
@@ -38,16 +40,17 @@ pub use trim::{Deletion, RefPolicy, Trim, TrimTo};
 ///         │                             └───── pending entries       ids of the log, or of what it held once
 ///         └── producers ───── producer ─► message ─► id              only where idempotent producers write
 /// ```
-#[derive(Clone)]
 pub struct Stream {
     log: Log,
     groups: BTreeMap<Box<[u8]>, Group>,
     producers: Option<Box<Producers>>,
+    /// What it was at a moment that a snapshot wants to know of.
+    old: Option<Box<OldStream>>,
 }
 
 impl Stream {
     pub fn new() -> Self {
-        Self { log: Log::new(), groups: BTreeMap::new(), producers: None }
+        Self { log: Log::new(), groups: BTreeMap::new(), producers: None, old: None }
     }
 
     /// The entries and their history.
@@ -99,6 +102,7 @@ impl Stream {
 
     /// A group, for what needs no entries (acknowledging, consumers); else see [`Stream::reader`].
     pub fn group_mut(&mut self, name: &[u8]) -> Option<&mut Group> {
+        self.note_group(name);
         self.groups.get_mut(name)
     }
 
@@ -119,7 +123,7 @@ impl Stream {
     /// Puts a group elsewhere in the log; says whether there is one.
     pub fn set_group_id(&mut self, name: &[u8], last_delivered_id: StreamId, entries_read: Option<u64>) -> bool {
         let entries_read = self.possible_entries_read(entries_read);
-        let Some(group) = self.groups.get_mut(name) else { return false };
+        let Some(group) = self.group_mut(name) else { return false };
         group.last_delivered_id = last_delivered_id;
         group.entries_read = entries_read;
         true
@@ -127,14 +131,18 @@ impl Stream {
 
     /// XCLAIM's LASTID: a group never goes back by it.
     pub fn raise_group_id(&mut self, name: &[u8], last_delivered_id: StreamId) {
-        if let Some(group) = self.groups.get_mut(name) {
+        if let Some(group) = self.group_mut(name) {
             group.last_delivered_id = group.last_delivered_id.max(last_delivered_id);
         }
     }
 
     /// Removes a group and all it had pending; says whether there was one.
     pub fn destroy_group(&mut self, name: &[u8]) -> bool {
-        self.groups.remove(name).is_some()
+        let Some(group) = self.groups.remove(name) else { return false };
+        if let Some(old) = &mut self.old {
+            old.keep_gone(name, group);
+        }
+        true
     }
 
     /// Bytes on the heap besides the stream itself. O(consumers + producers), not O(entries).
@@ -163,6 +171,13 @@ impl Stream {
     /// Nobody has read more than was ever added.
     fn possible_entries_read(&self, entries_read: Option<u64>) -> Option<u64> {
         entries_read.map(|read| read.min(self.log.entries_added()))
+    }
+}
+
+impl Clone for Stream {
+    /// A copy, as COPY makes it.
+    fn clone(&self) -> Self {
+        Self { log: self.log.clone(), groups: self.groups.clone(), producers: self.producers.clone(), old: None }
     }
 }
 

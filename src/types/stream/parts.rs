@@ -48,6 +48,12 @@ impl Log {
     }
 }
 
+impl<'a> NodeView<'a> {
+    pub(super) fn of(node: &'a Node) -> Self {
+        Self(node)
+    }
+}
+
 impl NodeView<'_> {
     /// The first id, deleted or not, from which the listpack counts.
     pub fn base(&self) -> StreamId {

@@ -147,7 +147,12 @@ impl Stream {
 
     /// Takes an id out of every group's pending entries.
     pub(super) fn forget_references(&mut self, id: StreamId) {
-        for group in self.groups.values_mut() {
+        for (name, group) in &mut self.groups {
+            if let Some(old) = &mut self.old
+                && group.pending(id).is_some()
+            {
+                old.keep(name, group);
+            }
             group.ack(id);
         }
     }

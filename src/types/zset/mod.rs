@@ -12,6 +12,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
+use crate::ds::image::ImageId;
 use crate::ds::item::{Item, ItemText};
 use crate::ds::keytable::Seed;
 use crate::ds::listpack::Listpack;
@@ -338,6 +339,33 @@ impl Zset {
         match small.then(|| packed::pack(ranked.entries(0..u64::MAX, false))).flatten() {
             Some(listpack) => Self(PackedOrBox::packed(listpack)),
             None => Self(PackedOrBox::boxed(Box::new(ranked))),
+        }
+    }
+
+    /// From now on the image is of what it holds now. False where it is too small to have one.
+    pub fn begin_image(&mut self, id: ImageId) -> bool {
+        let ShapeMut::Boxed(ranked) = self.0.shape_mut() else { return false };
+        ranked.begin_image(id);
+        true
+    }
+
+    /// Shows some of the members that it held, each once. False where all are shown.
+    pub fn step_image(&mut self, mut show: impl FnMut(Entry<'_>)) -> bool {
+        let ShapeMut::Boxed(ranked) = self.0.shape_mut() else { return false };
+        ranked.step_image(|member, score| show(entry((member, score))))
+    }
+
+    pub fn end_image(&mut self) {
+        if let ShapeMut::Boxed(ranked) = self.0.shape_mut() {
+            ranked.end_image();
+        }
+    }
+
+    /// The image that is not through, and about how much memory it takes.
+    pub fn image(&self) -> Option<(ImageId, usize)> {
+        match self.0.shape() {
+            Shape::Boxed(ranked) => ranked.image(),
+            Shape::Packed(_) => None,
         }
     }
 

@@ -1,0 +1,226 @@
+//! Disks as they are: slow to be read, full, read-only, gone. What clients are told meanwhile, and that it passes by itself.
+
+use std::ffi::CString;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::harness::{Client, Folder, request, start, start_in, wait_for};
+
+fn info(client: &mut Client, field: &str) -> String {
+    let text = client.command(&["INFO", "persistence"]);
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{field}:")).map(str::to_owned));
+    line.unwrap_or_else(|| panic!("no {field} in {text}"))
+}
+
+/// A snapshot of so many keys.
+fn large_snapshot(keys: usize) -> Vec<u8> {
+    let mut file = b"REDIS0010\xFE\x00".to_vec();
+    for key in 0..keys {
+        let name = format!("key:{key:010}");
+        file.extend([0, name.len() as u8]);
+        file.extend_from_slice(name.as_bytes());
+        file.extend(b"\x05value");
+    }
+    file.push(0xFF);
+    file.extend([0; 8]);
+    file
+}
+
+/// Starts with the file there is to be loaded; somebody connects at once.
+#[track_caller]
+fn check_loading(folder: Folder, options: &[&str], keys: usize) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let port_text = port.to_string();
+    let options: Vec<String> =
+        options.iter().chain(&["--bind", "127.0.0.1", "--save", ""]).map(|word| word.to_string()).collect();
+    // The harness waits for the port file, which is written when all is loaded; this client does not.
+    let early = std::thread::spawn(move || {
+        let mut client = wait_for("a connection", || {
+            let socket = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+            socket.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
+            Some(Client::over(socket))
+        });
+        let refused = client.command(&["GET", "key:0000000001"]);
+        let told: Vec<String> = ["loading", "loading_total_bytes", "loading_loaded_perc", "async_loading"]
+            .iter()
+            .map(|field| info(&mut client, field))
+            .collect();
+        let allowed = client.command(&["CONFIG", "GET", "dbfilename"]);
+        let also_refused = client.command(&["SAVE"]);
+        (refused, told, allowed, also_refused)
+    });
+    let words: Vec<&str> = options.iter().map(String::as_str).collect();
+    let server = start_in(folder, &words, |command: &mut Command| {
+        command.args(["--port", &port_text]);
+    });
+    let (refused, told, allowed, also_refused) = early.join().expect("the early client");
+    assert_eq!(refused, "-LOADING Redis is loading the dataset in memory");
+    assert_eq!(told[0], "1");
+    assert!(told[1].parse::<usize>().unwrap() > keys * 15, "{told:?}");
+    assert!(told[2].parse::<f64>().unwrap() <= 100.0, "{told:?}");
+    assert!(allowed.contains("dump.rdb"), "{allowed}");
+    assert!(also_refused.starts_with("-LOADING"), "{also_refused}");
+    let mut client = server.connect();
+    assert_eq!(client.command(&["GET", "key:0000000001"]), "value");
+    assert_eq!(client.command(&["DBSIZE"]), format!(":{keys}"));
+    assert_eq!(info(&mut client, "loading"), "0");
+}
+
+const KEYS: usize = 700_000;
+
+#[test]
+fn clients_are_told_while_a_snapshot_is_loaded() {
+    let folder = Folder::new();
+    fs::write(folder.path("dump.rdb"), large_snapshot(KEYS)).unwrap();
+    check_loading(folder, &[], KEYS);
+}
+
+#[test]
+fn clients_are_told_while_a_log_is_loaded() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("appendonlydir")).unwrap();
+    let manifest = "file appendonly.aof.1.base.rdb seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n";
+    fs::write(folder.path("appendonlydir/appendonly.aof.manifest"), manifest).unwrap();
+    fs::write(folder.path("appendonlydir/appendonly.aof.1.base.rdb"), large_snapshot(KEYS)).unwrap();
+    fs::write(folder.path("appendonlydir/appendonly.aof.1.incr.aof"), request(&["SELECT", "0"])).unwrap();
+    check_loading(folder, &["--appendonly", "yes"], KEYS);
+}
+
+/// The log that is switched on while clients write has everything: what was there, and what came while its base was being written.
+#[test]
+fn a_log_that_is_switched_on_has_everything() {
+    const BEFORE: usize = 100_000;
+    let mut server = start(&["--save", "", "--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.command(&["DEBUG", "POPULATE", &BEFORE.to_string(), "before"]);
+    assert_eq!(client.command(&["CONFIG", "SET", "appendonly", "yes"]), "OK");
+    let mut after = 0;
+    let mut seen_running = false;
+    let mut settled = 0;
+    while settled < 20 {
+        assert_eq!(client.command(&["SET", &format!("after:{after}"), "x"]), "OK");
+        after += 1;
+        let is_running = info(&mut client, "aof_rewrite_in_progress") == "1";
+        seen_running |= is_running;
+        settled += usize::from(!is_running && info(&mut client, "aof_enabled") == "1");
+    }
+    assert!(seen_running, "the base is written in the background");
+    let manifest = fs::read_to_string(server.folder.path("appendonlydir/appendonly.aof.manifest")).unwrap();
+    assert_eq!(manifest.lines().count(), 2, "{manifest}");
+    server.signal(libc::SIGKILL);
+    server.ended();
+    let folder = std::mem::replace(&mut server.folder, Folder::new());
+    fs::remove_file(folder.path("port")).unwrap();
+    let server = start_in(folder, &["--appendonly", "yes", "--save", ""], |_| {});
+    assert_eq!(server.connect().command(&["DBSIZE"]), format!(":{}", BEFORE + after));
+}
+
+/// A file system of so many bytes, where this process may make one.
+struct SmallDisk(CString);
+
+impl SmallDisk {
+    fn mount(at: &Path, options: &str) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let disk = Self(CString::new(at.display().to_string()).unwrap());
+        disk.call(options, 0).then_some(disk)
+    }
+
+    fn remount(&self, options: &str, flags: libc::c_ulong) {
+        assert!(self.call(options, flags | libc::MS_REMOUNT), "what was mounted can be mounted again");
+    }
+
+    fn call(&self, options: &str, flags: libc::c_ulong) -> bool {
+        let options = CString::new(options).unwrap();
+        let kind = c"tmpfs".as_ptr();
+        // SAFETY: all pointers are to terminated texts that live through the call.
+        unsafe { libc::mount(kind, self.0.as_ptr(), kind, flags, options.as_ptr().cast()) == 0 }
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is to a terminated text that lives through the call.
+        unsafe { libc::umount2(self.0.as_ptr(), libc::MNT_DETACH) };
+    }
+}
+
+fn write_until_refused(client: &mut Client) -> String {
+    let value = "x".repeat(50_000);
+    for at in 0..1000 {
+        let reply = client.command(&["SET", &format!("key:{at}"), &value]);
+        if reply != "OK" {
+            return reply;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    panic!("nothing was refused");
+}
+
+fn wait_for_writes(client: &mut Client) {
+    wait_for("writes to be possible again", || (client.command(&["SET", "again", "x"]) == "OK").then_some(()));
+}
+
+#[test]
+fn snapshots_fail_on_a_full_disk_and_succeed_when_there_is_room() {
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(&folder.path("small"), "size=1m") else {
+        return eprintln!("no file system can be mounted here: nothing tested");
+    };
+    let server = start_in(folder, &["--dir", "small", "--save", "1 1", "--rdbcompression", "no"], |_| {});
+    let mut client = server.connect();
+    let refusal = write_until_refused(&mut client);
+    assert!(refusal.starts_with("-MISCONF Redis is configured to save RDB snapshots"), "{refusal}");
+    assert!(refusal.contains("No space left on device") && refusal.contains("errno 28"), "{refusal}");
+    disk.remount("size=200m", 0);
+    wait_for_writes(&mut client);
+    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok");
+
+    disk.remount("size=200m", libc::MS_RDONLY);
+    let refusal = write_until_refused(&mut client);
+    assert!(refusal.contains("Read-only file system") && refusal.contains("errno 30"), "{refusal}");
+    disk.remount("size=200m", 0);
+    wait_for_writes(&mut client);
+}
+
+#[test]
+fn the_log_waits_on_a_full_disk_and_goes_on_when_there_is_room() {
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(&folder.path("small"), "size=1m") else {
+        return eprintln!("no file system can be mounted here: nothing tested");
+    };
+    let options = ["--appendonly", "yes", "--appenddirname", "small", "--save", "", "--enable-debug-command", "yes"];
+    let mut server = start_in(folder, &options, |_| {});
+    let mut client = server.connect();
+    let refusal = write_until_refused(&mut client);
+    assert!(refusal.starts_with("-MISCONF Errors writing to the AOF file: No space left on device"), "{refusal}");
+    assert!(refusal.contains("errno 28"), "{refusal}");
+    disk.remount("size=200m", 0);
+    wait_for_writes(&mut client);
+    let before = client.command(&["DEBUG", "DIGEST"]);
+    server.signal(libc::SIGKILL);
+    server.ended();
+    let folder = std::mem::replace(&mut server.folder, Folder::new());
+    fs::remove_file(folder.path("port")).unwrap();
+    let server = start_in(folder, &options, |_| {});
+    assert_eq!(server.connect().command(&["DEBUG", "DIGEST"]), before);
+}
+
+/// A folder that was removed under a running server: snapshots fail, and succeed once there is a folder of its name again.
+#[test]
+fn a_vanished_folder_is_found_again() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("data")).unwrap();
+    let server = start_in(folder, &["--dir", "data", "--save", "1 1"], |_| {});
+    let mut client = server.connect();
+    fs::remove_dir_all(server.folder.path("data")).unwrap();
+    let refusal = write_until_refused(&mut client);
+    assert!(refusal.contains("errno 2"), "{refusal}");
+    fs::create_dir(server.folder.path("data")).unwrap();
+    wait_for_writes(&mut client);
+    assert!(server.folder.path("data/dump.rdb").exists());
+}
