@@ -40,7 +40,7 @@ fn refusals_of_list_and_kill() {
         r#"
         > CLIENT LIST TYPE x
         (error) ERR Unknown client type 'x'
-        > CLIENT LIST TYPE normal ID 1
+        > CLIENT LIST TYPE normal pubsub
         (error) ERR syntax error
         > CLIENT LIST ID
         (error) ERR syntax error
@@ -52,7 +52,7 @@ fn refusals_of_list_and_kill() {
         (error) ERR No such client
         > CLIENT KILL ID 0
         (error) ERR client-id should be greater than 0
-        > CLIENT KILL ID 1 2
+        > CLIENT KILL ID 1 x
         (error) ERR syntax error
         > CLIENT KILL USER bob
         (error) ERR No such user 'bob'
