@@ -14,7 +14,6 @@ use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 use crate::script;
 
-
 pub enum Admission {
     Run(&'static Entry),
     Queue(&'static Entry),
