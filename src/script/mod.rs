@@ -97,6 +97,17 @@ impl Scripts {
         self.cache.get(&sha_named(sha)?).map(|script| script.body.as_slice())
     }
 
+    /// Whether a request runs a script or function that does not say of itself that it will not write.
+    pub fn may_write(&self, command: &str, request: Request) -> bool {
+        let flags = match command {
+            "EVAL" => parse_shebang(request.arg(1)).ok().map(|(flags, _)| flags),
+            "EVALSHA" => sha_named(request.arg(1)).and_then(|sha| self.cache.get(&sha)).map(|script| script.flags),
+            "FCALL" => self.functions.get(request.arg(1)).map(|function| function.flags),
+            _ => return false,
+        };
+        flags.is_none_or(|flags| !flags.no_writes)
+    }
+
     /// True once a run has taken so long that others are told.
     #[inline]
     pub fn is_busy(&self) -> bool {
@@ -223,6 +234,9 @@ impl Server {
         if read_only {
             return Err(error("ERR Can not execute a script with write flag using *_ro command."));
         }
+        if let Some(stop) = self.refusal_for_writes() {
+            return Err(stop);
+        }
         if !flags.allow_oom && self.is_short_of_memory() {
             return Err(error(
                 "OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'",
@@ -275,6 +289,7 @@ impl Server {
             random,
             failure: None,
             buffers,
+            pattern_steps: 0,
             library: None,
         };
         let result = vm.run(&mut run, function, on_error, prepare, |call, ended, run| match ended {

@@ -123,6 +123,8 @@ pub struct Run<'a> {
     pub random: Random48,
     pub failure: Option<Failure>,
     pub buffers: Buffers,
+    /// Steps of pattern matching since the last look at the clock.
+    pub pattern_steps: u32,
     /// The library being loaded.
     pub library: Option<&'a mut super::functions::Loading>,
 }
@@ -185,7 +187,15 @@ impl Run<'_> {
 
     /// The command's entry, where a script may run it.
     fn admitted(&mut self, id: SessionId, request: Request) -> Result<&'static Entry, Vec<u8>> {
-        let entry = self.find(request)?;
+        let entry = self.named(request)?;
+        let result = self.find(request).and_then(|entry| self.check(id, entry, request));
+        if result.is_err() {
+            self.server.stats.count_rejected(entry.id);
+        }
+        result.map(|()| entry)
+    }
+
+    fn check(&mut self, id: SessionId, entry: &'static Entry, request: Request) -> Result<(), Vec<u8>> {
         if entry.has(Flag::Noscript) && !self.server.scripts.may_run_all {
             return Err(b"ERR This Redis command is not allowed from script".to_vec());
         }
@@ -199,6 +209,13 @@ impl Run<'_> {
             return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
         }
         let wrote = self.server.scripts.running.as_ref().is_some_and(|running| running.wrote);
+        // What has begun to write may end.
+        if entry.has(Flag::Write)
+            && !wrote
+            && let Some(stop) = self.server.refusal_for_writes()
+        {
+            return Err(text_of(&stop).into_owned());
+        }
         if entry.has(Flag::DenyOom) && self.memory_is_short && !self.flags.allow_oom && !wrote {
             return Err(b"OOM command not allowed when used memory > 'maxmemory'.".to_vec());
         }
@@ -208,7 +225,7 @@ impl Run<'_> {
         {
             running.wrote = true;
         }
-        Ok(entry)
+        Ok(())
     }
 
     /// In a cluster a command's keys share a slot, and so do those of all commands, unless the script is an old one or has a flag.

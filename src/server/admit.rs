@@ -14,6 +14,7 @@ use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 use crate::script;
 
+
 pub enum Admission {
     Run(&'static Entry),
     Queue(&'static Entry),
@@ -70,7 +71,7 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
         return Admission::Refuse(stop, Some(entry));
     }
     // Even the queueing of a command that writes is held back.
-    if server.pause.until_ms > 0 && holds_back(server, id, entry) {
+    if server.pause.until_ms > 0 && holds_back(server, id, entry, request) {
         return hold(server, id, request);
     }
     let session = server.sessions.get(id);
@@ -152,29 +153,22 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
     if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
     }
-    if server.durability.refusal.is_some() && writes_or_pings(server, id, entry) {
-        let reason = server.durability.refusal.as_deref().unwrap_or_default();
-        return Some(error_with(format!("MISCONF Errors writing to the AOF file: {reason}")));
-    }
-    if server.saving.last_failure.is_some()
+    if (server.durability.refusal.is_some() || server.saving.last_failure.is_some())
         && writes_or_pings(server, id, entry)
-        && let Some(failure) = server.refusal_for_saving()
+        && let Some(stop) = server.refusal_for_durability()
     {
-        let mut text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
-             modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting \
-             fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
-            .to_owned();
-        text.push_str(&format!(" It is: {}", failure.text));
-        return Some(error_with(text));
+        return Some(stop);
     }
     let session = server.sessions.get(id);
     let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
     if (session.monitor || session.is_replica()) && entry.flags & touches_keys != 0 {
         return Some(error("ERR Replica can't interact with the keyspace"));
     }
-    let wanted = server.config.min_replicas_to_write;
-    if wanted > 0 && is_write(server, id, entry) && server.good_replicas() < wanted as usize {
-        return Some(error("NOREPLICAS Not enough good replicas to write."));
+    if server.config.min_replicas_to_write > 0
+        && is_write(server, id, entry)
+        && let Some(stop) = server.refusal_for_replicas()
+    {
+        return Some(stop);
     }
     let session = server.sessions.get(id);
     let subscribed_in_resp2 = session.protocol == crate::resp::reply::Protocol::Resp2 && session.is_subscriber();
@@ -239,7 +233,7 @@ fn hold(server: &mut Server, id: SessionId, request: Request) -> Admission {
     Admission::Hold
 }
 
-fn holds_back(server: &mut Server, id: SessionId, entry: &Entry) -> bool {
+fn holds_back(server: &mut Server, id: SessionId, entry: &Entry, request: Request) -> bool {
     if server.clock.unix_ms() >= server.pause.until_ms {
         server.unpause();
         return false;
@@ -250,12 +244,15 @@ fn holds_back(server: &mut Server, id: SessionId, entry: &Entry) -> bool {
     let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
     let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
     flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0
+        || server.scripts.may_write(entry.command.name, request)
 }
 
 /// Adds a command to the session's transaction.
 pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request: Request) {
+    let script_writes = server.scripts.may_write(entry.command.name, request);
     let session = server.sessions.get_mut(id);
     let Some(transaction) = &mut session.transaction else { return };
+    transaction.flags |= if script_writes { Flag::MayReplicate.mask() } else { 0 };
     let owned = request.to_owned();
     transaction.flags |= entry.flags;
     transaction.memory += owned.memory();
@@ -264,6 +261,35 @@ pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request:
 }
 
 impl Server {
+    /// Why nothing may be written now: it could not be kept, or would not reach enough replicas. Scripts ask too.
+    pub fn refusal_for_writes(&mut self) -> Option<Stop> {
+        self.refusal_for_durability().or_else(|| self.refusal_for_replicas())
+    }
+
+    #[inline]
+    fn refusal_for_durability(&mut self) -> Option<Stop> {
+        if self.durability.refusal.is_some() {
+            let reason = self.durability.refusal.as_deref().unwrap_or_default();
+            return Some(error_with(format!("MISCONF Errors writing to the AOF file: {reason}")));
+        }
+        if self.saving.last_failure.is_some()
+            && let Some(failure) = self.refusal_for_saving()
+        {
+            return Some(error_with(format!(
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+                 modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+                 snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
+                 error. It is: {}",
+                failure.text
+            )));
+        }
+        None
+    }
+
+    fn refusal_for_replicas(&mut self) -> Option<Stop> {
+        self.lacks_replicas().then(|| error("NOREPLICAS Not enough good replicas to write."))
+    }
+
     /// True where a client must authenticate before it may do anything.
     #[inline]
     pub fn needs_password(&self) -> bool {
