@@ -115,15 +115,20 @@ impl Hall {
             self.write_later(server, number);
             if ended {
                 // The loop is to close it.
-                Bell::new(number, &self.ready_list).ring();
+                self.ring(number);
             }
         }
+    }
+
+    /// The loop is to look at a connection.
+    pub fn ring(&self, number: usize) {
+        Bell::new(number, &self.ready_list).ring();
     }
 }
 
 fn serve_at_once(connection: &mut Connection, server: &mut Server, buffer: &mut [u8]) {
     let id = connection.session;
-    if connection.in_write_list || !server.durability.may_leave(server.sessions.get(id).gate) {
+    if !server.durability.may_leave(server.sessions.get(id).gate) {
         // It has replies that the log comes before.
         return;
     }

@@ -145,6 +145,8 @@ impl Host for NetHost {
             // Those who come by TLS wait for the loop: a handshake has nothing to be told yet.
             let number = hall.welcome(server, accepted, None);
             hall.write_later(server, number);
+            // The loop has to get to know it, or it would never hear of what comes later.
+            hall.ring(number);
         }
         hall.attend(server);
         *lent(&self.hall) = Some(hall);

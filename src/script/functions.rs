@@ -204,6 +204,7 @@ impl Server {
             random: Default::default(),
             failure: None,
             buffers: Default::default(),
+            pattern_steps: 0,
             library: Some(loading),
         };
         let ended = vm.run(&mut run, chunk, on_error, |_| 0, |_, ended, _| ended);

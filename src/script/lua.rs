@@ -66,6 +66,9 @@ struct Memory {
     /// A function of ours is running: it has asked for room itself.
     lenient: bool,
     run: *mut c_void,
+    /// The main thread of the interpreter, and the bytes it may be given before the clock is looked at again.
+    state: *mut lua_State,
+    bytes_to_look: usize,
 }
 
 pub struct Vm {
@@ -80,14 +83,26 @@ unsafe impl Send for Vm {}
 const COLLECT_ABOVE: usize = 64 << 20;
 /// How many instructions run between two looks at the clock.
 const INSTRUCTIONS_BETWEEN_LOOKS: c_int = 10_000;
+/// And how many bytes are handed out: one instruction may join strings of megabytes.
+const BYTES_BETWEEN_LOOKS: usize = 32 << 20;
 
 impl Vm {
     /// An interpreter with the libraries that are harmless, whose values may take `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        let memory = NonNull::from(Box::leak(Box::new(Memory { used: 0, limit, lenient: true, run: ptr::null_mut() })));
+        let memory = Memory {
+            used: 0,
+            limit,
+            lenient: true,
+            run: ptr::null_mut(),
+            state: ptr::null_mut(),
+            bytes_to_look: BYTES_BETWEEN_LOOKS,
+        };
+        let memory = NonNull::from(Box::leak(Box::new(memory)));
         // SAFETY: `allocate` keeps the contract of lua_Alloc; the account outlives the state (see `drop`).
         let state = unsafe { ffi::lua_newstate(allocate, memory.as_ptr().cast()) };
         let state = NonNull::new(state).expect("the allocator does not refuse while it is lenient");
+        // SAFETY: the account is this value's alone.
+        unsafe { (*memory.as_ptr()).state = state.as_ptr() };
         let vm = Self { state, memory };
         // SAFETY: each opener is called as a C function with its name, as `luaL_openlibs` does. None of them raises with memory at hand.
         unsafe {
@@ -223,6 +238,15 @@ unsafe extern "C" fn allocate(account: *mut c_void, block: *mut c_void, old: usi
         if new == 0 || !result.is_null() {
             memory.used = memory.used - old + new;
         }
+        if new >= memory.bytes_to_look {
+            memory.bytes_to_look = BYTES_BETWEEN_LOOKS;
+            if !memory.run.is_null() {
+                // The next instruction looks. A hook may be set at any time.
+                ffi::lua_sethook(memory.state, Some(look), ffi::LUA_MASKCOUNT, 1);
+            }
+        } else {
+            memory.bytes_to_look -= new;
+        }
         result.cast()
     }
 }
@@ -260,9 +284,12 @@ unsafe extern "C-unwind" fn look(state: *mut lua_State, _: *mut ffi::lua_Debug) 
         let mut call = Call { state, lifetime: PhantomData };
         let result = call.breathe();
         (*memory).lenient = before;
+        // Once it has to end every instruction raises, so that no `pcall` can hold the script.
+        let instructions = if result.is_err() { 1 } else { INSTRUCTIONS_BETWEEN_LOOKS };
+        if ffi::lua_gethookcount(state) != instructions {
+            ffi::lua_sethook(state, Some(look), ffi::LUA_MASKCOUNT, instructions);
+        }
         if result.is_err() {
-            // From here on every instruction raises again, so that no `pcall` can hold the script.
-            ffi::lua_sethook(state, Some(look), ffi::LUA_MASKCOUNT, 1);
             ffi::lua_error(state);
         }
     }

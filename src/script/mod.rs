@@ -26,7 +26,6 @@ use crate::cmd::args::Args;
 use crate::cmd::error::{Done, Stop, error, error_showing_all, error_with, shown};
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::Request;
-use crate::server::admit::TOO_FEW_REPLICAS;
 use crate::server::cluster::slots_of;
 use crate::server::{Server, SessionId};
 use crate::util::args::split_args;
@@ -235,8 +234,8 @@ impl Server {
         if read_only {
             return Err(error("ERR Can not execute a script with write flag using *_ro command."));
         }
-        if self.lacks_replicas() {
-            return Err(error(TOO_FEW_REPLICAS));
+        if let Some(stop) = self.refusal_for_writes() {
+            return Err(stop);
         }
         if !flags.allow_oom && self.is_short_of_memory() {
             return Err(error(
@@ -290,6 +289,7 @@ impl Server {
             random,
             failure: None,
             buffers,
+            pattern_steps: 0,
             library: None,
         };
         let result = vm.run(&mut run, function, on_error, prepare, |call, ended, run| match ended {

@@ -6,7 +6,7 @@ use crate::cmd::command::{Flag, Run as CommandRun};
 use crate::cmd::table::{self, Entry};
 use crate::resp::reply::{Output, Protocol, Reply};
 use crate::resp::request::{OwnedRequest, Request, Span};
-use crate::server::admit::{TOO_FEW_REPLICAS, text_of};
+use crate::server::admit::text_of;
 use crate::server::cluster::{Slots, slots_of};
 use crate::server::dispatch::Caller;
 use crate::server::{Server, SessionId};
@@ -123,6 +123,8 @@ pub struct Run<'a> {
     pub random: Random48,
     pub failure: Option<Failure>,
     pub buffers: Buffers,
+    /// Steps of pattern matching since the last look at the clock.
+    pub pattern_steps: u32,
     /// The library being loaded.
     pub library: Option<&'a mut super::functions::Loading>,
 }
@@ -185,15 +187,15 @@ impl Run<'_> {
 
     /// The command's entry, where a script may run it.
     fn admitted(&mut self, id: SessionId, request: Request) -> Result<&'static Entry, Vec<u8>> {
-        let entry = self.find(request)?;
-        let admitted = self.may_run(id, entry, request);
-        if admitted.is_err() {
+        let entry = self.named(request)?;
+        let result = self.find(request).and_then(|entry| self.check(id, entry, request));
+        if result.is_err() {
             self.server.stats.count_rejected(entry.id);
         }
-        admitted.map(|()| entry)
+        result.map(|()| entry)
     }
 
-    fn may_run(&mut self, id: SessionId, entry: &'static Entry, request: Request) -> Result<(), Vec<u8>> {
+    fn check(&mut self, id: SessionId, entry: &'static Entry, request: Request) -> Result<(), Vec<u8>> {
         if entry.has(Flag::Noscript) && !self.server.scripts.may_run_all {
             return Err(b"ERR This Redis command is not allowed from script".to_vec());
         }
@@ -207,11 +209,15 @@ impl Run<'_> {
             return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
         }
         let wrote = self.server.scripts.running.as_ref().is_some_and(|running| running.wrote);
+        // What has begun to write may end.
+        if entry.has(Flag::Write)
+            && !wrote
+            && let Some(stop) = self.server.refusal_for_writes()
+        {
+            return Err(text_of(&stop).into_owned());
+        }
         if entry.has(Flag::DenyOom) && self.memory_is_short && !self.flags.allow_oom && !wrote {
             return Err(b"OOM command not allowed when used memory > 'maxmemory'.".to_vec());
-        }
-        if entry.has(Flag::Write) && !wrote && self.server.lacks_replicas() {
-            return Err(TOO_FEW_REPLICAS.into());
         }
         self.stays_in_its_slot(entry, request)?;
         if entry.has(Flag::Write)

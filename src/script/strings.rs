@@ -84,8 +84,15 @@ fn with_matcher<'a, T>(
     pattern: &'a [u8],
     work: impl FnOnce(&mut Matcher<Raised>) -> Result<T, Trouble<Raised>>,
 ) -> Result<T, Raised> {
+    let before = call.run().map_or(0, |run| run.pattern_steps);
     let mut breathe = || call.breathe();
-    let result = work(&mut Matcher::new(text, pattern, &mut breathe));
+    let mut matcher = Matcher::new(text, pattern, &mut breathe);
+    matcher.steps = before;
+    let result = work(&mut matcher);
+    let steps = matcher.steps;
+    if let Some(run) = call.run() {
+        run.pattern_steps = steps;
+    }
     result.map_err(|trouble| match trouble {
         Trouble::Pattern(text) => call.raise(text),
         Trouble::Ended(raised) => raised,

@@ -14,7 +14,6 @@ use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 use crate::script;
 
-pub const TOO_FEW_REPLICAS: &str = "NOREPLICAS Not enough good replicas to write.";
 
 pub enum Admission {
     Run(&'static Entry),
@@ -154,28 +153,22 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
     if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
     }
-    if server.durability.refusal.is_some() && writes_or_pings(server, id, entry) {
-        let reason = server.durability.refusal.as_deref().unwrap_or_default();
-        return Some(error_with(format!("MISCONF Errors writing to the AOF file: {reason}")));
-    }
-    if server.saving.last_failure.is_some()
+    if (server.durability.refusal.is_some() || server.saving.last_failure.is_some())
         && writes_or_pings(server, id, entry)
-        && let Some(failure) = server.refusal_for_saving()
+        && let Some(stop) = server.refusal_for_durability()
     {
-        let mut text = "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
-             modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting \
-             fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
-            .to_owned();
-        text.push_str(&format!(" It is: {}", failure.text));
-        return Some(error_with(text));
+        return Some(stop);
     }
     let session = server.sessions.get(id);
     let touches_keys = Flag::Write.mask() | Flag::Readonly.mask() | Flag::MayReplicate.mask();
     if (session.monitor || session.is_replica()) && entry.flags & touches_keys != 0 {
         return Some(error("ERR Replica can't interact with the keyspace"));
     }
-    if server.config.min_replicas_to_write > 0 && is_write(server, id, entry) && server.lacks_replicas() {
-        return Some(error(TOO_FEW_REPLICAS));
+    if server.config.min_replicas_to_write > 0
+        && is_write(server, id, entry)
+        && let Some(stop) = server.refusal_for_replicas()
+    {
+        return Some(stop);
     }
     let session = server.sessions.get(id);
     let subscribed_in_resp2 = session.protocol == crate::resp::reply::Protocol::Resp2 && session.is_subscriber();
@@ -268,6 +261,35 @@ pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request:
 }
 
 impl Server {
+    /// Why nothing may be written now: it could not be kept, or would not reach enough replicas. Scripts ask too.
+    pub fn refusal_for_writes(&mut self) -> Option<Stop> {
+        self.refusal_for_durability().or_else(|| self.refusal_for_replicas())
+    }
+
+    #[inline]
+    fn refusal_for_durability(&mut self) -> Option<Stop> {
+        if self.durability.refusal.is_some() {
+            let reason = self.durability.refusal.as_deref().unwrap_or_default();
+            return Some(error_with(format!("MISCONF Errors writing to the AOF file: {reason}")));
+        }
+        if self.saving.last_failure.is_some()
+            && let Some(failure) = self.refusal_for_saving()
+        {
+            return Some(error_with(format!(
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may \
+                 modify the data set are disabled, because this instance is configured to report errors during writes if RDB \
+                 snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
+                 error. It is: {}",
+                failure.text
+            )));
+        }
+        None
+    }
+
+    fn refusal_for_replicas(&mut self) -> Option<Stop> {
+        self.lacks_replicas().then(|| error("NOREPLICAS Not enough good replicas to write."))
+    }
+
     /// True where a client must authenticate before it may do anything.
     #[inline]
     pub fn needs_password(&self) -> bool {

@@ -15,6 +15,7 @@ mod protocol;
 mod readme;
 mod replicas;
 mod restart;
+mod scripts;
 mod snapshots;
 mod streams;
 mod tls;

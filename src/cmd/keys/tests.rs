@@ -346,7 +346,10 @@ fn what_is_over_and_is_swapped_in_breaks_no_watch() {
 
 #[test]
 fn flushing_breaks_a_watch_of_what_was_there() {
-    check(
+    let mut config = crate::config::Config::default();
+    config.enable_debug_command = crate::config::Permit::Yes;
+    crate::testing::check_with(
+        config,
         r#"
         > WATCH nokey
         OK

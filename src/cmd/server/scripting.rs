@@ -580,6 +580,49 @@ mod tests {
         );
     }
 
+    #[test]
+    fn corners_that_random_programs_found() {
+        check(
+            r##"
+            > EVALSHA abc x
+            (error) NOSCRIPT No matching script. Please use EVAL.
+            > EVAL_RO "#!lua\nreturn 1" 0
+            (error) ERR Can not execute a script with write flag using *_ro command.
+            > EVAL "return redis.error_reply('MINE text')" 0
+            (error) MINE text
+            > EVAL "return redis.error_reply('-mine')" 0
+            (error) ERR mine
+            > EVAL "return {ok='a\\0b'}" 0
+            a
+            > EVAL "return {select('#', pcall(error, {})), select('#', pcall(error, {err='x'}))}" 0
+            1) (integer) 3
+            2) (integer) 2
+            > EVAL "return {map={a=1}, big_number='12'}" 0
+            "12"
+            > EVAL "return {redis.acl_check_cmd('get'), redis.acl_check_cmd('config')}" 0
+            1) (integer) 1
+            2) (integer) 1
+            > EVAL_RO "return redis.pcall('pfcount', 'h')" 0
+            (error) ERR Write commands are not allowed from read-only scripts.
+            > EVAL "return struct.size('n') .. struct.size('!4i3')" 0
+            "05"
+            > EVAL "return {struct.unpack('', 'abc', -1)}" 0
+            1) (integer) -1
+            > EVAL "return select(2, pcall(bit.band, 1, 'x', {}))" 0
+            "bad argument #3 to '?' (number expected, got table)"
+            > EVAL "return {('abc'):find('\\0%d') or 'none', cjson.encode({[2^53]=1})}" 0
+            1) "none"
+            2) "{\"9.007199254741e+15\":1}"
+            > FUNCTION LOAD "#!lua name=l\nredis.register_function('Upper', function() return redis.call('nosuch') end)"
+            "l"
+            > FCALL upper 0
+            (error) ERR Unknown Redis command called from script script: Upper, on @user_function:2.
+            > FUNCTION LOAD "#! lua name=m\n"
+            (error) ERR Invalid metadata value given: lua
+            "##,
+        );
+    }
+
     fn name_of(body: &str) -> String {
         String::from_utf8(crate::script::sha1_hex(body.as_bytes()).to_vec()).unwrap()
     }
