@@ -175,6 +175,12 @@ impl Edit<'_> {
         self.view().counted(key, self.touch)
     }
 
+    /// As `get_mut`, and counted as a look-up that reads: some commands that change a stream look it up like that.
+    pub fn read_mut<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, WrongType> {
+        self.read_record(key);
+        self.get_mut(key)
+    }
+
     /// The collection under `key` for changing, where it is a `C`.
     #[inline]
     pub fn get_mut<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, WrongType> {

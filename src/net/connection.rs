@@ -57,6 +57,8 @@ pub enum Read {
 
 /// A reader that keeps up with us gets this much at one go, or a little more, before others have their turn.
 pub const WRITE_TURN_MAX: usize = 4 * 1024 * 1024;
+/// So much room is made for a command as soon as it is announced.
+const AT_ONCE_MAX: usize = 4 * 1024 * 1024;
 /// `writev` takes this many pieces at most in one call.
 const PIECES_MAX: usize = 64;
 
@@ -116,7 +118,9 @@ impl Connection {
         let kept = self.input.len();
         let mut input = std::mem::take(&mut self.input);
         if input.capacity() < kept + room {
-            let wanted = (2 * kept).min(expected).max(kept + room);
+            // What is announced as very long has to come before room is made for all of it.
+            let announced = if expected <= AT_ONCE_MAX { expected } else { expected.min(2 * kept) };
+            let wanted = announced.max(kept + room);
             input.reserve_exact(wanted - kept);
         }
         input.resize(kept + room, 0);

@@ -671,7 +671,10 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
         connection.read_behind(read_room(expected, kept), expected)
     };
     let Read::Bytes(count) = read else {
+        // There may be more room than before for what is still to come.
         server.sessions.get_mut(id).input_capacity = connection.input.capacity();
+        server.weigh(id);
+        server.bound_clients_memory();
         return read;
     };
     server.stats.input_bytes += count as u64;

@@ -97,6 +97,17 @@ impl Scripts {
         self.cache.get(&sha_named(sha)?).map(|script| script.body.as_slice())
     }
 
+    /// Whether a request runs a script or function that does not say of itself that it will not write.
+    pub fn may_write(&self, command: &str, request: Request) -> bool {
+        let flags = match command {
+            "EVAL" => parse_shebang(request.arg(1)).ok().map(|(flags, _)| flags),
+            "EVALSHA" => sha_named(request.arg(1)).and_then(|sha| self.cache.get(&sha)).map(|script| script.flags),
+            "FCALL" => self.functions.get(request.arg(1)).map(|function| function.flags),
+            _ => return false,
+        };
+        flags.is_none_or(|flags| !flags.no_writes)
+    }
+
     /// True once a run has taken so long that others are told.
     #[inline]
     pub fn is_busy(&self) -> bool {

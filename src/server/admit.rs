@@ -14,6 +14,7 @@ use crate::cmd::table::{self, Entry};
 use crate::resp::request::Request;
 use crate::script;
 
+
 pub enum Admission {
     Run(&'static Entry),
     Queue(&'static Entry),
@@ -70,7 +71,7 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
         return Admission::Refuse(stop, Some(entry));
     }
     // Even the queueing of a command that writes is held back.
-    if server.pause.until_ms > 0 && holds_back(server, id, entry) {
+    if server.pause.until_ms > 0 && holds_back(server, id, entry, request) {
         return hold(server, id, request);
     }
     let session = server.sessions.get(id);
@@ -232,7 +233,7 @@ fn hold(server: &mut Server, id: SessionId, request: Request) -> Admission {
     Admission::Hold
 }
 
-fn holds_back(server: &mut Server, id: SessionId, entry: &Entry) -> bool {
+fn holds_back(server: &mut Server, id: SessionId, entry: &Entry, request: Request) -> bool {
     if server.clock.unix_ms() >= server.pause.until_ms {
         server.unpause();
         return false;
@@ -243,12 +244,15 @@ fn holds_back(server: &mut Server, id: SessionId, entry: &Entry) -> bool {
     let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
     let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
     flags & (Flag::Write.mask() | Flag::MayReplicate.mask()) != 0
+        || server.scripts.may_write(entry.command.name, request)
 }
 
 /// Adds a command to the session's transaction.
 pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request: Request) {
+    let script_writes = server.scripts.may_write(entry.command.name, request);
     let session = server.sessions.get_mut(id);
     let Some(transaction) = &mut session.transaction else { return };
+    transaction.flags |= if script_writes { Flag::MayReplicate.mask() } else { 0 };
     let owned = request.to_owned();
     transaction.flags |= entry.flags;
     transaction.memory += owned.memory();
@@ -283,9 +287,7 @@ impl Server {
     }
 
     fn refusal_for_replicas(&mut self) -> Option<Stop> {
-        let wanted = self.config.min_replicas_to_write;
-        let too_few = wanted > 0 && self.good_replicas() < wanted as usize;
-        too_few.then(|| error("NOREPLICAS Not enough good replicas to write."))
+        self.lacks_replicas().then(|| error("NOREPLICAS Not enough good replicas to write."))
     }
 
     /// True where a client must authenticate before it may do anything.

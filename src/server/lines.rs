@@ -37,6 +37,15 @@ const LINES_MAX: usize = 64;
 const IDLE_MAX_US: u64 = 10_000_000;
 
 impl Lines {
+    /// How many are kept, for INFO.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
     fn take(&mut self, host: &str, port: u16) -> Option<Kept> {
         let index = self.kept.iter().position(|kept| kept.port == port && kept.host == host)?;
         Some(self.kept.swap_remove(index))

@@ -290,7 +290,7 @@ impl Session {
         size_of::<Session>()
             + self.input_capacity
             + self.parser.memory()
-            + self.output.memory()
+            + self.output.len()
             + self.multi_memory
             + names
             + watched

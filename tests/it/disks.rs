@@ -149,16 +149,18 @@ impl Drop for SmallDisk {
     }
 }
 
-fn write_until_refused(client: &mut Client) -> String {
+/// The first refusal of some hundred writes.
+fn refusal_of_many(client: &mut Client) -> Option<String> {
     let value = "x".repeat(50_000);
-    for at in 0..1000 {
-        let reply = client.command(&["SET", &format!("key:{at}"), &value]);
-        if reply != "OK" {
-            return reply;
-        }
+    (0..300).find_map(|at| {
         std::thread::sleep(Duration::from_millis(2));
-    }
-    panic!("nothing was refused");
+        let reply = client.command(&["SET", &format!("key:{at}"), &value]);
+        (reply != "OK").then_some(reply)
+    })
+}
+
+fn write_until_refused(client: &mut Client) -> String {
+    wait_for("a refusal", || refusal_of_many(client))
 }
 
 fn wait_for_writes(client: &mut Client) {
@@ -195,12 +197,18 @@ fn the_log_waits_on_a_full_disk_and_goes_on_when_there_is_room() {
     };
     let options = ["--appendonly", "yes", "--appenddirname", "small", "--save", "", "--enable-debug-command", "yes"];
     let mut server = start_in(folder, &options, |_| {});
+    // What cannot be written is not acknowledged: whoever was the first to meet with the full disk waits for room.
+    let mut writer = server.connect();
+    let writer = std::thread::spawn(move || refusal_of_many(&mut writer));
     let mut client = server.connect();
-    let refusal = write_until_refused(&mut client);
+    wait_for("the disk to be full", || (info(&mut client, "aof_last_write_status") == "err").then_some(()));
+    let refusal = client.command(&["SET", "a", "b"]);
     assert!(refusal.starts_with("-MISCONF Errors writing to the AOF file: No space left on device"), "{refusal}");
     assert!(refusal.contains("errno 28"), "{refusal}");
     disk.remount("size=200m", 0);
     wait_for_writes(&mut client);
+    // Its reply came; what came after was written, or refused in time.
+    writer.join().expect("the writer waits no longer");
     let before = client.command(&["DEBUG", "DIGEST"]);
     server.signal(libc::SIGKILL);
     server.ended();

@@ -75,7 +75,7 @@ fn a_broken_file_keeps_the_server_from_starting() {
     bytes[last] ^= 1;
     fs::write(folder.path("dump.rdb"), &bytes).unwrap();
 
-    let output = run(&folder, &["--port", "0", "--save", ""]);
+    let output = run(&folder, &["--port", "0", "--port-file", &folder.text("port"), "--save", ""]);
     assert!(!output.status.success());
     let log = text(&output.stdout);
     assert!(log.contains("dump.rdb") && log.contains("offset"), "{log}");

@@ -331,8 +331,25 @@ fn whole_databases() {
 }
 
 #[test]
+fn what_is_over_and_is_swapped_in_breaks_no_watch() {
+    let mut playground = crate::testing::Playground::default();
+    playground.server.cron.expiry_off = true;
+    let say = |playground: &mut crate::testing::Playground, line: &str| playground.run("", line.split(' '));
+    say(&mut playground, "SET key 1 PX 1");
+    say(&mut playground, "SWAPDB 0 1");
+    playground.advance(2);
+    for line in ["WATCH key", "SWAPDB 0 1", "MULTI"] {
+        assert_eq!(say(&mut playground, line), b"+OK\r\n");
+    }
+    assert_eq!(say(&mut playground, "EXEC"), b"*0\r\n");
+}
+
+#[test]
 fn flushing_breaks_a_watch_of_what_was_there() {
-    check(
+    let mut config = crate::config::Config::default();
+    config.enable_debug_command = crate::config::Permit::Yes;
+    crate::testing::check_with(
+        config,
         r#"
         > WATCH nokey
         OK
@@ -355,21 +372,6 @@ fn flushing_breaks_a_watch_of_what_was_there() {
         > WATCH nokey
         OK
         b> SWAPDB 1 0
-        OK
-        > MULTI
-        OK
-        > EXEC
-        (empty array)
-        > DEBUG SET-ACTIVE-EXPIRE 0
-        OK
-        b> SET nokey 1 PX 1
-        OK
-        b> SWAPDB 0 1
-        OK
-        ~ 2
-        > WATCH nokey
-        OK
-        b> SWAPDB 0 1
         OK
         > MULTI
         OK

@@ -12,6 +12,7 @@ use crate::resp::reply::Reply;
 use crate::server::session::{OutputClass, ReplyMode, Session};
 use crate::server::{Closing, Server, SessionId};
 use crate::util::number::parse_i64;
+use filter::Filter;
 
 use Flag::{Admin, Loading, Noscript, Stale};
 
@@ -289,22 +290,30 @@ fn list(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) 
     let mut listed: Vec<SessionId> = Vec::new();
     if args.is_empty() {
         listed = oldest_first(server, |_| true);
-    } else if args.len() == 2 && args.option("type") {
-        let kind = kind(args.next()?)?;
-        listed = oldest_first(server, |session| kind.is_of(session));
-    } else if args.option_with_value("id") {
-        for text in args.rest() {
+    } else if is_of_ids_alone(args) {
+        // They come in the order asked for.
+        for text in args.rest().skip(1) {
             let client_id = parse_i64(text).ok_or(error("ERR Invalid client ID"))?;
             listed.extend(u64::try_from(client_id).ok().and_then(|client_id| server.sessions.by_client_id(client_id)));
         }
     } else {
-        return Err(SYNTAX);
+        let filter = Filter::read(server, args, true)?;
+        let now_ms = server.now_ms();
+        listed = oldest_first(server, |session| filter.takes(session, now_ms));
+        listed.retain(|listed| *listed != id || filter.takes_itself);
     }
 
     let asking = Some((id, args.request()));
     let lines: Vec<u8> = listed.into_iter().flat_map(|listed| client_line(server, listed, asking)).collect();
     reply.verbatim("txt", &lines);
     Ok(())
+}
+
+/// `ID` and nothing behind it that begins another filter.
+fn is_of_ids_alone(args: &Args) -> bool {
+    let is_id = args.peek().is_some_and(|word| word.eq_ignore_ascii_case(b"id"));
+    let mut behind = args.request().iter().skip(args.position() + 1);
+    is_id && args.len() > 1 && !behind.any(filter::begins)
 }
 
 /// Sessions that are there and are to be shown.
@@ -344,84 +353,18 @@ fn kind(name: &[u8]) -> Result<Kind, Stop> {
     }
 }
 
-/// Which connections CLIENT KILL closes: those that everything given is true of.
-#[derive(Default)]
-struct Filter<'a> {
-    id: Option<u64>,
-    kind: Option<Kind>,
-    user: Option<&'a [u8]>,
-    address: Option<&'a [u8]>,
-    local_address: Option<&'a [u8]>,
-    age_min_s: Option<u64>,
-    takes_itself: bool,
-}
-
 fn kill(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     if args.len() == 1 {
-        let filter = Filter { address: Some(args.next()?), takes_itself: true, ..Filter::default() };
+        let filter = Filter::at(args.next()?);
         if kill_all(server, id, &filter) == 0 {
             return Err(error("ERR No such client"));
         }
         reply.ok();
         return Ok(());
     }
-    let filter = Filter::read(server, args)?;
+    let filter = Filter::read(server, args, false)?;
     reply.count(kill_all(server, id, &filter));
     Ok(())
-}
-
-impl<'a> Filter<'a> {
-    fn read(server: &Server, args: &mut Args<'a>) -> Result<Self, Stop> {
-        let mut filter = Filter::default();
-        while !args.is_empty() {
-            if args.option_with_value("id") {
-                let id = args.int_in(1..=i64::MAX, "ERR client-id should be greater than 0")?;
-                filter.id = Some(id as u64);
-            } else if args.option_with_value("maxage") {
-                let age = args.int_or(error("ERR maxage is not an integer or out of range"))?;
-                let age = u64::try_from(age).ok().filter(|age| *age > 0);
-                filter.age_min_s = Some(age.ok_or(error("ERR maxage should be greater than 0"))?);
-            } else if args.option_with_value("type") {
-                filter.kind = Some(kind(args.next()?)?);
-            } else if args.option_with_value("addr") {
-                filter.address = Some(args.next()?);
-            } else if args.option_with_value("laddr") {
-                filter.local_address = Some(args.next()?);
-            } else if args.option_with_value("user") {
-                filter.user = Some(user(server, args.next()?)?);
-            } else if args.option_with_value("skipme") {
-                filter.takes_itself = takes_itself(args)?;
-            } else {
-                return Err(SYNTAX);
-            }
-        }
-        Ok(filter)
-    }
-
-    fn takes(&self, session: &Session, now_ms: u64) -> bool {
-        let age_s = now_ms.saturating_sub(session.created_ms) / 1000;
-        self.id.is_none_or(|id| id == session.client_id)
-            && self.kind.is_none_or(|kind| kind.is_of(session))
-            && self.user.is_none_or(|user| session.authenticated && user == session.user.name())
-            && self.address.is_none_or(|address| address == session.peer.address.as_bytes())
-            && self.local_address.is_none_or(|address| address == session.peer.local_address.as_bytes())
-            && self.age_min_s.is_none_or(|age| age_s >= age)
-    }
-}
-
-fn user<'a>(server: &Server, name: &'a [u8]) -> Result<&'a [u8], Stop> {
-    match server.acl.user(name) {
-        Some(_) => Ok(name),
-        None => Err(error_showing("ERR No such user '", name, "'")),
-    }
-}
-
-fn takes_itself(args: &mut Args) -> Result<bool, Stop> {
-    match args {
-        _ if args.option("yes") => Ok(false),
-        _ if args.option("no") => Ok(true),
-        _ => Err(SYNTAX),
-    }
 }
 
 /// Closes the connections that the filter takes; how many there were. The one that asks goes after its reply.
@@ -484,6 +427,7 @@ fn unblock(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply
     Ok(())
 }
 
+mod filter;
 mod tracking;
 
 #[cfg(test)]

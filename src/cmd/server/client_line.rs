@@ -94,8 +94,11 @@ pub(super) fn redirect(session: &Session) -> i64 {
     }
 }
 
+/// Every letter that `flags` knows.
+pub(super) const FLAGS: &[u8] = b"SOPxbtRBdcAUeTNM";
+
 /// One letter for each thing out of the ordinary, `N` where there is none.
-fn flags(session: &Session) -> String {
+pub(super) fn flags(session: &Session) -> String {
     let letters = [
         (session.is_replica(), 'S'),
         (session.monitor, 'O'),

@@ -7,7 +7,7 @@ use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Command, Flag, Group, Run};
 use crate::cmd::container::HELP;
 use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with, shown};
-use crate::config::{self, Changed, SetError};
+use crate::config::{self, Changed, MaxmemoryPolicy, SetError};
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
 use crate::server::{Server, SessionId};
@@ -124,13 +124,10 @@ impl Server {
     /// Does what changed directives ask for beyond being read.
     fn follow(&mut self, changed: &[Changed]) {
         let is_changed = |name| changed.iter().any(|change| change.name == name);
-        // Inside a transaction nothing goes by itself: its next command expects what was there. Upkeep sees to it soon.
-        let may_evict = self.config.maxmemory > 0 && !self.is_inside_a_command();
-        if is_changed("maxmemory") && may_evict && !self.make_room() {
-            tracing::warn!(
-                "maxmemory is now below the memory in use, and the policy {} frees too little",
-                self.config.maxmemory_policy.word()
-            );
+        // The next command, or the next upkeep, makes room.
+        let is_short = self.config.maxmemory > 0 && crate::util::memory::used() > self.config.maxmemory;
+        if is_changed("maxmemory") && is_short && self.config.maxmemory_policy == MaxmemoryPolicy::NoEviction {
+            tracing::warn!("maxmemory is now below the memory in use, and the policy noeviction frees nothing");
         }
         if is_changed("maxmemory-clients") {
             self.weigh_all();

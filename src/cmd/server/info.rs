@@ -446,10 +446,9 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("pubsub_channels", server.pubsub.channels());
     text.put("pubsub_patterns", server.pubsub.patterns());
     text.put("pubsubshard_channels", server.pubsub.shard_channels());
+    text.zeroes(&["latest_fork_usec", "total_forks"]);
+    text.put("migrate_cached_sockets", server.lines.len());
     text.zeroes(&[
-        "latest_fork_usec",
-        "total_forks",
-        "migrate_cached_sockets",
         "slave_expires_tracked_keys",
         "active_defrag_hits",
         "active_defrag_misses",

@@ -161,7 +161,7 @@ fn psync(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) -> 
 }
 
 fn replconf(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
-    if args.len() % 2 != 0 {
+    if !args.len().is_multiple_of(2) {
         return Err(SYNTAX);
     }
     while !args.is_empty() {

@@ -102,7 +102,7 @@ pub const COMMANDS: &[Command] = &[
 
 fn xack(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group) = (args.next()?, args.next()?);
-    let Some(group) = edit.get_mut::<StreamBox>(key)?.and_then(|stream| stream.group_mut(group)) else {
+    let Some(group) = edit.read_mut::<StreamBox>(key)?.and_then(|stream| stream.group_mut(group)) else {
         reply.int(0);
         return Ok(());
     };
@@ -119,7 +119,7 @@ fn xack(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
 fn xackdel(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group) = (args.next()?, args.next()?);
-    let has_group = edit.get_mut::<StreamBox>(key)?.is_some_and(|stream| stream.group(group).is_some());
+    let has_group = edit.read_mut::<StreamBox>(key)?.is_some_and(|stream| stream.group(group).is_some());
     let (policy, texts) = policy_and_ids(args)?;
     if !has_group {
         reply.array(texts.len());
@@ -283,7 +283,7 @@ fn reply_summary(reply: &mut Reply, group: &crate::types::stream::Group) {
 
 fn xclaim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group, consumer) = (args.next()?, args.next()?, args.next()?);
-    if edit.get_mut::<StreamBox>(key)?.is_none_or(|stream| stream.group(group).is_none()) {
+    if edit.read_mut::<StreamBox>(key)?.is_none_or(|stream| stream.group(group).is_none()) {
         return Err(no_group(key, group));
     }
     let idle_min_ms = args.int_or(error("ERR Invalid min-idle-time argument for XCLAIM"))?;
@@ -364,6 +364,8 @@ const COUNT_MAX: i64 = i64::MAX / 16;
 
 fn xautoclaim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group, consumer) = (args.next()?, args.next()?, args.next()?);
+    // Looked up, and counted, before the other arguments are read.
+    edit.read_record(key);
     let idle_min_ms = args.int_or(error("ERR Invalid min-idle-time argument for XAUTOCLAIM"))?;
     let start = range_start(args.next()?)?;
     let (mut count, mut just_id) = (100, false);

@@ -55,7 +55,7 @@ impl Sink for Notebook {
 
     /// Some of those that can have an image at all.
     fn is_large(&self, record: &Record) -> bool {
-        record.key().len() % 4 > 0
+        !record.key().len().is_multiple_of(4)
     }
 
     fn begin(&mut self, db: DbIndex, record: &mut Record, id: ImageId) -> Option<Part> {

@@ -198,6 +198,12 @@ impl Server {
         self.replica_links().filter(|link| is_good(link)).count()
     }
 
+    /// Fewer good replicas are there than `min-replicas-to-write` wants.
+    pub fn lacks_replicas(&self) -> bool {
+        let wanted = usize::try_from(self.config.min_replicas_to_write).unwrap_or(0);
+        wanted > 0 && self.good_replicas() < wanted
+    }
+
     fn replica_links(&self) -> impl Iterator<Item = &Link> {
         self.replicas.links.iter().filter_map(|&id| self.sessions.get(id).replica.as_deref())
     }

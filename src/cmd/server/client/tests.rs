@@ -40,7 +40,7 @@ fn refusals_of_list_and_kill() {
         r#"
         > CLIENT LIST TYPE x
         (error) ERR Unknown client type 'x'
-        > CLIENT LIST TYPE normal ID 1
+        > CLIENT LIST TYPE normal pubsub
         (error) ERR syntax error
         > CLIENT LIST ID
         (error) ERR syntax error
@@ -52,7 +52,7 @@ fn refusals_of_list_and_kill() {
         (error) ERR No such client
         > CLIENT KILL ID 0
         (error) ERR client-id should be greater than 0
-        > CLIENT KILL ID 1 2
+        > CLIENT KILL ID 1 x
         (error) ERR syntax error
         > CLIENT KILL USER bob
         (error) ERR No such user 'bob'
@@ -207,6 +207,51 @@ fn a_pause_serves_nobody_who_waits_until_it_ends() {
         (error) ERR CLIENT PAUSE mode must be WRITE or ALL
         > CLIENT PAUSE 1 write foo
         (error) ERR unknown subcommand or wrong number of arguments for 'PAUSE'. Try CLIENT HELP.
+        "#,
+    );
+}
+
+#[test]
+fn filters_of_valkey() {
+    check(
+        r#"
+        > CLIENT SETNAME asking
+        OK
+        b> CLIENT SETNAME b
+        OK
+        c> SELECT 3
+        OK
+        c> MULTI
+        OK
+        > CLIENT LIST DB x
+        (error) ERR DB is not an integer or out of range
+        > CLIENT LIST DB 16
+        (error) ERR DB number should be between 0 and 15
+        > CLIENT LIST IDLE 0
+        (error) ERR idle should be greater than 0
+        > CLIENT LIST IDLE x
+        (error) ERR idle is not an integer or out of range
+        > CLIENT LIST FLAGS Q
+        (error) ERR Unknown flags found in the provided filter: Q
+        > CLIENT LIST NOT-MAXAGE 5
+        (error) ERR syntax error
+        > CLIENT LIST ID 1 2 x
+        (error) ERR Invalid client ID
+        > CLIENT LIST NAME nobody
+        ""
+        > CLIENT LIST NOT-NAME "" NOT-ID 1 2 SKIPME yes
+        ""
+        > CLIENT KILL DB 3 NAME other
+        (integer) 0
+        > CLIENT KILL ID 77 3 DB 3 FLAGS x NOT-IP 1.2.3.4 IP 127.0.0.1
+        (integer) 1
+        > CLIENT KILL NOT-NAME asking LIB-NAME none
+        (integer) 0
+        ~ 5000
+        > CLIENT KILL IDLE 6
+        (integer) 0
+        > CLIENT KILL IDLE 5 NAME b
+        (integer) 1
         "#,
     );
 }
