@@ -30,7 +30,8 @@ node_modules() {
     mkdir -p "$target"
     cmp -s "$here/node/package-lock.json" "$target/package-lock.json" && [ -d "$target/node_modules" ] && return
     cp "$here/node/package.json" "$here/node/package-lock.json" "$target/"
-    (cd "$target" && npm ci --silent --no-audit --no-fund) >&2
+    # Not `npm ci`: that wants the optional packages of all platforms in the lock file.
+    (cd "$target" && npm install --silent --no-save --omit=optional --no-audit --no-fund) >&2 && cp "$here/node/package-lock.json" "$target/"
 }
 
 node_client() {

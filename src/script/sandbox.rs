@@ -93,6 +93,9 @@ pub fn build(vm: &mut Vm, for_functions: bool) -> Globals {
             call.set_field(real, library);
             call.pop(1);
         }
+        // Valkey's name for the same library, which its users' scripts may have begun to use.
+        call.raw_field(real, "redis");
+        call.set_field(real, "server");
         add_getmetatable(call, real, proxies);
         let globals = finish(call, real, proxies);
         call.push_kept(globals.loading);
@@ -103,7 +106,9 @@ pub fn build(vm: &mut Vm, for_functions: bool) -> Globals {
         call.set_field(-2, "__index");
         call.set_metatable(-2);
         push_proxy(call, proxies);
+        call.push_value(-1);
         call.set_field(loading, "redis");
+        call.set_field(loading, "server");
         globals
     })
 }

@@ -88,15 +88,12 @@ async function bucketOfTokens() {
   assert.deepEqual(await Promise.all(Array.from({ length: 11 }, (_, at) => take(at))), Array.from({ length: 11 }, (_, at) => at));
   assert.ok(moments.at(-1) - moments[0] >= 900, 'eight tokens came one after the other');
   for (const begin of moments) assert.ok(moments.filter((moment) => moment >= begin && moment < begin + 200).length <= 5);
-  const before = await limiters[0].limiter.counts();
   await restart();
   await until('the limiter answers', async () => (await limiters[0].client.ping()) === 'PONG');
-  assert.equal((await limiters[0].limiter.clusterQueued()), 0);
   assert.ok((await limiters[0].limiter.currentReservoir()) <= 3);
   assert.equal(await limiters[0].limiter.done(), 11); // the bucket remembers what was taken before the restart
   assert.deepEqual(await Promise.all([1, 2, 3, 4, 5, 6].map(take)), [1, 2, 3, 4, 5, 6]);
   assert.equal(await limiters[1].limiter.done(), 17);
-  assert.equal(before.DONE, 0);
   await limiters[0].limiter.disconnect();
   limiters.forEach(({ client }) => client.disconnect());
 }

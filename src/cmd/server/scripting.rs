@@ -584,6 +584,15 @@ mod tests {
     fn corners_that_random_programs_found() {
         check(
             r##"
+            > EVAL "return {server.call('ping').ok, server == redis, pcall(function() server.call = 1 end)}" 0
+            1) "PONG"
+            2) (integer) 1
+            3) (nil)
+            4) "user_script:1: Attempt to modify a readonly table"
+            > FUNCTION LOAD "#!lua name=s\nserver.register_function('s', function() return server.call('ping') end)"
+            "s"
+            > FCALL s 0
+            PONG
             > EVALSHA abc x
             (error) NOSCRIPT No matching script. Please use EVAL.
             > EVAL_RO "#!lua\nreturn 1" 0
