@@ -297,7 +297,13 @@ fn list(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) 
             listed.extend(u64::try_from(client_id).ok().and_then(|client_id| server.sessions.by_client_id(client_id)));
         }
     } else {
-        let filter = Filter::read(server, args, true)?;
+        // Redis knows `ID id …` and `TYPE type` only. Where a combination of Valkey's is wrong it has these words for it.
+        let refusal = match args.peek() {
+            Some(word) if word.eq_ignore_ascii_case(b"id") && args.len() > 1 => Some(error("ERR Invalid client ID")),
+            _ if args.len() > 2 => Some(SYNTAX),
+            _ => None,
+        };
+        let filter = Filter::read(server, args, true).map_err(|stop| refusal.unwrap_or(stop))?;
         let now_ms = server.now_ms();
         listed = oldest_first(server, |session| filter.takes(session, now_ms));
         listed.retain(|listed| *listed != id || filter.takes_itself);
