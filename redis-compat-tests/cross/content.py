@@ -169,7 +169,7 @@ def describe(client):
     found = {}
     # Not to be asked of servers before 7.0, whose complaint about a name with a line break would break the protocol.
     client.tells_deadlines = isinstance(client.run("PEXPIRETIME", "no such key"), int)
-    client.tells_fields = not str(client.run("HPEXPIRETIME", "no such key", "FIELDS", "1", "f")).startswith("b'-")
+    client.tells_fields = not isinstance(client.run("HPEXPIRETIME", "no such key", "FIELDS", "1", "f"), bytes)
     for db in range(16):
         client.in_db(db, "PING")
         keys, cursor = set(), b"0"
