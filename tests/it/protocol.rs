@@ -39,7 +39,10 @@ fn frames_that_cannot_be_get_the_answer_that_redis_gives() {
         (&long("*1\r\n$"), "-ERR Protocol error: too big bulk count string\r\n"),
     ];
     for (input, expected) in cases {
-        assert_eq!(&answer(&mut server.connect(), input.as_bytes()), expected, "{:.40}", input);
+        // Nothing is sent behind it: an end of line that came along would let a line be a little longer, here as in Redis.
+        let mut client = server.connect();
+        let _ = client.try_send(input.as_bytes());
+        assert_eq!(&text(&client.read_to_end()), expected, "{:.40}", input);
     }
     for (input, expected) in [
         ("*-1\r\n", "+PONG\r\n"),
