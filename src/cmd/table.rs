@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use super::GROUPS;
 use super::command::{Begin, Command, Find, Flag, Run};
-use super::keyspec::{self, SoleKey};
+use super::keyspec::{self, Places, SoleKey};
 use crate::resp::request::Request;
 
 /// An entry with its precomputed facts.
@@ -20,6 +20,7 @@ pub struct Entry {
     /// The first key's index where a constant one exists: 0 for none.
     pub first_key: u8,
     pub sole_key: Option<SoleKey>,
+    pub places: Places,
     /// Its arguments have patterns of further keys.
     pub reads_unnamed_keys: bool,
     pub subcommands: Vec<&'static Entry>,
@@ -98,6 +99,7 @@ fn build(command: &'static Command, parent: Option<&'static Command>, all: &mut 
         flags: flags(command),
         first_key: first_key(command),
         sole_key: keyspec::sole_key(command),
+        places: keyspec::places(command),
         reads_unnamed_keys: keyspec::reads_unnamed_keys(command),
         subcommands,
         full_name,

@@ -10,6 +10,7 @@ use super::{Closing, Server};
 use crate::cmd::args::Args;
 use crate::cmd::command::{Flag, Run};
 use crate::cmd::error::{Stop, TimeoutReply};
+use crate::cmd::keyspec::Places;
 use crate::cmd::table::Entry;
 use crate::db::{DbIndex, Edit, View};
 use crate::ds::keytable::Hash;
@@ -50,11 +51,12 @@ pub struct Consumed {
     pub turn_over: bool,
 }
 
-/// Commands parsed ahead: their arguments' places, and where each lies in the input.
+/// Commands parsed ahead: their arguments' places, where each lies in the input, and the keys they will ask for.
 #[derive(Default)]
 pub struct Batch {
     spans: Vec<Span>,
     commands: Vec<Parcel>,
+    keys: Vec<Hash>,
 }
 
 struct Parcel {
@@ -62,13 +64,13 @@ struct Parcel {
     end: usize,
     spans: std::ops::Range<usize>,
     entry: Option<&'static Entry>,
-    hash: Option<Hash>,
 }
 
 impl Batch {
     fn clear(&mut self) {
         self.spans.clear();
         self.commands.clear();
+        self.keys.clear();
     }
 
     fn request<'a>(&'a self, parcel: &Parcel, input: &'a [u8]) -> Request<'a> {
@@ -175,7 +177,7 @@ impl Server {
             match session.parser.parse(&input[at..], &limits, &mut batch.spans) {
                 Parsed::Complete { consumed } => {
                     let spans = first_span..batch.spans.len();
-                    batch.commands.push(Parcel { start: at, end: at + consumed, spans, entry: None, hash: None });
+                    batch.commands.push(Parcel { start: at, end: at + consumed, spans, entry: None });
                     at += consumed;
                 }
                 Parsed::Empty { consumed } => {
@@ -200,20 +202,25 @@ impl Server {
     fn prefetch(&self, id: SessionId, input: &[u8], batch: &mut Batch) {
         let db = self.sessions.get(id).db;
         let many = batch.commands.len() > 1;
-        let Batch { spans, commands } = batch;
+        let Batch { spans, commands, keys } = batch;
         for parcel in commands.iter_mut() {
             let request = Request::new(&input[parcel.start..parcel.end], &spans[parcel.spans.clone()]);
             let Some(entry) = self.names.find(request.arg(0)) else { continue };
             parcel.entry = Some(entry);
-            let first_key = usize::from(entry.first_key);
-            if many && first_key > 0 && first_key < request.len() {
-                let hash = self.keyspace.hash(request.arg(first_key));
+            let mut fetch = |index| {
+                let hash = self.keyspace.hash(request.arg(index));
                 self.keyspace.prefetch_bucket(db, hash);
-                parcel.hash = Some(hash);
+                keys.push(hash);
+            };
+            match entry.places {
+                // The key of a command that stands alone is asked for at once.
+                Places::One(index) if many && index < request.len() => fetch(index),
+                Places::None | Places::One(_) => {}
+                places => places.indices(request).for_each(fetch),
             }
         }
-        for hash in commands.iter().filter_map(|parcel| parcel.hash) {
-            self.keyspace.prefetch_record(db, hash);
+        for hash in keys {
+            self.keyspace.prefetch_record(db, *hash);
         }
     }
 
