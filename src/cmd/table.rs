@@ -193,6 +193,10 @@ mod tests {
             (!is_parent || command.arity < 0, "a parent takes any number of arguments"),
             (!is_parent || command.group == Group::Cluster || entry.subcommand(b"help").is_some(), "a parent has HELP"),
             (!real_keys || usize::from(entry.first_key) < least, "the first key is always there"),
+            (
+                command.element == 0 || (1..command.element).contains(&usize::from(entry.first_key)),
+                "an element stands behind its key",
+            ),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
     }

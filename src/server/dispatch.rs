@@ -13,7 +13,7 @@ use crate::cmd::error::{Stop, TimeoutReply};
 use crate::cmd::keyspec::Places;
 use crate::cmd::table::Entry;
 use crate::db::{DbIndex, Edit, View};
-use crate::ds::keytable::Hash;
+use crate::ds::keytable::{Hash, Prefetch};
 use crate::resp::reply::{Output, Reply};
 use crate::resp::request::{Limits, OwnedRequest, Parsed, Request, Span};
 use crate::util::args::split_args;
@@ -221,6 +221,37 @@ impl Server {
         }
         for hash in keys {
             self.keyspace.prefetch_record(db, *hash);
+        }
+        if many {
+            self.prefetch_elements(db, input, batch);
+        }
+    }
+
+    /// The same for the fields and members that the commands will look up in large collections.
+    fn prefetch_elements(&self, db: DbIndex, input: &[u8], batch: &Batch) {
+        let mut tables: [Option<(&dyn Prefetch, Hash)>; BATCH_MAX] = [None; BATCH_MAX];
+        let mut count = 0;
+        // A pipeline often stays with one key.
+        let mut last: (&[u8], Option<&dyn Prefetch>) = (b"", None);
+        for parcel in &batch.commands {
+            let Some(entry) = parcel.entry.filter(|entry| entry.command.element > 0) else { continue };
+            let request = batch.request(parcel, input);
+            if request.len() <= entry.command.element {
+                continue;
+            }
+            let key = request.arg(usize::from(entry.first_key));
+            if last.0 != key {
+                last = (key, self.keyspace.table_at(db, key));
+            }
+            if let Some(table) = last.1 {
+                let hash = self.keyspace.hash(request.arg(entry.command.element));
+                table.prefetch_bucket(hash);
+                tables[count] = Some((table, hash));
+                count += 1;
+            }
+        }
+        for (table, hash) in tables[..count].iter().flatten() {
+            table.prefetch_entry(*hash);
         }
     }
 
