@@ -39,7 +39,8 @@ impl Permissions {
         self.keys.all && self.channels.all && self.commands.are_all()
     }
 
-    /// Whether a request whose arity is right may run. O(1) where the command has one key, else O(arguments × patterns).
+    /// Whether a request may run. What it lacks of its arguments, where a script only asks, lacks no right. O(1) where the command has one
+    /// key, else O(arguments × patterns).
     #[inline]
     pub fn check(&self, entry: &Entry, request: Request) -> Result<(), Denied> {
         if !self.commands.allow(entry, request) {
@@ -55,7 +56,7 @@ impl Permissions {
             return Ok(());
         }
         if let Some(sole) = entry.sole_key
-            && self.keys.allow(request.arg(usize::from(sole.index)), sole.needs)
+            && request.get(usize::from(sole.index)).is_some_and(|key| self.keys.allow(key, sole.needs))
         {
             return Ok(());
         }
@@ -79,7 +80,7 @@ impl Permissions {
         let (last, are_patterns) = match entry.command.channels {
             Channels::None => return Ok(()),
             _ if self.channels.all => return Ok(()),
-            Channels::First => (1, false),
+            Channels::First => (1.min(request.len() - 1), false),
             Channels::All => (request.len() - 1, false),
             Channels::Patterns => (request.len() - 1, true),
         };
