@@ -16,7 +16,7 @@
     OK
     (closed)
 
-Each file begins on empty datasets. Named differences (differences.toml) and the rules of compare.py hold here too; numbers that are another each time
+`{id of a}` within an argument stands for what CLIENT ID told `a`. Each file begins on empty datasets. Named differences (differences.toml) and the rules of compare.py hold here too; numbers that are another each time
 (ids, ports, clocks) are hidden before they are compared. `--write` puts the oracle's replies into the files.
 """
 
@@ -38,6 +38,7 @@ VARYING = [
     (re.compile(r"\b(id|age|idle|fd|qbuf|qbuf-free|argv-mem|multi-mem|rbs|rbp|obl|oll|omem|tot-mem|events|lib-name|lib-ver|io-thread|tot-net-in|tot-net-out|tot-cmds)=[^ ]*"), r"\1=_"),
     (re.compile(r"\b(addr|laddr)=[^ ]*"), r"\1=_"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:_"),
+    (re.compile(r"(\"redirect\"(?: =>|\n\d\))|\"tracking-redir-broken\"\n\d\)) \(integer\) [1-9]\d*"), r"\1 (integer) _"),
 ]
 
 
@@ -64,16 +65,16 @@ def entries(text):
 
 class Dialogue:
     def __init__(self, pair):
-        self.pair, self.clients, self.resp, self.own = pair, {}, 2, []
+        self.pair, self.clients, self.ids, self.resp, self.own = pair, {}, {}, 2, []
         self.begin()
+
+    def begin(self):
+        self.end()
+        self.pair.reset()
 
     @property
     def servers(self):
         return self.own or self.pair.servers
-
-    def begin(self):
-        self.close()
-        self.pair.reset()
 
     def close(self):
         for clients in self.clients.values():
@@ -99,17 +100,23 @@ class Dialogue:
                     client.ask("HELLO", "3")
         return self.clients[name]
 
+    def named(self, arg, at):
+        """An argument with the ids of clients in the place of their names."""
+        return re.sub(rb"\{id of (\w+)\}", lambda match: self.ids[match.group(1).decode()][at], arg)
+
     def say(self, name, args, expects):
         """What the oracle and ours answer to one line, and whether they closed: two pairs."""
         both = self.client(name)
-        for client in both:
+        for at, client in enumerate(both):
             if args:
                 client.socket.setblocking(True)
-                client.socket.sendall(encode(args))
+                client.socket.sendall(encode([self.named(arg, at) for arg in args]))
                 client.socket.setblocking(False)
         answers = [listen(both[0], PATIENCE_SECONDS if expects else LATE_SECONDS)]
         # Ours is given time for as much as the oracle said.
         answers.append(listen(both[1], PATIENCE_SECONDS if answers[0][0] or answers[0][1] else LATE_SECONDS, whole(answers[0][0]), answers[0][1]))
+        if args and [arg.upper() for arg in args] == [b"CLIENT", b"ID"]:
+            self.ids[name] = [received.strip(b":\r\n") for received, _ in answers]
         if any(closed for _, closed in answers):
             for client in self.clients.pop(name):
                 client.close()
@@ -149,7 +156,7 @@ def replay(pair, path, writes=False):
                 obey(dialogue, files, entry)
                 continue
             try:
-                (oracle, ends), (ours, our_end) = dialogue.say(entry.client, entry.args, writes or entry.lines)
+                (oracle, ends), (ours, our_end) = dialogue.say(entry.client, entry.args, entry.args if writes else entry.lines)
             except (Dead, OSError) as death:
                 failures.append(f"{path.name}:{entry.number}: {' '.join(map(quote, entry.args or []))}: {death}")
                 pair.revive()

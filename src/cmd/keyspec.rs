@@ -79,9 +79,8 @@ pub fn has_keys(command: &Command) -> bool {
 pub fn keys_of(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
     match command.find_keys {
         // Where places or flags depend on options, only the command's own function knows them.
-        Some(_) if request.len() < command.arity.unsigned_abs() as usize => None,
-        Some(find) => find(request),
-        None => found_by(key_specs(command), request),
+        Some(find) if request.len() >= command.arity.unsigned_abs() as usize => find(request),
+        _ => found_by(key_specs(command), request),
     }
 }
 

@@ -18,12 +18,7 @@ pub fn sort_first<T>(items: &mut [T], first: usize, mut compare: impl FnMut(&T, 
     sort(items, first, divisions_max, &mut compare);
 }
 
-fn sort<T>(
-    mut items: &mut [T],
-    mut first: usize,
-    divisions_max: u32,
-    compare: &mut impl FnMut(&T, &T) -> Ordering,
-) {
+fn sort<T>(mut items: &mut [T], mut first: usize, divisions_max: u32, compare: &mut impl FnMut(&T, &T) -> Ordering) {
     const INSERTED_BELOW: usize = 7;
     for _ in 0..divisions_max {
         if items.len() < INSERTED_BELOW {
