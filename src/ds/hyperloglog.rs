@@ -330,14 +330,22 @@ fn value_run(value: u8, length: usize) -> u8 {
 /// Eight registers out of six bytes.
 #[inline]
 fn unpack(packed: &[u8; 6]) -> [u8; 8] {
-    let [a, b, c, d, e, f] = *packed;
-    let word = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+    let word = word_of(packed);
     std::array::from_fn(|index| (word >> (6 * index)) as u8 & 0x3f)
 }
 
 #[inline]
 fn pack(registers: &[u8; 8]) -> [u8; 6] {
-    let word = registers.iter().rev().fold(0u64, |word, &value| word << 6 | u64::from(value));
+    group_of(registers.iter().rev().fold(0u64, |word, &value| word << 6 | u64::from(value)))
+}
+
+#[inline]
+fn word_of(&[a, b, c, d, e, f]: &[u8; 6]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+#[inline]
+fn group_of(word: u64) -> [u8; 6] {
     let [a, b, c, d, e, f, ..] = word.to_le_bytes();
     [a, b, c, d, e, f]
 }
@@ -355,13 +363,11 @@ fn set_register(bytes: &mut Vec<u8>, index: usize, rank: u8, sparse_bytes_max: u
 #[inline]
 fn set_dense(dense: &mut [u8], index: usize, rank: u8) -> bool {
     let group = &mut dense.as_chunks_mut::<6>().0[index / 8];
-    let mut registers = unpack(group);
-    let register = &mut registers[index % 8];
-    if *register >= rank {
+    let (word, shift) = (word_of(group), 6 * (index % 8));
+    if (word >> shift) as u8 & 0x3f >= rank {
         return false;
     }
-    *register = rank;
-    *group = pack(&registers);
+    *group = group_of(word & !(0x3f << shift) | u64::from(rank) << shift);
     true
 }
 
@@ -415,7 +421,15 @@ struct Place {
 
 fn find_run(runs: &[u8], index: usize) -> Result<Place, HllError> {
     let (mut at, mut previous, mut first) = (0, 0, 0);
-    for run in Runs(runs) {
+    // Eight runs at a time, up to where one takes two bytes or the sought one is among them.
+    for eight in runs.as_chunks::<8>().0 {
+        match length_of_short_runs(*eight) {
+            Some(length) if first + length <= index => (first, at) = (first + length, at + 8),
+            _ => break,
+        }
+        previous = at - 1;
+    }
+    for run in Runs(&runs[at..]) {
         let run = run?;
         if index < first + run.length {
             return Ok(Place { run, at, previous, first });
@@ -425,6 +439,22 @@ fn find_run(runs: &[u8], index: usize) -> Result<Place, HllError> {
         at += run.size;
     }
     Err(HllError::Corrupted)
+}
+
+/// How many registers eight runs of one byte each cover; `None` where one of them has two bytes.
+#[inline]
+fn length_of_short_runs(runs: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(runs);
+    let (values, six) = (word >> 7 & ONES, word >> 6 & ONES);
+    if six & !values != 0 {
+        return None;
+    }
+    // The length stands in two bits behind a value, and in six behind none.
+    let lengths = word & (0x3f * ONES) & !(values * 0x3c);
+    let even = lengths & 0x00ff_00ff_00ff_00ff;
+    let odd = lengths >> 8 & 0x00ff_00ff_00ff_00ff;
+    Some((even + odd).wrapping_mul(0x0001_0001_0001_0001).wrapping_shr(48) as usize + 8)
 }
 
 /// Joins neighbouring runs of one value where both fit one run. Redis looks at five runs from the one before the change.

@@ -13,7 +13,7 @@ mod sorted;
 mod tree;
 
 use crate::ds::image::{ImageId, KeyedImage};
-use crate::ds::keytable::{Entry, Seed, Slot, Table};
+use crate::ds::keytable::{Entry, Prefetch, Seed, Slot, Table};
 use crate::ds::sizeclass::round_up;
 use mark::{Before, BeforeMember, BeforeScore, ThroughMember, ThroughScore};
 use record::Record;
@@ -175,6 +175,11 @@ impl Ranked {
     /// there from the first call to the last is shown at least once.
     pub fn scan(&self, cursor: u64, count: usize, mut show: impl FnMut(&[u8], f64)) -> u64 {
         self.table.scan(cursor, count, &mut |record: Record| show(record.member(), record.score()))
+    }
+
+    /// The table of its members.
+    pub fn table(&self) -> &dyn Prefetch {
+        &self.table
     }
 
     /// From now on the image is of what it holds now.

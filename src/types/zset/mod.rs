@@ -14,7 +14,7 @@ mod tests;
 
 use crate::ds::image::ImageId;
 use crate::ds::item::{Item, ItemText};
-use crate::ds::keytable::Seed;
+use crate::ds::keytable::{Prefetch, Seed};
 use crate::ds::listpack::Listpack;
 use crate::ds::packed_or_box::{PackedOrBox, Shape, ShapeMut};
 use crate::ds::ranked::{self, Gathering, Ranked};
@@ -339,6 +339,14 @@ impl Zset {
         match small.then(|| packed::pack(ranked.entries(0..u64::MAX, false))).flatten() {
             Some(listpack) => Self(PackedOrBox::packed(listpack)),
             None => Self(PackedOrBox::boxed(Box::new(ranked))),
+        }
+    }
+
+    /// The table of its members, where there is one.
+    pub fn table(&self) -> Option<&dyn Prefetch> {
+        match self.0.shape() {
+            Shape::Packed(_) => None,
+            Shape::Boxed(ranked) => Some(ranked.table()),
         }
     }
 
