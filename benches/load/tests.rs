@@ -10,6 +10,8 @@ mod loads;
 mod report;
 #[path = "resp.rs"]
 mod resp;
+#[path = "secure.rs"]
+mod secure;
 #[path = "server.rs"]
 mod server;
 #[path = "targets.rs"]

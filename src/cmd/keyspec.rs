@@ -123,23 +123,34 @@ pub fn has_keys(command: &Command) -> bool {
 
 /// The keys of a request. `None` where arguments are missing, a count is bad or something else does not fit. O(arguments).
 pub fn keys_of(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
+    let mut found = Vec::new();
+    each_key(command, request, |key| found.push(key)).map(|()| found)
+}
+
+/// As `keys_of`, one by one: nobody has to be believed before all is found to fit.
+pub fn each_key(command: &Command, request: Request, mut visit: impl FnMut(FoundKey)) -> Option<()> {
     match command.find_keys {
         // Where places or flags depend on options, only the command's own function knows them.
-        Some(find) if request.len() >= command.arity.unsigned_abs() as usize => find(request),
-        _ => found_by(key_specs(command), request),
+        Some(find) if request.len() >= command.arity.unsigned_abs() as usize => {
+            find(request)?.into_iter().for_each(visit);
+            Some(())
+        }
+        _ => visit_keys(key_specs(command), request, &mut visit),
     }
 }
 
 /// Indices of the arguments that say in which slot a request belongs: its keys, and its channels where they are sharded. `None` where the
 /// arguments do not allow to tell. O(arguments).
 pub fn slotted_arguments(command: &Command, request: Request) -> Option<Vec<usize>> {
-    let found = if has_keys(command) {
-        keys_of(command, request)?
+    let mut found = Vec::new();
+    let mut note = |key: FoundKey| found.push(key.index);
+    if has_keys(command) {
+        each_key(command, request, note)?;
     } else {
         let channels = command.keys.iter().filter(|spec| spec.flags.contains(&KeyFlag::NotKey));
-        found_by(channels, request)?
-    };
-    Some(found.iter().map(|found| found.index).collect())
+        visit_keys(channels, request, &mut note)?;
+    }
+    Some(found)
 }
 
 /// True where the first key's place depends on the request, or not all keys are found by counting from it.
@@ -171,8 +182,12 @@ fn key_specs(command: &Command) -> impl Iterator<Item = &KeySpec> {
     command.keys.iter().filter(|spec| !spec.flags.contains(&KeyFlag::NotKey))
 }
 
-fn found_by<'a>(specs: impl Iterator<Item = &'a KeySpec>, request: Request) -> Option<Vec<FoundKey>> {
-    let mut found = Vec::new();
+#[inline]
+fn visit_keys<'a>(
+    specs: impl Iterator<Item = &'a KeySpec>,
+    request: Request,
+    visit: &mut impl FnMut(FoundKey),
+) -> Option<()> {
     for spec in specs {
         if spec.flags.contains(&KeyFlag::Incomplete) {
             return None;
@@ -190,10 +205,13 @@ fn found_by<'a>(specs: impl Iterator<Item = &'a KeySpec>, request: Request) -> O
         if last < first || last >= request.len() {
             return None;
         }
-        let keys = (first..=last).step_by(step.max(1));
-        found.extend(keys.map(|index| FoundKey { index, access: spec.access, flags: spec.flags }));
+        let mut index = first;
+        while index <= last {
+            visit(FoundKey { index, access: spec.access, flags: spec.flags });
+            index += step.max(1);
+        }
     }
-    Some(found)
+    Some(())
 }
 
 /// A number of keys, at least one. Redis reads it here as C's `atoi` does, so `1 ` and `1,5` are one; the commands themselves are stricter.

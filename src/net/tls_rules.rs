@@ -6,9 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
@@ -57,7 +58,8 @@ fn identity(config: &Config, provider: &CryptoProvider) -> Result<CertifiedKey, 
     let file = config.tls_cert_file.path_if_set().ok_or("No tls-cert-file configured!")?;
     let chain = certificates(file).map_err(|error| format!("Failed to load certificate: {error}"))?;
     let file = config.tls_key_file.path_if_set().ok_or("No tls-key-file configured!")?;
-    let key = private_key(file).map_err(|error| format!("Failed to load private key: {error}"))?;
+    let key =
+        private_key(file, &config.tls_key_file_pass).map_err(|error| format!("Failed to load private key: {error}"))?;
     let key = provider.key_provider.load_private_key(key);
     let key = key.map_err(|error| format!("Failed to load private key: {}: {error}", file.display()))?;
     let identity = CertifiedKey::new(chain, key);
@@ -80,16 +82,30 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+/// The first key of the file; `password` opens one that is encrypted (PKCS #8, which is how OpenSSL has long written them).
+fn private_key(file: &Path, password: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     let text = fs::read(file).map_err(|error| format!("{}: {}", file.display(), io_error::reason(&error)))?;
     let has = |word: &[u8]| memchr::memmem::find(&text, word).is_some();
-    if has(b"ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
-        return Err(format!(
-            "{}: keys with a password (tls-key-file-pass) are not supported; write the key without one, for example with openssl pkey",
-            file.display()
-        ));
+    let key = if has(b"ENCRYPTED PRIVATE KEY") {
+        decrypted(&text, password)
+    } else if has(b"Proc-Type: 4,ENCRYPTED") {
+        Err("encrypted in the old way; openssl pkey -aes256 writes it in the new one".into())
+    } else {
+        PrivateKeyDer::from_pem_slice(&text).map_err(|error| error.to_string())
+    };
+    key.map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn decrypted(text: &[u8], password: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    if password.is_empty() {
+        return Err("the key is encrypted and tls-key-file-pass is not set".into());
     }
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| format!("{}: {error}", file.display()))
+    let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+    let begin = text.find("-----BEGIN ENCRYPTED").unwrap_or(0);
+    let (_, sealed) = SecretDocument::from_pem(&text[begin..]).map_err(|error| error.to_string())?;
+    let sealed = EncryptedPrivateKeyInfo::try_from(sealed.as_bytes()).map_err(|error| error.to_string())?;
+    let open = sealed.decrypt(password).map_err(|_| "tls-key-file-pass does not open it")?;
+    Ok(PrivatePkcs8KeyDer::from(open.as_bytes().to_vec()).into())
 }
 
 /// Those whose signature makes a client's certificate good.

@@ -204,7 +204,34 @@ fn a_server_without_what_tls_needs_says_so_and_ends() {
     );
     let locked = certificates.folder.text("locked.key");
     let log = ended(&["--tls-auth-clients", "no", "--tls-cert-file", &crt, "--tls-key-file", &locked]);
-    assert!(log.contains("tls-key-file-pass) are not supported"), "{log}");
+    assert!(log.contains("the key is encrypted and tls-key-file-pass is not set"), "{log}");
+    lock_key(&certificates);
+    let with = ["--tls-auth-clients", "no", "--tls-cert-file", &crt, "--tls-key-file", &locked, "--tls-key-file-pass"];
+    let log = ended(&[&with[..], &["wrong"]].concat());
+    assert!(log.contains("tls-key-file-pass does not open it"), "{log}");
+}
+
+/// The server's key with a password, as OpenSSL writes it.
+fn lock_key(certificates: &Certificates) {
+    let key = PrivateKeyDer::from_pem_file(certificates.folder.path("server.key")).expect("a key");
+    let open = pkcs8::PrivateKeyInfo::try_from(key.secret_der()).expect("PKCS #8");
+    let parameters = pkcs8::pkcs5::pbes2::Parameters::pbkdf2_sha256_aes256cbc(2048, &[7; 16], &[9; 16]);
+    let locked = open.encrypt_with_params(parameters.expect("parameters"), "a password").expect("a locked key");
+    let text = locked.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).expect("PEM");
+    write(&certificates.folder, "locked.key", &text);
+}
+
+#[test]
+fn a_key_with_a_password_is_opened() {
+    let certificates = Certificates::new();
+    lock_key(&certificates);
+    let locked = certificates.folder.text("locked.key");
+    let server = certificates.start(&["--tls-key-file", &locked, "--tls-key-file-pass", "a password"]);
+    assert!(certificates.connect(Some("client")).is_ok());
+    let mut admin = server.connect();
+    let refused = admin.command(&["CONFIG", "SET", "tls-key-file-pass", "another"]);
+    assert!(refused.ends_with("Unable to update TLS configuration. Check server logs."), "{refused}");
+    assert!(certificates.connect(Some("client")).is_ok(), "the old rules stay");
 }
 
 #[test]
@@ -217,15 +244,23 @@ fn half_handshakes_and_noise_harm_nobody() {
         line.parse::<usize>().expect("a number")
     };
     let mut admin = server.connect();
+    assert_eq!(connected(&mut admin), 1);
+    let files_before = server.open_files();
     let mut plain = certificates.plain();
     plain.write_all(b"*1\r\n$4\r\nPING\r\n").expect("the server reads");
     let mut answer = Vec::new();
     // A reset is an end too.
     let _ = plain.read_to_end(&mut answer);
     assert!(!text(&answer).contains("PONG"), "an alert at most");
-    // The beginning of a ClientHello, and nothing more.
+    let memory = |admin: &mut Client| {
+        let info = admin.command(&["INFO", "memory"]);
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("a field");
+        line.parse::<usize>().expect("a number")
+    };
+    let memory_before = memory(&mut admin);
+    // Nothing at all, or the beginning of a ClientHello and nothing more.
     let mut half: Vec<TcpStream> = (0..1000).map(|_| certificates.plain()).collect();
-    for stream in &mut half {
+    for stream in half.iter_mut().step_by(2) {
         stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).expect("the server reads");
     }
     let mut client = certificates.connect(Some("client")).expect("the server lets it in");
@@ -238,4 +273,9 @@ fn half_handshakes_and_noise_harm_nobody() {
     // The rest does not even go: the server has no patience for ever.
     wait_for("the others to be sent away", || (connected(&mut admin) == 2).then_some(()));
     assert_eq!(client.command(&["GET", "a"]), "1");
+    drop(client);
+    drop(half);
+    wait_for("their sockets to be closed", || (server.open_files() <= files_before).then_some(()));
+    let memory_after = memory(&mut admin);
+    assert!(memory_after < memory_before + 1_000_000, "{memory_before} bytes, then {memory_after}");
 }

@@ -67,10 +67,15 @@ impl Permissions {
         if !keyspec::has_keys(entry.command) {
             return Ok(());
         }
+        let mut denied = None;
+        let all_fits = keyspec::each_key(entry.command, request, |key| {
+            if denied.is_none() && !self.keys.allow(request.arg(key.index), Needs::of(key.flags)) {
+                denied = Some(key.index);
+            }
+        });
         // Where the arguments do not tell their keys the command itself will refuse them.
-        let found = keyspec::keys_of(entry.command, request).unwrap_or_default();
-        match found.iter().find(|key| !self.keys.allow(request.arg(key.index), Needs::of(key.flags))) {
-            Some(key) => Err(Denied { reason: Reason::Key, position: key.index }),
+        match denied.filter(|_| all_fits.is_some()) {
+            Some(position) => Err(Denied { reason: Reason::Key, position }),
             None => Ok(()),
         }
     }
