@@ -127,15 +127,42 @@ pub fn keys_of(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
     each_key(command, request, |key| found.push(key)).map(|()| found)
 }
 
-/// As `keys_of`, one by one: nobody has to be believed before all is found to fit.
-pub fn each_key(command: &Command, request: Request, mut visit: impl FnMut(FoundKey)) -> Option<()> {
+/// As `keys_of`, one by one. Nobody is to be believed before all is found to fit.
+fn each_key(command: &Command, request: Request, mut visit: impl FnMut(FoundKey)) -> Option<()> {
+    each_range(command, request, |range| {
+        let found = |index| FoundKey { index, access: range.access, flags: range.flags };
+        range.indices().map(found).for_each(&mut visit);
+    })
+}
+
+/// Keys that follow each other and with which the same is done.
+pub struct KeyRange {
+    first: usize,
+    last: usize,
+    step: usize,
+    access: Access,
+    pub flags: &'static [KeyFlag],
+}
+
+impl KeyRange {
+    #[inline]
+    pub fn indices(&self) -> impl Iterator<Item = usize> + use<> {
+        (self.first..=self.last).step_by(self.step)
+    }
+}
+
+/// As `keys_of`, range by range and without gathering them. Nobody is to be believed before all is found to fit.
+#[inline]
+pub fn each_range(command: &Command, request: Request, mut visit: impl FnMut(KeyRange)) -> Option<()> {
     match command.find_keys {
         // Where places or flags depend on options, only the command's own function knows them.
         Some(find) if request.len() >= command.arity.unsigned_abs() as usize => {
-            find(request)?.into_iter().for_each(visit);
+            for FoundKey { index, access, flags } in find(request)? {
+                visit(KeyRange { first: index, last: index, step: 1, access, flags });
+            }
             Some(())
         }
-        _ => visit_keys(key_specs(command), request, &mut visit),
+        _ => visit_ranges(key_specs(command), request, &mut visit),
     }
 }
 
@@ -143,12 +170,11 @@ pub fn each_key(command: &Command, request: Request, mut visit: impl FnMut(Found
 /// arguments do not allow to tell. O(arguments).
 pub fn slotted_arguments(command: &Command, request: Request) -> Option<Vec<usize>> {
     let mut found = Vec::new();
-    let mut note = |key: FoundKey| found.push(key.index);
     if has_keys(command) {
-        each_key(command, request, note)?;
+        each_range(command, request, |range| found.extend(range.indices()))?;
     } else {
         let channels = command.keys.iter().filter(|spec| spec.flags.contains(&KeyFlag::NotKey));
-        visit_keys(channels, request, &mut note)?;
+        visit_ranges(channels, request, &mut |range: KeyRange| found.extend(range.indices()))?;
     }
     Some(found)
 }
@@ -183,10 +209,10 @@ fn key_specs(command: &Command) -> impl Iterator<Item = &KeySpec> {
 }
 
 #[inline]
-fn visit_keys<'a>(
+fn visit_ranges<'a>(
     specs: impl Iterator<Item = &'a KeySpec>,
     request: Request,
-    visit: &mut impl FnMut(FoundKey),
+    visit: &mut impl FnMut(KeyRange),
 ) -> Option<()> {
     for spec in specs {
         if spec.flags.contains(&KeyFlag::Incomplete) {
@@ -205,11 +231,7 @@ fn visit_keys<'a>(
         if last < first || last >= request.len() {
             return None;
         }
-        let mut index = first;
-        while index <= last {
-            visit(FoundKey { index, access: spec.access, flags: spec.flags });
-            index += step.max(1);
-        }
+        visit(KeyRange { first, last, step: step.max(1), access: spec.access, flags: spec.flags });
     }
     Some(())
 }

@@ -12,8 +12,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
+use super::old_certificates::{Verifier, is_about_key};
 use crate::config::{Config, TlsAuthClients};
 use crate::util::io_error;
 
@@ -30,10 +31,17 @@ pub fn tls_rules(config: &Config) -> Result<Arc<ServerConfig>, String> {
     let builder = match config.tls_auth_clients {
         TlsAuthClients::No => builder.with_no_client_auth(),
         who => {
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(authorities(config)?.into(), Arc::clone(&provider));
-            let verifier = if who == TlsAuthClients::Optional { verifier.allow_unauthenticated() } else { verifier };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| format!("Failed to load CA: {error}"))?)
+            let authorities = authorities(config)?;
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(authorities.iter().cloned());
+            if store.is_empty() {
+                return Err("No CA certificate that can be used was found".into());
+            }
+            let library = WebPkiClientVerifier::builder_with_provider(store.into(), Arc::clone(&provider));
+            let library = if who == TlsAuthClients::Optional { library.allow_unauthenticated() } else { library };
+            let library = library.build().map_err(|error| format!("Failed to load CA: {error}"))?;
+            let algorithms = provider.signature_verification_algorithms;
+            builder.with_client_cert_verifier(Arc::new(Verifier { library, authorities, algorithms }))
         }
     };
     let identity = identity(config, &provider)?;
@@ -63,13 +71,12 @@ fn identity(config: &Config, provider: &CryptoProvider) -> Result<CertifiedKey, 
     let key = provider.key_provider.load_private_key(key);
     let key = key.map_err(|error| format!("Failed to load private key: {}: {error}", file.display()))?;
     let identity = CertifiedKey::new(chain, key);
-    match identity.keys_match() {
-        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err("tls-key-file does not belong to tls-cert-file".into())
-        }
-        // A certificate of an old kind can be shown though it cannot be taken apart here: its clients decide.
-        _ => Ok(identity),
+    // A certificate that cannot be read can be shown all the same: its clients decide.
+    let belongs = identity.key.public_key().and_then(|key| is_about_key(identity.cert.first()?, &key));
+    if belongs == Some(false) {
+        return Err("tls-key-file does not belong to tls-cert-file".into());
     }
+    Ok(identity)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -109,8 +116,8 @@ fn decrypted(text: &[u8], password: &[u8]) -> Result<PrivateKeyDer<'static>, Str
 }
 
 /// Those whose signature makes a client's certificate good.
-fn authorities(config: &Config) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
+fn authorities(config: &Config) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut all = Vec::new();
     let (file, folder) = (config.tls_ca_cert_file.path_if_set(), config.tls_ca_cert_dir.path_if_set());
     if file.is_none() && folder.is_none() {
         return Err(
@@ -118,8 +125,7 @@ fn authorities(config: &Config) -> Result<RootCertStore, String> {
         );
     }
     if let Some(file) = file {
-        let found = certificates(file).map_err(|error| format!("Failed to load CA certificates: {error}"))?;
-        store.add_parsable_certificates(found);
+        all.extend(certificates(file).map_err(|error| format!("Failed to load CA certificates: {error}"))?);
     }
     if let Some(folder) = folder {
         let entries = fs::read_dir(folder).map_err(|error| {
@@ -127,10 +133,10 @@ fn authorities(config: &Config) -> Result<RootCertStore, String> {
         })?;
         for entry in entries.flatten() {
             // Other files may lie beside the certificates.
-            store.add_parsable_certificates(certificates(&entry.path()).unwrap_or_default());
+            all.extend(certificates(&entry.path()).unwrap_or_default());
         }
     }
-    if store.is_empty() { Err("No CA certificate that can be used was found".into()) } else { Ok(store) }
+    Ok(all)
 }
 
 fn versions(names: &str) -> Result<Vec<&'static SupportedProtocolVersion>, String> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::harness::{Client, Folder, Link, Running, request, run, start_in, text, wait_for};
@@ -53,12 +54,9 @@ impl Certificates {
 
     /// A connection whose handshake has ended well, with the certificate of that name.
     fn connect(&self, own: Option<&str>) -> io::Result<Client> {
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_file(self.folder.path("ca.crt")).expect("a certificate");
-        roots.add(ca).expect("an authority");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.expect("protocols").with_root_certificates(roots);
+        let builder = builder.expect("protocols").with_root_certificates(self.roots());
         let rules = match own {
             None => builder.with_no_client_auth(),
             Some(name) => {
@@ -68,6 +66,17 @@ impl Certificates {
                 builder.with_client_auth_cert(vec![chain], key).expect("a pair")
             }
         };
+        self.connect_by(rules)
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(self.folder.path("ca.crt")).expect("a certificate");
+        roots.add(ca).expect("an authority");
+        roots
+    }
+
+    fn connect_by(&self, rules: ClientConfig) -> io::Result<Client> {
         let name = ServerName::try_from("localhost").expect("a name");
         let state = ClientConnection::new(Arc::new(rules), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(state, self.plain());
@@ -150,6 +159,30 @@ fn clients_show_a_certificate_where_they_must() {
     assert!(stranger.connect(None).is_err(), "the client knows another authority");
     assert_eq!(admin.command(&["CONFIG", "SET", "tls-auth-clients", "no"]), "OK");
     assert!(certificates.connect(None).is_ok());
+}
+
+#[test]
+fn clients_certificates_of_version_1_are_good_too() {
+    let certificates = Certificates::new();
+    let old = |name: &str| format!("{}/tests/it/old_certificates/{name}", env!("CARGO_MANIFEST_DIR"));
+    let server = certificates.start(&["--tls-ca-cert-file", &old("authority.crt")]);
+    let connect = |name: &str, version: &'static rustls::SupportedProtocolVersion| {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let chain = vec![CertificateDer::from_pem_file(old(name)).expect("a certificate")];
+        let key = PrivateKeyDer::from_pem_file(old("client.key")).expect("a key");
+        let key = provider.key_provider.load_private_key(key).expect("a key that signs");
+        let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]);
+        let builder = builder.expect("a protocol").with_root_certificates(certificates.roots());
+        certificates.connect_by(builder.with_client_cert_resolver(Arc::new(shown)))
+    };
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        assert!(connect("client.crt", version).is_ok(), "{version:?}");
+        assert!(connect("expired.crt", version).is_err(), "{version:?}");
+    }
+    let mut admin = server.connect();
+    assert_eq!(admin.command(&["CONFIG", "SET", "tls-ca-cert-file", &old("other-authority.crt")]), "OK");
+    assert!(connect("client.crt", &rustls::version::TLS13).is_err(), "of another authority's name");
 }
 
 #[test]

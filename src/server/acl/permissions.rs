@@ -68,10 +68,9 @@ impl Permissions {
             return Ok(());
         }
         let mut denied = None;
-        let all_fits = keyspec::each_key(entry.command, request, |key| {
-            if denied.is_none() && !self.keys.allow(request.arg(key.index), Needs::of(key.flags)) {
-                denied = Some(key.index);
-            }
+        let all_fits = keyspec::each_range(entry.command, request, |range| {
+            let needs = Needs::of(range.flags);
+            denied = denied.or_else(|| range.indices().find(|&index| !self.keys.allow(request.arg(index), needs)));
         });
         // Where the arguments do not tell their keys the command itself will refuse them.
         match denied.filter(|_| all_fits.is_some()) {
