@@ -421,22 +421,20 @@ struct Place {
 
 fn find_run(runs: &[u8], index: usize) -> Result<Place, HllError> {
     let (mut at, mut previous, mut first) = (0, 0, 0);
-    // Eight runs at a time, up to where one takes two bytes or the sought one is among them.
-    for eight in runs.as_chunks::<8>().0 {
-        match length_of_short_runs(*eight) {
-            Some(length) if first + length <= index => (first, at) = (first + length, at + 8),
-            _ => break,
+    while at < runs.len() {
+        // Eight runs at a time, where all are short and the sought one is behind them.
+        if let Some(eight) = runs[at..].first_chunk()
+            && let Some(length) = length_of_short_runs(*eight)
+            && first + length <= index
+        {
+            (first, previous, at) = (first + length, at + 7, at + 8);
+            continue;
         }
-        previous = at - 1;
-    }
-    for run in Runs(&runs[at..]) {
-        let run = run?;
+        let run = Runs(&runs[at..]).next().ok_or(HllError::Corrupted)??;
         if index < first + run.length {
             return Ok(Place { run, at, previous, first });
         }
-        first += run.length;
-        previous = at;
-        at += run.size;
+        (first, previous, at) = (first + run.length, at, at + run.size);
     }
     Err(HllError::Corrupted)
 }

@@ -196,9 +196,7 @@ fn write_entry(entry: Entry, with_scores: bool, reply: &mut Reply) {
 
 fn write_entries<'a>(entries: impl ExactSizeIterator<Item = Entry<'a>>, with_scores: bool, reply: &mut Reply) {
     announce_entries(entries.len(), with_scores, reply);
-    for entry in entries {
-        write_entry(entry, with_scores, reply);
-    }
+    entries.for_each(|entry| write_entry(entry, with_scores, reply));
 }
 
 fn zadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {

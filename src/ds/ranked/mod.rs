@@ -274,6 +274,11 @@ impl<'a> Iterator for Entries<'a> {
     }
 
     #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut add: F) -> B {
+        self.0.fold(init, |result, (score, record)| add(result, (record.member(), score)))
+    }
+
+    #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         let remaining = self.0.remaining() as usize;
         (remaining, Some(remaining))

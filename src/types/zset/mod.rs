@@ -432,6 +432,14 @@ impl<'a> Iterator for Entries<'a> {
     }
 
     #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut add: F) -> B {
+        match self.0 {
+            Walk::Packed(entries) => entries.fold(init, add),
+            Walk::Full(entries) => entries.fold(init, |result, one| add(result, entry(one))),
+        }
+    }
+
+    #[inline]
     fn size_hint(&self) -> (usize, Option<usize>) {
         match &self.0 {
             Walk::Packed(entries) => entries.size_hint(),
