@@ -1,15 +1,17 @@
 //! Brings a snapshot to its file: beside the place where it will stand, forced to the disk, then renamed into it.
 //!
-//! Whoever saves fills chunks; a thread packs and writes them meanwhile. A save that fails leaves the old file as it was.
+//! Whoever saves fills chunks; a thread packs and writes them meanwhile, and where it falls behind whoever saves packs, too, instead of
+//! waiting. A save that fails leaves the old file as it was.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::write::Writer;
 use crate::persist::disk::{Disk, DiskError, DiskFile, folder_of, sync_folder_of};
 use crate::types::codec::Chunk;
+use crate::util::lzf::Compressor;
 
 /// Chunks of about this size are handed to the thread.
 pub const CHUNK_BYTES: usize = 256 * 1024;
@@ -22,6 +24,8 @@ pub struct Sink {
     full: Sender<Chunk>,
     empty: Receiver<Chunk>,
     compresses: bool,
+    compressor: Compressor,
+    room: Vec<u8>,
 }
 
 /// The thread has met with an error, which `save` will tell.
@@ -44,7 +48,14 @@ impl Sink {
     fn flush(&mut self) -> Result<(), Stopped> {
         let next = self.empty.try_recv();
         let next = next.unwrap_or_else(|_| Chunk::with_capacity(self.compresses, CHUNK_BYTES + CHUNK_BYTES / 4));
-        self.full.send(std::mem::replace(&mut self.chunk, next)).map_err(|_| Stopped)
+        match self.full.try_send(std::mem::replace(&mut self.chunk, next)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(Stopped),
+            Err(TrySendError::Full(chunk)) => {
+                let packed = chunk.packed(&mut self.compressor, &mut self.room);
+                self.full.send(packed).map_err(|_| Stopped)
+            }
+        }
     }
 }
 
@@ -87,7 +98,14 @@ fn write_beside(
     let file = disk.create(path).map_err(|error| DiskError::new("open", path, error))?;
     let (full, chunks) = bounded::<Chunk>(CHUNKS_WAITING);
     let (done, empty) = bounded::<Chunk>(CHUNKS_WAITING + 1);
-    let mut sink = Sink { chunk: Chunk::new(options.compress), full, empty, compresses: options.compress };
+    let mut sink = Sink {
+        chunk: Chunk::new(options.compress),
+        full,
+        empty,
+        compresses: options.compress,
+        compressor: Compressor::new(),
+        room: Vec::new(),
+    };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| write_chunks(&*file, options, chunks, done));
         // Where the thread has stopped, its error is the one to tell.
