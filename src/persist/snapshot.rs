@@ -432,8 +432,7 @@ fn write_file(
     shared: &Shared,
     ring: &dyn Fn(),
 ) -> Option<Outcome> {
-    let failed =
-        |error: DiskError, offset: u64| Some(Outcome::Failed(Failure { text: format!("{error} at offset {offset}") }));
+    let failed = |error: DiskError, offset: u64| Some(Outcome::Failed(Failure { text: error.at(offset).in_full() }));
     let path = &plan.temporary;
     let file = match disk.create(path) {
         Ok(file) => file,

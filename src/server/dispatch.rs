@@ -263,7 +263,7 @@ impl Server {
             Admission::Hold => return,
             Admission::CutOff => return out.clear(),
         }
-        self.note_journaled(id, entry, request, journaled);
+        self.note_journaled(id, entry, request, journaled, (start, out.mark()));
         if self.counts_slot_usage()
             && let Some(entry) = self.sessions.get(id).last_command
             && entry.command.takes(request.len())

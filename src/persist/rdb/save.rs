@@ -95,7 +95,8 @@ fn write_beside(
     options: Options,
     fill: impl FnOnce(&mut Sink) -> Result<(), Stopped>,
 ) -> Result<u64, DiskError> {
-    let file = disk.create(path).map_err(|error| DiskError::new("open", path, error))?;
+    let failed = |call, error, offset| DiskError::new(call, path, error).at(offset);
+    let file = disk.create(path).map_err(|error| failed("open", error, 0))?;
     let (full, chunks) = bounded::<Chunk>(CHUNKS_WAITING);
     let (done, empty) = bounded::<Chunk>(CHUNKS_WAITING + 1);
     let mut sink = Sink {
@@ -113,9 +114,9 @@ fn write_beside(
             let _ = sink.flush();
         }
         drop(sink);
-        thread.join().unwrap_or_else(|_| Err(("write", io::Error::other("the thread that writes has died"))))
+        thread.join().unwrap_or_else(|_| Err(("write", io::Error::other("the thread that writes has died"), 0)))
     })
-    .map_err(|(call, error)| DiskError::new(call, path, error))
+    .map_err(|(call, error, offset)| failed(call, error, offset))
 }
 
 fn write_chunks(
@@ -123,17 +124,19 @@ fn write_chunks(
     options: Options,
     chunks: Receiver<Chunk>,
     done: Sender<Chunk>,
-) -> Result<u64, (&'static str, io::Error)> {
+) -> Result<u64, (&'static str, io::Error, u64)> {
     let mut writer = Writer::new(Output(file), options.checksums);
     for mut chunk in chunks {
-        writer.write(&chunk).map_err(|error| ("write", error))?;
+        if let Err(error) = writer.write(&chunk) {
+            return Err(("write", error, writer.bytes()));
+        }
         chunk.clear();
         // Nobody may want it any more.
         let _ = done.try_send(chunk);
     }
     let bytes = writer.bytes();
-    writer.finish().map_err(|error| ("write", error))?;
-    file.sync().map_err(|error| ("fsync", error))?;
+    writer.finish().map_err(|error| ("write", error, bytes))?;
+    file.sync().map_err(|error| ("fsync", error, bytes))?;
     Ok(bytes)
 }
 

@@ -262,6 +262,7 @@ impl Keeper {
         {
             server.durability.refusal = Some(failed.in_full());
         }
+        if log.failure().is_some() { server.take_back_answers() } else { server.keep_answers() }
     }
 
     fn hear(&mut self, server: &mut Server) -> Result<(), Fatal> {
@@ -503,7 +504,7 @@ impl Keeper {
         let facts = &mut server.durability.rewrite;
         facts.began_ms = None;
         facts.last_took_ms = Some(took_ms);
-        facts.last_failed = done.is_err();
+        facts.last_error = done.as_ref().err().cloned();
         match done {
             Ok(()) => {
                 facts.failures_in_a_row = 0;
