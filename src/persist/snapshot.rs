@@ -12,6 +12,8 @@
 //! change data faster than the disk takes it in come down to the disk's speed, and memory stays bounded. Where the thread takes nothing for
 //! `PATIENCE` the snapshot is given up instead: a disk that hangs is no reason for a server to hang.
 
+mod requests;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use crate::db::{DbIndex, Keyspace, evict};
 use crate::ds::blob::SharedBlob;
 use crate::ds::image::ImageId;
 use crate::ds::record::Payload;
-use crate::types::codec::{Chunk, Dialect, Encoding};
+use crate::types::codec::{Chunk, Dialect, Encoding, Limits};
 use crate::types::value::{self, Record, RecordRef};
 
 /// A chunk goes to the thread when it has this many bytes.
@@ -54,10 +56,20 @@ pub struct Plan {
     /// The file whose place it takes in the end, where it takes any.
     pub target: Option<PathBuf>,
     pub is_aof_base: bool,
+    /// Where it is to be written as requests, not as a snapshot file.
+    pub requests: Option<AsRequests>,
     /// The source texts of the libraries of functions.
     pub functions: Vec<Vec<u8>>,
     /// Unix time.
     pub now_ms: u64,
+}
+
+/// A base without `aof-use-rdb-preamble`.
+pub struct AsRequests {
+    /// What the thread reads values with, before it writes them out as requests.
+    pub limits: Limits,
+    /// `aof-timestamp-enabled`
+    pub has_time: bool,
 }
 
 /// What came of it.
@@ -93,11 +105,11 @@ pub fn start(
     let shared = Arc::new(Shared::default());
     let manner = Manner {
         checksums: config.rdbchecksum,
-        compresses: config.rdbcompression,
+        compresses: config.rdbcompression && plan.requests.is_none(),
         sync_as_it_goes: config.rdb_save_incremental_fsync,
     };
     let outlet = Outlet { sender, shared: Arc::clone(&shared), ring: Arc::clone(&ring) };
-    let sink = RdbSink::new(outlet, &plan, config, keyspace);
+    let sink = RdbSink::new(outlet, &plan, manner.compresses, config, keyspace);
     let job = Job { outcome, shared: Arc::clone(&shared), temporary: plan.temporary.clone() };
     thread::Builder::new().name("snapshot".into()).spawn(move || {
         prepare();
@@ -237,7 +249,7 @@ struct RdbSink {
 }
 
 impl RdbSink {
-    fn new(outlet: Outlet, plan: &Plan, config: &Config, keyspace: &Keyspace) -> Self {
+    fn new(outlet: Outlet, plan: &Plan, compresses: bool, config: &Config, keyspace: &Keyspace) -> Self {
         let databases = (0..keyspace.databases()).map(|index| keyspace.db(index));
         let dialect = match config.rdb_dialect {
             RdbDialect::Redis => Dialect::Redis,
@@ -246,14 +258,14 @@ impl RdbSink {
         let has_field_deadlines = databases.clone().any(|db| db.timed_hashes() > 0);
         let mut sink = Self {
             outlet,
-            chunk: Chunk::with_capacity(config.rdbcompression, CHUNK_BYTES),
-            compresses: config.rdbcompression,
+            chunk: Chunk::with_capacity(compresses, CHUNK_BYTES),
+            compresses,
             dialect,
             db: None,
             sizes: databases.map(|db| Some((db.len(), db.volatile()))).collect(),
             access: access(config, plan.now_ms),
             is_within: false,
-            aside: Chunk::new(config.rdbcompression),
+            aside: Chunk::new(compresses),
             parked: Vec::new(),
             parked_bytes: 0,
             aside_db: None,
@@ -432,15 +444,73 @@ fn write_file(
     shared: &Shared,
     ring: &dyn Fn(),
 ) -> Option<Outcome> {
-    let failed = |error: DiskError, offset: u64| Some(Outcome::Failed(Failure { text: error.at(offset).in_full() }));
     let path = &plan.temporary;
     let file = match disk.create(path) {
-        Ok(file) => file,
-        Err(error) => return failed(DiskError::new("open", path, error), 0),
+        Ok(file) => Paced::new(file, manner.sync_as_it_goes),
+        Err(error) => return Some(failed(DiskError::new("open", path, error), 0)),
     };
-    let mut writer = Writer::new(Paced::new(file, manner.sync_as_it_goes), manner.checksums);
+    let inbox = Inbox { inbox, shared, ring };
+    let written = match &plan.requests {
+        Some(requests) => requests::write(plan, requests, inbox, file)?,
+        None => write_snapshot(manner, inbox, file)?,
+    };
+    let (output, bytes) = match written {
+        Ok(written) => written,
+        Err(Broken { call, error, offset }) => return Some(failed(DiskError::new(call, path, error), offset)),
+    };
+    if let Err(error) = output.file.sync() {
+        return Some(failed(DiskError::new("fsync", path, error), bytes));
+    }
+    drop(output);
+    if let Some(target) = &plan.target {
+        let renamed = disk.rename(path, target).map_err(|error| DiskError::new("rename", target, error));
+        if let Err(error) = renamed.and_then(|()| disk::sync_folder_of(disk, target)) {
+            return Some(failed(error, bytes));
+        }
+    }
+    Some(Outcome::Finished { bytes })
+}
+
+fn failed(error: DiskError, offset: u64) -> Outcome {
+    Outcome::Failed(Failure { text: error.at(offset).in_full() })
+}
+
+/// The thread's end of the channel.
+struct Inbox<'a> {
+    inbox: &'a Receiver<Message>,
+    shared: &'a Shared,
+    ring: &'a dyn Fn(),
+}
+
+impl Inbox<'_> {
+    /// What comes next. `None` where the snapshot was given up.
+    fn next(&self) -> Option<Message> {
+        self.inbox.recv().ok()
+    }
+
+    /// A message of so many bytes takes no memory any more.
+    fn done(&self, bytes: usize) {
+        let waiting = self.shared.waiting_bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        if waiting < WALK_BYTES / 2 && self.shared.wants_room.swap(false, Ordering::SeqCst) {
+            (self.ring)();
+        }
+    }
+}
+
+/// The file cannot be written.
+struct Broken {
+    call: &'static str,
+    error: io::Error,
+    offset: u64,
+}
+
+/// All of it in its file, with the number of bytes; or where and why not. Nothing where it was given up.
+type Written = Option<Result<(Paced, u64), Broken>>;
+
+fn write_snapshot(manner: &Manner, inbox: Inbox<'_>, file: Paced) -> Written {
+    let mut writer = Writer::new(file, manner.checksums);
     loop {
-        let message = inbox.recv().ok()?;
+        let message = inbox.next()?;
         let bytes = message.len();
         let written = match &message {
             Message::Chunk(chunk) => writer.write(chunk),
@@ -448,31 +518,14 @@ fn write_file(
             Message::End => break,
         };
         drop(message);
-        let waiting = shared.waiting_bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
-        if waiting < WALK_BYTES / 2 && shared.wants_room.swap(false, Ordering::SeqCst) {
-            ring();
-        }
+        inbox.done(bytes);
         if let Err(error) = written {
-            let call = writer.output().call;
-            return failed(DiskError::new(call, path, error), writer.bytes());
+            return Some(Err(Broken { call: writer.output().call, error, offset: writer.bytes() }));
         }
     }
-    let bytes = writer.bytes() + CHECKSUM_BYTES as u64;
-    let output = match writer.finish() {
-        Ok(output) => output,
-        Err(error) => return failed(DiskError::new("write", path, error), bytes - CHECKSUM_BYTES as u64),
-    };
-    if let Err(error) = output.file.sync() {
-        return failed(DiskError::new("fsync", path, error), bytes);
-    }
-    drop(output);
-    if let Some(target) = &plan.target {
-        let renamed = disk.rename(path, target).map_err(|error| DiskError::new("rename", target, error));
-        if let Err(error) = renamed.and_then(|()| disk::sync_folder_of(disk, target)) {
-            return failed(error, bytes);
-        }
-    }
-    Some(Outcome::Finished { bytes })
+    let offset = writer.bytes();
+    let finished = writer.finish().map_err(|error| Broken { call: "write", error, offset });
+    Some(finished.map(|output| (output, offset + CHECKSUM_BYTES as u64)))
 }
 
 /// A file that is forced to the disk as it grows, lest the last sync has all of it to do and others wait for the disk meanwhile.
