@@ -399,7 +399,7 @@ fn a_write_to_a_large_collection_does_work_for_what_it_changes_alone() {
     for at in 1..=ELEMENTS / 10 {
         playground.run("", ["XADD", "stream", &format!("{at}-0"), "field", &format!("value:{at}")].iter());
     }
-    playground.run("", ["XREADGROUP", "GROUP", "group", "me", "COUNT", "100", "STREAMS", "stream", ">"].iter());
+    playground.run("", ["XREADGROUP", "GROUP", "group", "me", "COUNT", "9500", "STREAMS", "stream", ">"].iter());
 
     let meter = Meter::default();
     playground.server.keyspace.begin_snapshot(Box::new(meter.clone()));
@@ -430,6 +430,10 @@ fn a_write_to_a_large_collection_does_work_for_what_it_changes_alone() {
         "XDEL stream 5000-0",
         "XTRIM stream MAXLEN 9990",
         "XACK stream group 5-0",
+        "XACK stream group 9000-0 4000-0 1-0",
+        "XCLAIM stream group you 0 700-0 701-0",
+        "XAUTOCLAIM stream group you 0 3000-0 COUNT 50",
+        "XGROUP CREATECONSUMER stream group third",
         "XREADGROUP GROUP group me COUNT 10 STREAMS stream >",
         "XGROUP CREATE stream other 0",
         "XGROUP DESTROY stream group",

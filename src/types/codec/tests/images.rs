@@ -4,7 +4,7 @@ use super::*;
 use crate::types::hash::Hash;
 use crate::types::list::{End, List};
 use crate::types::set::Set;
-use crate::types::stream::{NewId, RefPolicy, Trim, TrimTo};
+use crate::types::stream::{NackMode, NewId, RefPolicy, Trim, TrimTo};
 use crate::types::zset::{Rule, Zset};
 use crate::util::random::Random;
 
@@ -86,8 +86,12 @@ fn change_stream(record: &mut Record, random: &mut Random, grows: bool) {
     let top = stream.log().last_id().ms + 1;
     let any = StreamId::new(random.index(top as usize) as u64, 0);
     let group = [&b"one"[..], b"two", b"three"][random.index(3)];
-    let name = [&b"alice"[..], b"bob"][random.index(2)];
-    match random.index(if grows { 4 } else { 16 }) {
+    let name = [&b"alice"[..], b"bob", b"carol", b"runnel:nacked"][random.index(4)];
+    match random.index(if grows { 4 } else { 18 }) {
+        16 | 17 => {
+            let Some(mut reader) = stream.reader(group, 78) else { return };
+            reader.nack(any, NackMode::Fail, None, true);
+        }
         5 | 6 => _ = stream.delete(any),
         7 => {
             stream.create_group(group, any, None);
