@@ -369,6 +369,7 @@ impl Server {
         if outermost || caller == Caller::Exec {
             self.note_time(id, entry, request, elapsed);
         }
+        self.keyspace.relieve_snapshot(&mut self.garbage);
         let replied = reply.output().len().saturating_sub(replied);
         self.note_size(caller, id, entry, request, replied as u64);
     }

@@ -11,7 +11,7 @@ use crate::persist::rdb::read::{Event, Options, Reader};
 use crate::types::codec::Chunk;
 
 /// Reads to the end.
-pub(super) fn write(plan: &Plan, how: &AsRequests, inbox: Inbox<'_>, file: Paced) -> Written {
+pub(super) fn write<'a>(plan: &Plan, how: &AsRequests, inbox: Inbox<'_>, file: Paced<'a>) -> Written<'a> {
     let mut was_given_up = false;
     let mut requests = Requests::new(file);
     if how.has_time {
@@ -30,7 +30,7 @@ pub(super) fn write(plan: &Plan, how: &AsRequests, inbox: Inbox<'_>, file: Paced
     })
 }
 
-fn translate(stream: Stream<'_>, options: Options, requests: &mut Requests<Paced>) -> io::Result<()> {
+fn translate(stream: Stream<'_>, options: Options, requests: &mut Requests<Paced<'_>>) -> io::Result<()> {
     let mut reader = Reader::new(stream, u64::MAX, options).map_err(io::Error::other)?;
     loop {
         match reader.next_event().map_err(io::Error::other)? {
@@ -89,7 +89,7 @@ impl Read for Stream<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.piece.rest().is_empty() {
             if let Some(message) = std::mem::take(&mut self.piece).message {
-                let bytes = message.len();
+                let bytes = message.weight();
                 let is_end = matches!(message, Message::End);
                 drop(message);
                 self.inbox.done(bytes);

@@ -62,6 +62,11 @@ impl Chunk {
         self.bytes.is_empty()
     }
 
+    /// Bytes it takes.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.texts.capacity() * size_of::<Range<usize>>()
+    }
+
     /// The same with its bytes packed: nothing in it is to be compressed any more. `room` is for the bytes and comes back filled with the old ones.
     pub fn packed(mut self, compressor: &mut Compressor, room: &mut Vec<u8>) -> Self {
         if self.is_packed() {
