@@ -155,7 +155,7 @@ fn a_base_of_requests_is_of_one_moment() {
         rounds += 1;
     }
     assert!(seen_running, "the base is written in the background");
-    assert_eq!(info(&mut client, "aof_last_bgrewrite_status"), "ok");
+    assert_eq!(info(&mut client, "aof_last_bgrewrite_status"), "ok", "{}", server.log());
     let manifest = fs::read_to_string(server.folder.path("appendonlydir/appendonly.aof.manifest")).unwrap();
     assert!(manifest.contains("appendonly.aof.2.base.aof seq 2 type b"), "{manifest}");
     let before = client.command(&["DEBUG", "DIGEST"]);

@@ -21,7 +21,16 @@ fn text(random: &mut Random, names: usize) -> Vec<u8> {
 fn change_set(record: &mut Record, random: &mut Random, grows: bool) {
     let set = record.get_mut::<Set>().unwrap();
     let (member, limits) = (text(random, 4000), limits().set);
-    if random.index(10) < if grows { 8 } else { 3 } {
+    let len = set.len();
+    let count = [1, 3, len / 3, len][random.index(4)];
+    let mut choose = || random.next_u64();
+    if !grows && choose().is_multiple_of(8) {
+        set.pop(&mut choose, |_| {});
+    } else if !grows && choose().is_multiple_of(if count > 3 { 200 } else { 20 }) {
+        set.pop_many(count, &limits, &mut choose, |_| {});
+        // What is empty is stored nowhere.
+        set.add(b"never empty", &limits);
+    } else if random.index(10) < if grows { 8 } else { 3 } {
         set.add(&member, &limits);
     } else {
         set.remove(&member);
