@@ -301,7 +301,7 @@ impl Server {
             Admission::Hold => return,
             Admission::CutOff => return out.clear(),
         }
-        self.note_journaled(id, entry, request, journaled);
+        self.note_journaled(id, entry, request, journaled, (start, out.mark()));
         if self.counts_slot_usage()
             && let Some(entry) = self.sessions.get(id).last_command
             && entry.command.takes(request.len())
@@ -405,6 +405,7 @@ impl Server {
             self.call_began = end;
         }
         self.note_time(caller, id, entry, request, elapsed);
+        self.keyspace.relieve_snapshot(&mut self.garbage);
         let replied = reply.output().len().saturating_sub(replied);
         self.note_size(caller, id, entry, request, replied as u64);
     }

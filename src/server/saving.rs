@@ -28,7 +28,7 @@ pub struct Saving {
     pub count: u64,
     /// Changes that the running save will have on disk.
     dirty_at_begin: u64,
-    /// Most bytes that waited for the disk during the save that is running, or that was the last.
+    /// Most bytes that waited for the disk, or for images to be complete, during the save that is running, or that was the last.
     pub waiting_bytes_peak: usize,
 }
 
@@ -136,7 +136,9 @@ impl Server {
         if !self.saving.is_running() {
             return;
         }
-        self.saving.waiting_bytes_peak = self.saving.waiting_bytes_peak.max(self.host.save_waiting_bytes());
+        let aside = self.keyspace.snapshot().map_or(0, |snapshot| snapshot.aside_peak());
+        let waiting = self.host.save_waiting_bytes() + aside;
+        self.saving.waiting_bytes_peak = self.saving.waiting_bytes_peak.max(waiting);
         match self.host.save_outcome() {
             None => {}
             Some(Outcome::Finished { bytes }) => self.note_finished(bytes),

@@ -261,7 +261,7 @@ impl Server {
         }
         self.waiting.pass_on(&blocked);
         if self.journal.is_open() {
-            self.note_journaled(id, Some(blocked.entry), blocked.request.borrow(), journaled);
+            self.note_journaled(id, Some(blocked.entry), blocked.request.borrow(), journaled, (start, out.mark()));
         }
         self.ended_wait(id, start, out);
         self.append_messages(id, out);
