@@ -337,7 +337,7 @@ directives! {
     /// Replicas that make it start at once; 0 always waits.
     repl_diskless_sync_max_replicas: i32 = "0", live().ignored(AT_ONCE);
     /// Load the primary's snapshot from the socket.
-    repl_diskless_load: ReplDisklessLoad = "disabled", live();
+    repl_diskless_load: ReplDisklessLoad = "disabled", live().ignored("a snapshot from a primary goes by way of a file");
     /// Send the snapshot on a connection of its own.
     repl_rdb_channel: bool = "yes", live().hidden().ignored("snapshot and changes share one connection");
     /// The same, Valkey's name.

@@ -26,6 +26,7 @@ use crate::cmd::args::Args;
 use crate::cmd::error::{Done, Stop, error, error_showing_all, error_with, shown};
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::Request;
+use crate::server::admit::STALE;
 use crate::server::cluster::slots_of;
 use crate::server::{Server, SessionId};
 use crate::util::args::split_args;
@@ -227,6 +228,9 @@ impl Server {
     fn check_flags(&mut self, flags: Flags, read_only: bool) -> Result<(), Stop> {
         if flags.no_cluster && self.cluster.is_some() {
             return Err(error("ERR Can not run script on cluster, 'no-cluster' flag is set."));
+        }
+        if self.is_stale() && (flags.silent || !flags.allow_stale) {
+            return Err(STALE);
         }
         if flags.silent || flags.no_writes {
             return Ok(());

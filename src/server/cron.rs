@@ -47,6 +47,7 @@ impl Server {
         self.expire_lapsed();
         self.tick_saving();
         self.close_idle_lines();
+        self.tick_primary();
         self.tick_replicas();
         self.close_idle_and_slow();
         self.weigh_all();
@@ -67,8 +68,8 @@ impl Server {
     /// Removes keys whose time is up, within the budget.
     pub fn expire_lapsed(&mut self) {
         self.cron.more_to_expire = false;
-        // While a log is replayed nothing lapses: what did at the time is deleted by the log itself.
-        if self.cron.expiry_off || self.is_paused() || self.durability.is_loading() {
+        // While a log is replayed nothing lapses: what did at the time is deleted by the log itself. A replica is told by its primary.
+        if self.is_replica() || self.cron.expiry_off || self.is_paused() || self.durability.is_loading() {
             return;
         }
         let budget_us = expiry_budget_us(self.config.active_expire_effort);
@@ -247,6 +248,7 @@ impl Server {
         self.pause.held.retain(|held| *held != id);
         self.durability.waiting.retain(|waiting| *waiting != id);
         self.forget_replica(id);
+        self.forget_link(id);
     }
 
     /// A session's connection is gone: every part forgets it.

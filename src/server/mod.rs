@@ -12,6 +12,7 @@ pub mod durability;
 pub mod host;
 pub mod lines;
 pub mod monitor;
+pub mod primary;
 pub mod propagate;
 pub mod pubsub;
 pub mod replay;
@@ -52,6 +53,8 @@ pub struct Server {
     pub watches: watch::Watches,
     pub tracking: tracking::Tracking,
     pub replicas: replicas::Replicas,
+    /// Whom this server follows.
+    pub primary: Option<Box<primary::Primary>>,
     pub monitors: Vec<SessionId>,
     pub stats: stats::Stats,
     pub cron: cron::Cron,
@@ -131,6 +134,12 @@ pub enum HostRequest {
     RewriteLog,
     /// Throw the data set away and load it from the log; the session waits for the answer (DEBUG LOADAOF).
     LoadLog(SessionId),
+    /// End the log: another data set takes the place of the one that it holds. Another log is begun once that is there.
+    CloseLog,
+    /// Connect to the primary.
+    Dial { host: String, port: u16 },
+    /// Or not, after all.
+    StopDialing,
 }
 
 impl Server {
@@ -156,6 +165,11 @@ impl Server {
             watches: watch::Watches::default(),
             tracking: tracking::Tracking::default(),
             replicas: replicas::Replicas::default(),
+            primary: config
+                .replicaof
+                .0
+                .as_ref()
+                .map(|(host, port)| Box::new(primary::Primary::new(host.clone(), *port))),
             monitors: Vec::new(),
             stats: stats::Stats::new(),
             cron: cron::Cron::default(),

@@ -18,6 +18,7 @@ use crate::persist::rdb::save::{self, Sink, Stopped};
 use crate::persist::rdb::{self, Access, Facts, Reader, Version, write};
 use crate::types::codec::Dialect;
 use crate::types::value::Record;
+use crate::util::number::parse_i64;
 
 /// What INFO tells of snapshots.
 #[derive(Default)]
@@ -176,6 +177,8 @@ pub struct Load {
     pub keys: u64,
     pub lapsed: u64,
     pub empty: u64,
+    /// The database that a primary's stream behind it speaks of.
+    pub stream_db: Option<usize>,
 }
 
 /// Reading a snapshot failed before or within its bytes.
@@ -205,7 +208,7 @@ impl Load {
     /// Of an input of so many bytes, `u64::MAX` where nobody knows.
     pub fn of(server: &Server, input: Box<dyn Read + Send>, size: u64, keeping: Keeping) -> Result<Self, Error> {
         let reader = Reader::new(input, size, server.snapshot_options())?;
-        Ok(Self { reader, keeping, db: 0, size, keys: 0, lapsed: 0, empty: 0 })
+        Ok(Self { reader, keeping, db: 0, size, keys: 0, lapsed: 0, empty: 0, stream_db: None })
     }
 
     /// Bytes read so far.
@@ -219,6 +222,9 @@ impl Load {
         for _ in 0..parts {
             match self.reader.next_event()? {
                 Event::Record(record, access) => self.take(server, record, access, now)?,
+                Event::Aux { name, value } if name == b"repl-stream-db" => {
+                    self.stream_db = parse_i64(&value).and_then(|db| usize::try_from(db).ok());
+                }
                 Event::Aux { name, value } => tell_aux(&name, &value),
                 Event::Function(source) => {
                     if let Err(text) = server.load_library(&source, self.keeping.replace) {

@@ -101,6 +101,7 @@ pub(super) const FLAGS: &[u8] = b"SOPxbtRBdcAUeTNM";
 pub(super) fn flags(session: &Session) -> String {
     let letters = [
         (session.is_replica(), 'S'),
+        (session.is_primary, 'M'),
         (session.monitor, 'O'),
         (session.is_subscriber(), 'P'),
         (session.transaction.is_some(), 'x'),
