@@ -177,7 +177,7 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry, request: R
         )));
     }
     if server.durability.is_loading() && !entry.has(Flag::Loading) {
-        return Some(error("LOADING Redis is loading the dataset in memory"));
+        return Some(LOADING);
     }
     if server.scripts.is_busy()
         && !entry.has(Flag::AllowBusy)
@@ -193,6 +193,7 @@ fn writes_or_pings(server: &Server, id: SessionId, entry: &Entry) -> bool {
     is_write(server, id, entry) || entry.command.name == "PING"
 }
 
+pub const LOADING: Stop = error("LOADING Redis is loading the dataset in memory");
 pub const READ_ONLY: Stop = error("READONLY You can't write against a read only replica.");
 pub const STALE: Stop = error("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
 

@@ -24,6 +24,8 @@ pub struct Cron {
     clients_memory: usize,
 }
 
+/// As long as the buffer that Redis has for each client's replies.
+const USUAL_REPLY_BYTES: usize = 16 * 1024;
 /// So many lapsed fields of one hash are removed before the sweep looks at its watch.
 const FIELDS_A_STEP_MAX: usize = 1024;
 
@@ -185,7 +187,9 @@ impl Server {
     fn weigh_now(&mut self, id: SessionId) {
         let is_weighed = |session: &&mut Session| !session.internal && !session.is_replica();
         let Some(session) = self.sessions.find_mut(id).filter(is_weighed) else { return };
-        let memory = if session.closing == Some(Closing::AtOnce) { 0 } else { session.memory() };
+        // A reply of usual length on its way is no burden: it would count or not as the moment has it.
+        let reply = session.output.len().min(USUAL_REPLY_BYTES);
+        let memory = if session.closing == Some(Closing::AtOnce) { 0 } else { session.memory() - reply };
         self.cron.clients_memory += memory;
         self.cron.clients_memory -= std::mem::replace(&mut session.weighed, memory);
     }

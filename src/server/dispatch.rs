@@ -347,7 +347,7 @@ impl Server {
             Run::Server(handler) | Run::ParentAndServer(_, handler) => handler(self, id, &mut args, reply),
             Run::Parent(_) => unreachable!("admission resolves subcommands"),
         };
-        let failed = matches!(result, Err(Stop::Error(_) | Stop::Bytes(_)));
+        let failed = matches!(result, Err(Stop::Error(_) | Stop::Bytes(_) | Stop::Replied));
         match result {
             Ok(()) => debug_assert!(
                 self.keyspace.moves() == moves || self.effects.dirty() > 0 || entry.command.subcommands().is_empty(),

@@ -216,6 +216,18 @@ impl Load {
         self.reader.offset()
     }
 
+    /// How many parts may be read now: none where `key-load-delay` has it take longer. It is for tests that want a load to last.
+    pub fn parts_now(&self, config: &Config, elapsed_us: u64, parts_max: usize) -> usize {
+        let delay = i64::from(config.key_load_delay);
+        let due = match delay {
+            0 => return parts_max,
+            1.. => elapsed_us / delay.unsigned_abs(),
+            // So many keys in a microsecond.
+            _ => elapsed_us.saturating_mul(delay.unsigned_abs()),
+        };
+        usize::try_from(due.saturating_sub(self.keys)).unwrap_or(usize::MAX).min(parts_max)
+    }
+
     /// Reads so many parts more, or to the end. True when all is read.
     pub fn step(&mut self, server: &mut Server, parts: usize) -> Result<bool, Error> {
         let now = server.clock.unix_ms();

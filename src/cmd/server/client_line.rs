@@ -114,7 +114,7 @@ pub(super) fn flags(session: &Session) -> String {
         (session.closing == Some(Closing::AtOnce), 'A'),
         (session.peer.unix_socket, 'U'),
         (session.no_evict, 'e'),
-        (session.no_touch, 'T'),
+        (session.no_touch && !session.is_primary, 'T'),
     ];
     let set: String = letters.into_iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect();
     if set.is_empty() { "N".to_owned() } else { set }

@@ -40,7 +40,11 @@ impl Restore {
     pub fn load(&mut self, server: &mut Server, budget_us: u64) -> Result<bool, String> {
         let begin_us = monotonic_us();
         loop {
-            let is_done = self.load.step(server, PARTS_AT_ONCE);
+            let parts = self.load.parts_now(&server.config, monotonic_us() - self.began_us, PARTS_AT_ONCE);
+            if parts == 0 {
+                return Ok(false);
+            }
+            let is_done = self.load.step(server, parts);
             if let Some(loading) = &mut server.durability.loading {
                 loading.loaded_bytes = self.load.offset();
             }

@@ -47,6 +47,7 @@ pub struct Loading {
     history: String,
     offset: u64,
     load: Option<Load>,
+    began_us: u64,
 }
 
 const MARK_BYTES: usize = 40;
@@ -140,7 +141,7 @@ impl Server {
         let Some(primary) = &mut self.primary else { return };
         let Stage::Receiving(receiving) = std::mem::take(&mut primary.stage) else { return };
         let Receiving { path, history, offset, received, .. } = *receiving;
-        let loading = Loading { path, bytes: received, history, offset, load: None };
+        let loading = Loading { path, bytes: received, history, offset, load: None, began_us: self.clock.monotonic_us };
         primary.stage = Stage::Loading(Box::new(loading));
         self.durability.loading =
             Some(durability::Loading { began_ms: self.clock.unix_ms(), total_bytes: received, loaded_bytes: 0 });
@@ -194,7 +195,12 @@ impl Server {
         }
         let Some(load) = &mut loading.load else { return Ok(false) };
         loop {
-            let is_done = load.step(self, PARTS_AT_ONCE).map_err(|error| error.to_string())?;
+            let elapsed_us = self.clock.monotonic_us.saturating_sub(loading.began_us);
+            let parts = load.parts_now(&self.config, elapsed_us, PARTS_AT_ONCE);
+            if parts == 0 {
+                return Ok(false);
+            }
+            let is_done = load.step(self, parts).map_err(|error| error.to_string())?;
             if let Some(loading) = &mut self.durability.loading {
                 loading.loaded_bytes = load.offset();
             }
