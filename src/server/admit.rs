@@ -259,12 +259,13 @@ fn holds_back(server: &mut Server, id: SessionId, entry: &Entry, request: Reques
 /// Adds a command to the session's transaction.
 pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request: Request) {
     let script_writes = server.scripts.may_write(entry.command.name, request);
+    let flags = server.scripts.command_flags(entry, request);
     let session = server.sessions.get_mut(id);
     let Some(transaction) = &mut session.transaction else { return };
     transaction.flags |= if script_writes { Flag::MayReplicate.mask() } else { 0 };
     let owned = request.to_owned();
-    transaction.flags |= entry.flags;
-    transaction.lacks |= !entry.flags;
+    transaction.flags |= flags;
+    transaction.lacks |= !flags;
     transaction.memory += owned.memory();
     session.multi_memory = transaction.memory;
     transaction.queue.push((owned, entry));

@@ -36,6 +36,7 @@ use crate::journal::Journal;
 use crate::script::Scripts;
 use crate::util::random::Random;
 
+pub use crate::journal::Audience;
 pub use session::{Session, SessionId, Sessions};
 
 /// The parts. Each knows its own business; `dispatch` and `propagate` are where they meet.

@@ -294,12 +294,18 @@ impl Server {
             self.replicas.fed = self.journal.offset();
             return;
         }
-        let news = self.journal.since(self.replicas.fed);
-        if !news.is_empty() {
-            let piece = Bytes::copy_from_slice(news);
+        let journaled = self.journal.offset() - self.replicas.fed;
+        if journaled > 0 {
+            let news = self.journal.since_for_replicas(self.replicas.fed);
+            let is_all = news.len() as u64 == journaled;
             self.replicas.fed = self.journal.offset();
             self.journal.forget_what_replicas_have();
-            self.spread(piece);
+            if is_all {
+                self.spread(news.into());
+            } else {
+                // From here on the stream is as much shorter than the journal.
+                self.put_in(news.into());
+            }
         }
         if std::mem::take(&mut self.replicas.wants_acknowledgements) {
             self.put_in(request(&[b"REPLCONF", b"GETACK", b"*"]));
@@ -344,9 +350,7 @@ impl Server {
 
     /// The stream of the primary has come so much further.
     pub(super) fn go_on_with_history(&mut self, bytes: Bytes) {
-        if !bytes.is_empty() {
-            self.spread(bytes);
-        }
+        self.spread(bytes);
     }
 
     /// What was recorded so far is not what led to the data: nobody can go on from it.
@@ -377,6 +381,9 @@ impl Server {
 
     /// Gives everybody the next piece of the stream.
     fn spread(&mut self, piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
         // Whoever lags too far behind is closed on the way.
         for id in self.replicas.links.clone() {
             let session = self.sessions.get_mut(id);
