@@ -168,6 +168,9 @@ pub struct Keeping {
     pub replace: bool,
 }
 
+/// So many keys with nothing in them are told one by one.
+const EMPTY_TOLD_MAX: u64 = 10;
+
 /// A snapshot that is being read.
 pub struct Load {
     reader: Reader<Box<dyn Read + Send>>,
@@ -209,6 +212,11 @@ impl Load {
     pub fn of(server: &Server, input: Box<dyn Read + Send>, size: u64, keeping: Keeping) -> Result<Self, Error> {
         let reader = Reader::new(input, size, server.snapshot_options())?;
         Ok(Self { reader, keeping, db: 0, size, keys: 0, lapsed: 0, empty: 0, stream_db: None })
+    }
+
+    /// The key that was read last, or could not be.
+    pub fn key(&self) -> &[u8] {
+        self.reader.key()
     }
 
     /// Bytes read so far.
@@ -256,13 +264,21 @@ impl Load {
                     let keys = keys.min(self.size.saturating_sub(self.offset()) / 2);
                     server.keyspace.reserve(self.db, usize::try_from(keys).unwrap_or(0));
                 }
-                Event::Empty => self.empty += 1,
+                Event::Empty => {
+                    self.empty += 1;
+                    if self.empty <= EMPTY_TOLD_MAX {
+                        tracing::info!("skipping empty key: {}", String::from_utf8_lossy(self.reader.key()));
+                    }
+                }
                 Event::Module(name) => {
                     tracing::warn!("Data of the module '{name}' are left out: there are no modules here.")
                 }
                 Event::End => {
                     if self.empty > 0 {
-                        tracing::warn!("{} empty keys were left out.", self.empty);
+                        tracing::warn!(
+                            "The snapshot had keys with nothing in them, empty keys skipped: {}.",
+                            self.empty
+                        );
                     }
                     return Ok(true);
                 }

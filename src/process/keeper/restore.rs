@@ -54,7 +54,15 @@ impl Restore {
                     return Ok(true);
                 }
                 Ok(false) => {}
-                Err(error) => return Err(fatal(&LoadError::File(self.path.clone(), error).to_string())),
+                Err(error) => {
+                    let key = String::from_utf8_lossy(self.load.key()).into_owned();
+                    tracing::warn!(
+                        "Reading the RDB ended at offset {}, at the key '{key}': {}",
+                        error.offset,
+                        error.reason
+                    );
+                    return Err(fatal(&LoadError::File(self.path.clone(), error).to_string()));
+                }
             }
             let now_us = monotonic_us();
             self.told.tell(&self.load, now_us);
@@ -74,7 +82,10 @@ impl Restore {
 }
 
 fn fatal(reason: &str) -> String {
-    format!("Fatal error loading the DB: {reason}. Exiting. (`runnel-server --check-rdb` tells more.)")
+    format!(
+        "Fatal error loading the DB: {reason}. (`runnel-server --check-rdb` tells more.) Terminating server after rdb file reading \
+         failure."
+    )
 }
 
 /// What was last said of the progress.
