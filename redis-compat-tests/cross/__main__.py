@@ -82,6 +82,18 @@ def from_before(name, binary, server_under_test):
     return good
 
 
+def alive(content):
+    """The same but for the times at which consumers were seen: each server has its own, unless it took them from a file."""
+    def streams(facts):
+        if facts["kind"] != b"stream":
+            return facts
+        entries, about, groups = facts["content"]
+        unseen = [(*group[:4], [(who, *rest) for who, _, *rest in group[4]]) for group in groups]
+        return {**facts, "content": (entries, about, unseen)}
+
+    return {db: {key: streams(facts) for key, facts in keys.items()} for db, keys in content.items()}
+
+
 def told(client, name):
     """A field of INFO."""
     lines = client.run("INFO").decode("utf-8", "replace").splitlines()
@@ -107,12 +119,12 @@ def followed(title, primary, replica, with_fields):
     good = caught_up(there, here) and compare(f"{title}: its snapshot", describe(there), describe(here))
     there.run("FLUSHALL")
     fill(there, with_fields)
-    good &= caught_up(there, here) and compare(f"{title}: its stream", describe(there), describe(here))
+    good &= caught_up(there, here) and compare(f"{title}: its stream", alive(describe(there)), alive(describe(here)))
     there.run("CLIENT", "KILL", "TYPE", "replica")
     for at in range(500):
         there.in_db(at % 4, "RPUSH", "while away", at)
         there.in_db(0, "EVAL", "redis.call('SPOP', 'set:large') return redis.call('INCR', 'scripted')", 0)
-    good &= caught_up(there, here) and compare(f"{title}: a link that broke", describe(there), describe(here))
+    good &= caught_up(there, here) and compare(f"{title}: a link that broke", alive(describe(there)), alive(describe(here)))
     if told(there, "sync_partial_ok") == "0" or told(there, "sync_full") != "1" or there.run("WAIT", 1, 5000) != 1:
         print(f"DIFFERENT {title}: synchronized {told(there, 'sync_full')} times in full")
         good = False

@@ -11,8 +11,12 @@ pub enum Question {
     Port,
     Address,
     Capabilities,
+    Version,
     History,
 }
+
+/// Valkey writes its snapshot so that a Valkey of this version can read it, which holds for this server. Others do not want to know.
+const READS_LIKE_VALKEY: &str = "9.0.0";
 
 /// An answer is a line, and none is longer.
 const LINE_MAX: usize = 4096;
@@ -45,6 +49,7 @@ impl Server {
             Question::Address if config.replica_announce_ip.is_empty() => return self.ask(Question::Capabilities),
             Question::Address => vec![b"REPLCONF", b"ip-address", &config.replica_announce_ip],
             Question::Capabilities => vec![b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"],
+            Question::Version => vec![b"REPLCONF", b"version", READS_LIKE_VALKEY.as_bytes()],
             Question::History if has_history => vec![b"PSYNC", self.replication_id.as_bytes(), offset.as_bytes()],
             Question::History => vec![b"PSYNC", b"?", b"-1"],
         };
@@ -81,7 +86,8 @@ impl Server {
             Question::Auth => self.ask(Question::Port),
             Question::Port => self.ask_on(refused, "listening-port", &text, Question::Address),
             Question::Address => self.ask_on(refused, "ip-address", &text, Question::Capabilities),
-            Question::Capabilities => self.ask_on(refused, "capa", &text, Question::History),
+            Question::Capabilities => self.ask_on(refused, "capa", &text, Question::Version),
+            Question::Version => self.ask(Question::History),
             Question::History => self.hear_of_history(&text)?,
         }
         Ok(bytes)
