@@ -34,6 +34,8 @@ pub struct Command {
     pub tips: &'static [&'static str],
     /// Finds the keys where the specifications cannot say it all (`keyspec`).
     pub find_keys: Option<FindKeys>,
+    /// Index of the argument with the first field or member that it looks for in its one key; 0 where there is none. It is fetched ahead.
+    pub element: usize,
     /// Says of an argument's index whether it is a secret, which MONITOR and SLOWLOG must not show.
     pub secret: Option<fn(Request, usize) -> bool>,
     pub deprecated: Option<Deprecated>,
@@ -64,6 +66,7 @@ pub const COMMAND: Command = Command {
     categories: &[],
     tips: &[],
     find_keys: None,
+    element: 0,
     secret: None,
     deprecated: None,
     is_internal: false,

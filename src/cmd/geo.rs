@@ -147,7 +147,7 @@ pub const COMMANDS: &[Command] = &[
     },
 ];
 
-const GEO: Command = Command { group: Group::Geo, ..COMMAND };
+const GEO: Command = Command { group: Group::Geo, element: 2, ..COMMAND };
 const SOURCE: KeySpec = key(1, Access::Ro, &[KeyFlag::Access]);
 const READ_KEY: &[KeySpec] = &[SOURCE];
 const SEARCH_COST: &str = "O(N+log(M)) where N is the number of members in the squares around the area and M is the number of those within it.";

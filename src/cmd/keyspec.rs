@@ -62,6 +62,52 @@ pub fn sole_key(command: &Command) -> Option<SoleKey> {
     }
 }
 
+/// Where most of a request's keys lie, as far as the command alone or one count can tell: good enough to fetch them before they are asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Places {
+    None,
+    One(usize),
+    /// The last, where it is negative, is counted from the end.
+    Every {
+        first: usize,
+        last: i32,
+        step: usize,
+    },
+    /// A count lies at `at`.
+    Counted {
+        at: usize,
+        first: usize,
+    },
+}
+
+pub fn places(command: &Command) -> Places {
+    let Some(spec) = key_specs(command).next() else { return Places::None };
+    match (spec.begin, spec.find) {
+        (Begin::Index(first), Find::Range { last: 0, .. }) => Places::One(first),
+        (Begin::Index(first), Find::Range { last, step, .. }) => Places::Every { first, last, step: step.max(1) },
+        (Begin::Index(at), Find::Count { count, first, .. }) => Places::Counted { at: at + count, first: at + first },
+        _ => Places::None,
+    }
+}
+
+impl Places {
+    /// Indices of the first keys; none that the request has not. O(1): there is a limit to them.
+    pub fn indices(self, request: Request) -> impl Iterator<Item = usize> {
+        const MAX: usize = 16;
+        let (first, end, step) = match self {
+            Self::None => (0, 0, 1),
+            Self::One(index) => (index, index + 1, 1),
+            Self::Every { first, last, step } => {
+                let back = last.unsigned_abs() as usize;
+                let end = if last < 0 { (request.len() + 1).saturating_sub(back) } else { first + back + 1 };
+                (first, end, step)
+            }
+            Self::Counted { at, first } => (first, first + counted(request, at).unwrap_or(0).min(MAX), 1),
+        };
+        (first..end.min(request.len())).step_by(step).take(MAX)
+    }
+}
+
 /// True where keys besides those found may be read: the arguments only have patterns of them.
 pub fn reads_unnamed_keys(command: &Command) -> bool {
     key_specs(command).any(|spec| matches!(spec.begin, Begin::Unknown) && spec.access == Access::Ro)

@@ -10,6 +10,7 @@ pub mod container;
 pub mod error;
 pub mod expiry;
 pub mod keyspec;
+pub mod names;
 pub mod table;
 pub mod usage;
 

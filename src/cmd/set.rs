@@ -35,6 +35,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(1) for each element added",
         usage: "key member [member ...]",
         summary: "Adds members to a set, making the set where there is none.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -131,6 +132,7 @@ pub const COMMANDS: &[Command] = &[
         group: Group::Set,
         usage: "key member",
         summary: "Says whether a set has a member.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -156,6 +158,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(N) where N is the number of members asked for",
         usage: "key member [member ...]",
         summary: "Says of several members whether a set has them.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -204,6 +207,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(N) where N is the number of members to be removed",
         usage: "key member [member ...]",
         summary: "Removes members from a set.",
+        element: 2,
         ..COMMAND
     },
     Command {

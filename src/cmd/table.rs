@@ -1,12 +1,13 @@
-//! The command table: entries found by name, with what dispatch asks for on every call worked out once.
+//! The command table: entries, with what dispatch asks for on every call worked out once.
 //!
-//! Names are at most 32 bytes and compared without regard to case. RENAMEd commands change the names here and nothing else.
+//! Names are at most 32 bytes; `names` finds entries by them. RENAMEd commands change the names there and nothing here.
 
 use std::sync::LazyLock;
 
 use super::GROUPS;
 use super::command::{Begin, Command, Find, Flag, Run};
-use super::keyspec::{self, SoleKey};
+use super::keyspec::{self, Places, SoleKey};
+use super::names::Names;
 use crate::resp::request::Request;
 
 /// An entry with its precomputed facts.
@@ -20,6 +21,7 @@ pub struct Entry {
     /// The first key's index where a constant one exists: 0 for none.
     pub first_key: u8,
     pub sole_key: Option<SoleKey>,
+    pub places: Places,
     /// Its arguments have patterns of further keys.
     pub reads_unnamed_keys: bool,
     pub subcommands: Vec<&'static Entry>,
@@ -98,6 +100,7 @@ fn build(command: &'static Command, parent: Option<&'static Command>, all: &mut 
         flags: flags(command),
         first_key: first_key(command),
         sole_key: keyspec::sole_key(command),
+        places: keyspec::places(command),
         reads_unnamed_keys: keyspec::reads_unnamed_keys(command),
         subcommands,
         full_name,
@@ -129,78 +132,6 @@ fn first_key(command: &Command) -> u8 {
             _ => None,
         })
         .unwrap_or(0)
-}
-
-/// A set of names with open addressing, small enough to stay in the cache.
-pub struct Names {
-    slots: Vec<Option<Name>>,
-}
-
-type Name = (Box<[u8]>, &'static Entry);
-
-impl Names {
-    pub fn new(entries: impl Iterator<Item = &'static Entry>) -> Self {
-        let mut names = Self { slots: vec![] };
-        names.slots.resize_with(2048, || None);
-        for entry in entries {
-            names.insert(entry.command.name.as_bytes(), entry);
-        }
-        names
-    }
-
-    /// Adds a name; false where it is taken.
-    pub fn insert(&mut self, name: &[u8], entry: &'static Entry) -> bool {
-        let mut at = self.start(name);
-        while let Some((taken, _)) = &self.slots[at] {
-            if taken.eq_ignore_ascii_case(name) {
-                return false;
-            }
-            at = (at + 1) % self.slots.len();
-        }
-        self.slots[at] = Some((name.to_ascii_uppercase().into(), entry));
-        true
-    }
-
-    #[inline]
-    pub fn find(&self, name: &[u8]) -> Option<&'static Entry> {
-        let mut at = self.start(name);
-        while let Some((taken, entry)) = &self.slots[at] {
-            if taken.eq_ignore_ascii_case(name) {
-                return Some(entry);
-            }
-            at = (at + 1) % self.slots.len();
-        }
-        None
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &'static Entry)> {
-        self.slots.iter().flatten().map(|(name, entry)| (&**name, *entry))
-    }
-
-    /// The same names but one, which may get another.
-    pub fn renamed(&self, from: &[u8], to: &[u8]) -> Option<Names> {
-        let entry = self.find(from)?;
-        let mut names = Names { slots: vec![] };
-        names.slots.resize_with(self.slots.len(), || None);
-        for (name, entry) in self.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(from)) {
-            names.insert(name, entry);
-        }
-        if !to.is_empty() && !names.insert(to, entry) {
-            return None;
-        }
-        Some(names)
-    }
-
-    #[inline]
-    fn start(&self, name: &[u8]) -> usize {
-        // The first eight bytes in one case, and the length, tell most names apart.
-        let mut word = [0; 8];
-        let prefix = name.len().min(8);
-        word[..prefix].copy_from_slice(&name[..prefix]);
-        let folded = (u64::from_le_bytes(word) & 0xdfdf_dfdf_dfdf_dfdf) ^ (name.len() as u64) << 59;
-        let tail = name.last().map_or(0, |byte| u64::from(byte & 0xdf));
-        ((folded ^ tail << 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize
-    }
 }
 
 /// The table of all commands under their own names.
@@ -262,6 +193,10 @@ mod tests {
             (!is_parent || command.arity < 0, "a parent takes any number of arguments"),
             (!is_parent || command.group == Group::Cluster || entry.subcommand(b"help").is_some(), "a parent has HELP"),
             (!real_keys || usize::from(entry.first_key) < least, "the first key is always there"),
+            (
+                command.element == 0 || (1..command.element).contains(&usize::from(entry.first_key)),
+                "an element stands behind its key",
+            ),
         ];
         rules.into_iter().find(|(holds, _)| !holds).map(|(_, rule)| rule)
     }

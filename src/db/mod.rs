@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 pub use edit::{Deadline, Edit, moved};
 pub use view::{Touch, View, has_lapsed};
 
-use crate::ds::keytable::{Hash, Seed, Table};
+use crate::ds::keytable::{Hash, Prefetch, Seed, Table};
 use crate::types::value::{self, Record, RecordRef, ValueRef};
 
 /// The value is of another type than the command works on.
@@ -176,6 +176,11 @@ impl Keyspace {
     #[inline]
     pub fn prefetch_record(&self, db: DbIndex, hash: Hash) {
         self.dbs[db].table.prefetch_entry(hash);
+    }
+
+    /// The table in which a key's fields or members are looked up, where it has one. Nobody is seen to have read the key.
+    pub fn table_at(&self, db: DbIndex, key: &[u8]) -> Option<&dyn Prefetch> {
+        value::table(&self.record(db, key)?)
     }
 
     /// Keys that readers found lapsed since the last call.

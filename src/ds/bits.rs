@@ -14,9 +14,18 @@ use std::ops::Range;
 /// How many bits are set.
 pub fn count(bytes: &[u8]) -> u64 {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("popcnt") {
-        // SAFETY: the processor has just said that it knows the instruction.
-        return unsafe { count_popcnt(bytes) };
+    {
+        use std::arch::is_x86_feature_detected as knows;
+        // SAFETY of each: the processor has just said that it knows the instructions.
+        if knows!("avx512f") && knows!("avx512vpopcntdq") {
+            return unsafe { count_avx512(bytes) };
+        }
+        if knows!("avx2") {
+            return unsafe { count_avx2(bytes) };
+        }
+        if knows!("popcnt") {
+            return unsafe { count_popcnt(bytes) };
+        }
     }
     count_portable(bytes)
 }
@@ -267,9 +276,9 @@ impl<'a> Edges<'a> {
 #[inline(always)]
 fn count_portable(bytes: &[u8]) -> u64 {
     let (words, rest) = bytes.as_chunks::<8>();
-    let (groups, words) = words.as_chunks::<4>();
-    // Four counters, so that no addition waits for the one before it.
-    let mut counts = [0u64; 4];
+    let (groups, words) = words.as_chunks::<32>();
+    // Many counters, so that no addition waits for the one before it, however many fit a register.
+    let mut counts = [0u64; 32];
     for group in groups {
         for (count, word) in counts.iter_mut().zip(group) {
             *count += u64::from(u64::from_le_bytes(*word).count_ones());
@@ -278,6 +287,19 @@ fn count_portable(bytes: &[u8]) -> u64 {
     let words: u64 = words.iter().map(|word| u64::from(u64::from_le_bytes(*word).count_ones())).sum();
     let rest: u64 = rest.iter().map(|byte| u64::from(byte.count_ones())).sum();
     counts.iter().sum::<u64>() + words + rest
+}
+
+// The compiler makes of the one loop what each of these can do.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vpopcntdq")]
+fn count_avx512(bytes: &[u8]) -> u64 {
+    count_portable(bytes)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn count_avx2(bytes: &[u8]) -> u64 {
+    count_portable(bytes)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -330,14 +330,22 @@ fn value_run(value: u8, length: usize) -> u8 {
 /// Eight registers out of six bytes.
 #[inline]
 fn unpack(packed: &[u8; 6]) -> [u8; 8] {
-    let [a, b, c, d, e, f] = *packed;
-    let word = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]);
+    let word = word_of(packed);
     std::array::from_fn(|index| (word >> (6 * index)) as u8 & 0x3f)
 }
 
 #[inline]
 fn pack(registers: &[u8; 8]) -> [u8; 6] {
-    let word = registers.iter().rev().fold(0u64, |word, &value| word << 6 | u64::from(value));
+    group_of(registers.iter().rev().fold(0u64, |word, &value| word << 6 | u64::from(value)))
+}
+
+#[inline]
+fn word_of(&[a, b, c, d, e, f]: &[u8; 6]) -> u64 {
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+#[inline]
+fn group_of(word: u64) -> [u8; 6] {
     let [a, b, c, d, e, f, ..] = word.to_le_bytes();
     [a, b, c, d, e, f]
 }
@@ -355,13 +363,11 @@ fn set_register(bytes: &mut Vec<u8>, index: usize, rank: u8, sparse_bytes_max: u
 #[inline]
 fn set_dense(dense: &mut [u8], index: usize, rank: u8) -> bool {
     let group = &mut dense.as_chunks_mut::<6>().0[index / 8];
-    let mut registers = unpack(group);
-    let register = &mut registers[index % 8];
-    if *register >= rank {
+    let (word, shift) = (word_of(group), 6 * (index % 8));
+    if (word >> shift) as u8 & 0x3f >= rank {
         return false;
     }
-    *register = rank;
-    *group = pack(&registers);
+    *group = group_of(word & !(0x3f << shift) | u64::from(rank) << shift);
     true
 }
 
@@ -415,16 +421,38 @@ struct Place {
 
 fn find_run(runs: &[u8], index: usize) -> Result<Place, HllError> {
     let (mut at, mut previous, mut first) = (0, 0, 0);
-    for run in Runs(runs) {
-        let run = run?;
+    while at < runs.len() {
+        // Eight runs at a time, where all are short and the sought one is behind them.
+        if let Some(eight) = runs[at..].first_chunk()
+            && let Some(length) = length_of_short_runs(*eight)
+            && first + length <= index
+        {
+            (first, previous, at) = (first + length, at + 7, at + 8);
+            continue;
+        }
+        let run = Runs(&runs[at..]).next().ok_or(HllError::Corrupted)??;
         if index < first + run.length {
             return Ok(Place { run, at, previous, first });
         }
-        first += run.length;
-        previous = at;
-        at += run.size;
+        (first, previous, at) = (first + run.length, at, at + run.size);
     }
     Err(HllError::Corrupted)
+}
+
+/// How many registers eight runs of one byte each cover; `None` where one of them has two bytes.
+#[inline]
+fn length_of_short_runs(runs: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(runs);
+    let (values, six) = (word >> 7 & ONES, word >> 6 & ONES);
+    if six & !values != 0 {
+        return None;
+    }
+    // The length stands in two bits behind a value, and in six behind none.
+    let lengths = word & (0x3f * ONES) & !(values * 0x3c);
+    let even = lengths & 0x00ff_00ff_00ff_00ff;
+    let odd = lengths >> 8 & 0x00ff_00ff_00ff_00ff;
+    Some((even + odd).wrapping_mul(0x0001_0001_0001_0001).wrapping_shr(48) as usize + 8)
 }
 
 /// Joins neighbouring runs of one value where both fit one run. Redis looks at five runs from the one before the change.

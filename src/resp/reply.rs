@@ -270,9 +270,9 @@ impl<'a> Reply<'a> {
 
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        self.out.own.reserve(bytes.len() + 16);
         self.header(b'$', bytes.len());
         let own = &mut self.out.own;
-        own.reserve(bytes.len() + 2);
         own.extend_from_slice(bytes);
         own.extend_from_slice(b"\r\n");
     }
@@ -392,11 +392,13 @@ impl<'a> Reply<'a> {
 
     #[inline]
     fn header(&mut self, kind: u8, len: usize) {
-        if len < 10 {
-            self.out.own.extend_from_slice(&[kind, b'0' + len as u8, b'\r', b'\n']);
-            return;
+        let own = &mut self.out.own;
+        // Nearly all there are.
+        match len {
+            0..10 => own.extend_from_slice(&[kind, b'0' + len as u8, b'\r', b'\n']),
+            10..100 => own.extend_from_slice(&[kind, b'0' + (len / 10) as u8, b'0' + (len % 10) as u8, b'\r', b'\n']),
+            _ => self.line(kind, IntegerText::unsigned(len as u64).as_bytes()),
         }
-        self.line(kind, IntegerText::unsigned(len as u64).as_bytes());
     }
 
     #[inline]

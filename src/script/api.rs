@@ -1,7 +1,7 @@
 //! The library `redis` of scripts: commands, replies, the log, and what was once needed to replicate.
 
 use super::convert;
-use super::lua::{Call, Function, Kind, Raised, format_g};
+use super::lua::{Call, Function, Kind, Raised, Scalar, format_g};
 use super::run::Buffers;
 use crate::cmd::error::shown;
 use crate::resp::reply::Protocol;
@@ -163,10 +163,10 @@ fn gather(call: &mut Call) -> Result<(), &'static [u8]> {
     spans.clear();
     for index in 1..=count {
         let start = bytes.len();
-        match call.kind(index as i32) {
-            Kind::String => bytes.extend_from_slice(call.bytes(index as i32).unwrap_or_default()),
-            Kind::Number => write_number(bytes, call.number(index as i32).unwrap_or(0.0)),
-            _ => return Err(KINDS),
+        match call.scalar(index) {
+            Some(Scalar::Bytes(text)) => bytes.extend_from_slice(text),
+            Some(Scalar::Number(number)) => write_number(bytes, number),
+            None => return Err(KINDS),
         }
         let span = |at: usize| u32::try_from(at).map_err(|_| KINDS);
         spans.push(Span { start: span(start)?, len: span(bytes.len() - start)? });

@@ -15,7 +15,7 @@ use super::run::{Flags, Run, Running};
 use super::sandbox::{self, Globals};
 use super::{api, on_error};
 use crate::resp::reply::Protocol;
-use crate::resp::request::OwnedRequest;
+use crate::resp::request::Request;
 use crate::server::Server;
 use crate::util::args::split_args;
 use crate::util::crc64::crc64;
@@ -192,9 +192,11 @@ impl Server {
 
     fn run_chunk(&mut self, vm: &mut Vm, globals: Globals, chunk: Kept, loading: &mut Loading) -> Result<(), Vec<u8>> {
         vm.with(|call| globals.show_to_library(call, true));
-        let before = self.scripts.running.replace(Running::new(b"", OwnedRequest::default(), true, true));
+        let before = self.scripts.running.replace(Running::new(true, true));
         let mut run = Run {
             server: self,
+            name: b"",
+            request: Request::new(b"", &[]),
             id: None,
             read_only: true,
             flags: Flags::default(),

@@ -43,6 +43,12 @@ pub enum Kind {
     Thread,
 }
 
+/// A value that is one piece of data.
+pub enum Scalar<'a> {
+    Bytes(&'a [u8]),
+    Number(f64),
+}
+
 /// How a protected run ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -333,6 +339,24 @@ impl<'a> Call<'a> {
             ffi::LUA_TUSERDATA => Kind::Userdata,
             ffi::LUA_TTHREAD => Kind::Thread,
             _ => Kind::None,
+        }
+    }
+
+    /// An argument that a command can have.
+    #[inline]
+    pub fn scalar(&self, index: usize) -> Option<Scalar<'a>> {
+        let index = index as c_int;
+        // SAFETY: as for all calls here; the text is alive as long as its value is on the stack.
+        unsafe {
+            match ffi::lua_type(self.state, index) {
+                ffi::LUA_TSTRING => {
+                    let mut len = 0;
+                    let start = ffi::lua_tolstring(self.state, index, &mut len);
+                    Some(Scalar::Bytes(std::slice::from_raw_parts(start.cast(), len)))
+                }
+                ffi::LUA_TNUMBER => Some(Scalar::Number(ffi::lua_tonumber(self.state, index))),
+                _ => None,
+            }
         }
     }
 

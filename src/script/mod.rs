@@ -72,6 +72,16 @@ struct Script {
     used: Option<u64>,
 }
 
+/// A script or function that is to be run, and what is known of it before it runs.
+struct Wanted<'a> {
+    /// The script's SHA1, or the function's name.
+    name: &'a [u8],
+    request: Request<'a>,
+    is_function: bool,
+    flags: Flags,
+    read_only: bool,
+}
+
 /// Which script EVAL and its like mean.
 pub enum Asked<'a> {
     Body(&'a [u8]),
@@ -139,7 +149,7 @@ impl Scripts {
     /// True once a run has taken so long that others are told.
     #[inline]
     pub fn is_busy(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| running.is_slow)
+        self.running.as_ref().is_some_and(|running| running.slow.is_some())
     }
 
     /// SCRIPT FLUSH.
@@ -221,14 +231,14 @@ impl Server {
         self.check_flags(flags, read_only)?;
         let (vm, globals) = self.scripts.take_interpreter();
         let mut interpreter = (vm, globals);
-        let running = Running::new(&sha, args.request().to_owned(), false, false);
+        let wanted = Wanted { name: &sha, request: args.request(), is_function: false, flags, read_only };
         let prepare = |call: &mut Call| {
             push_arguments(call, args, keys);
             globals.set(call, "ARGV");
             globals.set(call, "KEYS");
             0
         };
-        let result = self.run_script(id, &mut interpreter.0, chunk, flags, read_only, running, prepare, reply);
+        let result = self.run_script(id, &mut interpreter.0, chunk, wanted, prepare, reply);
         self.scripts.interpreter = Some(interpreter);
         result
     }
@@ -241,12 +251,12 @@ impl Server {
         let keys = function_keys(args)?;
         self.check_flags(flags, read_only)?;
         let mut interpreter = self.take_functions_interpreter();
-        let running = Running::new(&name, args.request().to_owned(), true, false);
+        let wanted = Wanted { name: &name, request: args.request(), is_function: true, flags, read_only };
         let prepare = |call: &mut Call| {
             push_arguments(call, args, keys);
             2
         };
-        let result = self.run_script(id, &mut interpreter.0, callback, flags, read_only, running, prepare, reply);
+        let result = self.run_script(id, &mut interpreter.0, callback, wanted, prepare, reply);
         self.scripts.functions.interpreter = Some(interpreter);
         result
     }
@@ -287,30 +297,29 @@ impl Server {
         self.config.maxmemory > 0 && !self.make_room()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what EVAL and FCALL have in common, and nothing more")]
     fn run_script(
         &mut self,
         id: SessionId,
         vm: &mut Vm,
         function: Kept,
-        flags: Flags,
-        read_only: bool,
-        running: Running,
+        wanted: Wanted,
         prepare: impl FnOnce(&mut Call) -> usize,
         reply: &mut Reply,
     ) -> Done {
-        let name = running.name.clone();
+        let Wanted { name, request, is_function, flags, read_only } = wanted;
         let memory_is_short = self.is_short_of_memory();
         let outermost = !self.is_inside_another();
         let db = self.sessions.get(id).db;
         if outermost {
             self.journal.begin_transaction();
         }
-        let slot = self.slot_of_script(running.command.borrow());
-        self.scripts.running = Some(running);
+        let slot = self.slot_of_script(request);
+        self.scripts.running = Some(Running::new(is_function, false));
         let (random, buffers) = (self.scripts.random, std::mem::take(&mut self.scripts.buffers));
         let mut run = Run {
             server: self,
+            name,
+            request,
             id: Some(id),
             read_only: read_only || flags.no_writes,
             flags,
@@ -342,7 +351,7 @@ impl Server {
         } else if outermost {
             self.journal.end_transaction();
         }
-        result.map_err(|failure| self.failed(failure, &name, reply))
+        result.map_err(|failure| self.failed(failure, name, reply))
     }
 
     /// The reply to a script that failed.

@@ -48,10 +48,8 @@ impl Flags {
     }
 }
 
-/// What others may know of the run in progress.
+/// The run in progress, as the server sees it.
 pub struct Running {
-    pub name: Vec<u8>,
-    pub command: OwnedRequest,
     pub is_function: bool,
     /// A library that is being loaded: it must be quick.
     pub is_loading: bool,
@@ -60,24 +58,28 @@ pub struct Running {
     pub killed: bool,
     /// The server ends: what the run has done is not written down.
     pub is_abandoned: bool,
-    /// The threshold is over: others hear BUSY.
-    pub is_slow: bool,
+    /// The threshold is over: others hear BUSY, and what it is that runs.
+    pub slow: Option<Slow>,
     /// When the process around may look at its sockets again, in ticks.
     attend_at: u64,
 }
 
+/// What others may know of a slow run.
+pub struct Slow {
+    pub name: Vec<u8>,
+    pub command: OwnedRequest,
+}
+
 impl Running {
-    pub fn new(name: &[u8], command: OwnedRequest, is_function: bool, is_loading: bool) -> Self {
+    pub fn new(is_function: bool, is_loading: bool) -> Self {
         Self {
-            name: name.to_vec(),
-            command,
             is_function,
             is_loading,
             began: ticks(),
             wrote: false,
             killed: false,
             is_abandoned: false,
-            is_slow: false,
+            slow: None,
             attend_at: 0,
         }
     }
@@ -110,6 +112,10 @@ pub struct Buffers {
 
 pub struct Run<'a> {
     pub server: &'a mut Server,
+    /// The script's SHA1, or the function's name.
+    pub name: &'a [u8],
+    /// The command that asked for it.
+    pub request: Request<'a>,
     /// Whose commands it runs; a library being loaded runs none.
     pub id: Option<SessionId>,
     pub read_only: bool,
@@ -156,13 +162,13 @@ impl Run<'_> {
         if elapsed_ms < threshold_ms {
             return Ok(());
         }
-        if !running.is_slow {
-            running.is_slow = true;
+        if running.slow.is_none() {
+            running.slow = Some(Slow { name: self.name.to_vec(), command: self.request.to_owned() });
             tracing::warn!(
                 "Slow script detected: still in execution after {elapsed_ms} milliseconds. You can try killing the script using \
                  the {} command. Script name is: {}.",
                 if running.is_function { "FUNCTION KILL" } else { "SCRIPT KILL" },
-                String::from_utf8_lossy(&running.name)
+                String::from_utf8_lossy(self.name)
             );
         }
         self.server.attend_to_others();
@@ -188,7 +194,7 @@ impl Run<'_> {
     /// The command's entry, where a script may run it.
     fn admitted(&mut self, id: SessionId, request: Request) -> Result<&'static Entry, Vec<u8>> {
         let entry = self.named(request)?;
-        let result = self.find(request).and_then(|entry| self.check(id, entry, request));
+        let result = whole(entry, request).and_then(|entry| self.check(id, entry, request));
         if result.is_err() {
             self.server.stats.count_rejected(entry.id);
         }
@@ -255,14 +261,6 @@ impl Run<'_> {
         Err(b"ERR Script attempted to access keys that do not hash to the same slot".to_vec())
     }
 
-    /// The entry of a command that there is, with a number of arguments that it takes.
-    pub fn find(&self, request: Request) -> Result<&'static Entry, Vec<u8>> {
-        let entry = self.named(request)?;
-        // Of a parent there is nothing to run.
-        let is_whole = !matches!(entry.command.run, CommandRun::Parent(_));
-        if is_whole && entry.command.takes(request.len()) { Ok(entry) } else { Err(WRONG_NUMBER.to_vec()) }
-    }
-
     /// The entry of a command that there is; a parent's where its name stands alone.
     pub fn named(&self, request: Request) -> Result<&'static Entry, Vec<u8>> {
         let entry = self.server.names.find(request.arg(0)).ok_or(UNKNOWN)?;
@@ -271,4 +269,11 @@ impl Run<'_> {
         }
         Ok(entry.subcommand(request.arg(1)).ok_or(UNKNOWN)?)
     }
+}
+
+/// The entry, where it is no mere parent and takes that number of arguments.
+fn whole(entry: &'static Entry, request: Request) -> Result<&'static Entry, Vec<u8>> {
+    // Of a parent there is nothing to run.
+    let is_whole = !matches!(entry.command.run, CommandRun::Parent(_));
+    if is_whole && entry.command.takes(request.len()) { Ok(entry) } else { Err(WRONG_NUMBER.to_vec()) }
 }

@@ -10,9 +10,10 @@ use super::{Closing, Server};
 use crate::cmd::args::Args;
 use crate::cmd::command::{Flag, Run};
 use crate::cmd::error::{Stop, TimeoutReply};
+use crate::cmd::keyspec::Places;
 use crate::cmd::table::Entry;
 use crate::db::{DbIndex, Edit, View};
-use crate::ds::keytable::Hash;
+use crate::ds::keytable::{Hash, Prefetch};
 use crate::resp::reply::{Output, Reply};
 use crate::resp::request::{Limits, OwnedRequest, Parsed, Request, Span};
 use crate::util::args::split_args;
@@ -52,11 +53,12 @@ pub struct Consumed {
     pub turn_over: bool,
 }
 
-/// Commands parsed ahead: their arguments' places, and where each lies in the input.
+/// Commands parsed ahead: their arguments' places, where each lies in the input, and the keys they will ask for.
 #[derive(Default)]
 pub struct Batch {
     spans: Vec<Span>,
     commands: Vec<Parcel>,
+    keys: Vec<Hash>,
 }
 
 struct Parcel {
@@ -64,13 +66,13 @@ struct Parcel {
     end: usize,
     spans: std::ops::Range<usize>,
     entry: Option<&'static Entry>,
-    hash: Option<Hash>,
 }
 
 impl Batch {
     pub(super) fn clear(&mut self) {
         self.spans.clear();
         self.commands.clear();
+        self.keys.clear();
     }
 
     pub(super) fn len(&self) -> usize {
@@ -192,7 +194,7 @@ impl Server {
             match session.parser.parse(&input[at..], &limits, &mut batch.spans) {
                 Parsed::Complete { consumed } => {
                     let spans = first_span..batch.spans.len();
-                    batch.commands.push(Parcel { start: at, end: at + consumed, spans, entry: None, hash: None });
+                    batch.commands.push(Parcel { start: at, end: at + consumed, spans, entry: None });
                     at += consumed;
                 }
                 Parsed::Empty { consumed } => {
@@ -217,20 +219,56 @@ impl Server {
     pub(super) fn prefetch(&self, id: SessionId, input: &[u8], batch: &mut Batch) {
         let db = self.sessions.get(id).db;
         let many = batch.commands.len() > 1;
-        let Batch { spans, commands } = batch;
+        let Batch { spans, commands, keys } = batch;
         for parcel in commands.iter_mut() {
             let request = Request::new(&input[parcel.start..parcel.end], &spans[parcel.spans.clone()]);
             let Some(entry) = self.names.find(request.arg(0)) else { continue };
             parcel.entry = Some(entry);
-            let first_key = usize::from(entry.first_key);
-            if many && first_key > 0 && first_key < request.len() {
-                let hash = self.keyspace.hash(request.arg(first_key));
+            let mut fetch = |index| {
+                let hash = self.keyspace.hash(request.arg(index));
                 self.keyspace.prefetch_bucket(db, hash);
-                parcel.hash = Some(hash);
+                keys.push(hash);
+            };
+            match entry.places {
+                // The key of a command that stands alone is asked for at once.
+                Places::One(index) if many && index < request.len() => fetch(index),
+                Places::None | Places::One(_) => {}
+                places => places.indices(request).for_each(fetch),
             }
         }
-        for hash in commands.iter().filter_map(|parcel| parcel.hash) {
-            self.keyspace.prefetch_record(db, hash);
+        for hash in keys {
+            self.keyspace.prefetch_record(db, *hash);
+        }
+        if many {
+            self.prefetch_elements(db, input, batch);
+        }
+    }
+
+    /// The same for the fields and members that the commands will look up in large collections.
+    fn prefetch_elements(&self, db: DbIndex, input: &[u8], batch: &Batch) {
+        let mut tables: [Option<(&dyn Prefetch, Hash)>; BATCH_MAX] = [None; BATCH_MAX];
+        let mut count = 0;
+        // A pipeline often stays with one key.
+        let mut last: (&[u8], Option<&dyn Prefetch>) = (b"", None);
+        for parcel in &batch.commands {
+            let Some(entry) = parcel.entry.filter(|entry| entry.command.element > 0) else { continue };
+            let request = batch.request(parcel, input);
+            if request.len() <= entry.command.element {
+                continue;
+            }
+            let key = request.arg(usize::from(entry.first_key));
+            if last.0 != key {
+                last = (key, self.keyspace.table_at(db, key));
+            }
+            if let Some(table) = last.1 {
+                let hash = self.keyspace.hash(request.arg(entry.command.element));
+                table.prefetch_bucket(hash);
+                tables[count] = Some((table, hash));
+                count += 1;
+            }
+        }
+        for (table, hash) in tables[..count].iter().flatten() {
+            table.prefetch_entry(*hash);
         }
     }
 

@@ -27,7 +27,7 @@ pub mod watch;
 
 use std::cell::RefCell;
 
-use crate::cmd::table::Names;
+use crate::cmd::names::Names;
 use crate::config::Config;
 use crate::db::effect::Effects;
 use crate::db::{self, Keyspace};

@@ -6,6 +6,7 @@
 use crate::ds::blob::Blob;
 use crate::ds::image::ImageId;
 use crate::ds::item::Item;
+use crate::ds::keytable::Prefetch;
 use crate::ds::record::{self, Family, Payload, Word};
 use crate::types::hash::Hash;
 use crate::types::list::List;
@@ -182,6 +183,16 @@ pub fn set_timed(record: &mut Record, is_timed: bool) {
 }
 
 /// What OBJECT ENCODING answers.
+/// The table in which the fields or members of a large collection are looked up.
+pub fn table<'a>(record: &RecordRef<'a>) -> Option<&'a dyn Prefetch> {
+    match record.tag() {
+        <Set as Word>::TAG => record.get::<Set>()?.table(),
+        <Hash as Word>::TAG => record.get::<Hash>()?.table(),
+        <Zset as Word>::TAG => record.get::<Zset>()?.table(),
+        _ => None,
+    }
+}
+
 pub fn encoding(record: &Record) -> &'static str {
     match (any_collection(record), record.payload()) {
         (Some(collection), _) => collection.encoding(),

@@ -45,6 +45,7 @@ pub const COMMANDS: &[Command] = &[
         cost: PER_FIELD,
         usage: "key field [field ...]",
         summary: "Removes fields from a hash, and the hash with its last field.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -57,6 +58,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.0.0",
         usage: "key field",
         summary: "Says whether a hash has a field.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -69,6 +71,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.0.0",
         usage: "key field",
         summary: "Returns the value of a field.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -94,6 +97,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.0.0",
         usage: "key field increment",
         summary: "Adds to the integer value of a field, which is 0 where there is none.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -106,6 +110,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.6.0",
         usage: "key field increment",
         summary: "Adds to the floating-point value of a field, which is 0 where there is none.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -144,6 +149,7 @@ pub const COMMANDS: &[Command] = &[
         cost: PER_FIELD,
         usage: "key field [field ...]",
         summary: "Returns the values of several fields.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -158,6 +164,7 @@ pub const COMMANDS: &[Command] = &[
         usage: "key field value [field value ...]",
         summary: "Sets fields of a hash; HSET does the same.",
         deprecated: Some(Deprecated { since: "4.0.0", instead: "`HSET` with multiple field-value pairs" }),
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -197,6 +204,7 @@ pub const COMMANDS: &[Command] = &[
         cost: PER_FIELD,
         usage: "key field value [field value ...]",
         summary: "Sets fields of a hash, making the hash where there is none.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -209,6 +217,7 @@ pub const COMMANDS: &[Command] = &[
         since: "2.0.0",
         usage: "key field value",
         summary: "Sets a field that the hash does not have yet.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -221,6 +230,7 @@ pub const COMMANDS: &[Command] = &[
         since: "3.2.0",
         usage: "key field",
         summary: "Returns the length of a field's value.",
+        element: 2,
         ..COMMAND
     },
     Command {

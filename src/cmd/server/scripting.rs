@@ -6,6 +6,7 @@ use crate::cmd::container::{HELP, unknown_or_wrong_number};
 use crate::cmd::error::{Done, SYNTAX, Stop, error, error_showing_all};
 use crate::resp::reply::Reply;
 use crate::script::functions::Policy;
+use crate::script::run::Running;
 use crate::script::{self, Asked};
 use crate::server::{Server, SessionId};
 use crate::util::glob;
@@ -472,20 +473,20 @@ fn function_stats(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut R
     let functions = &server.scripts.functions;
     match &server.scripts.running {
         Some(running) if !running.is_function => return Err(script::busy(running)),
-        Some(running) => {
+        Some(running @ Running { slow: Some(slow), .. }) => {
             reply.map(2);
             reply.bulk(b"running_script");
             reply.map(3);
             reply.bulk(b"name");
-            reply.bulk(&running.name);
+            reply.bulk(&slow.name);
             reply.bulk(b"command");
-            let command = running.command.borrow();
+            let command = slow.command.borrow();
             reply.array(command.len());
             command.iter().for_each(|arg| reply.bulk(arg));
             reply.bulk(b"duration_ms");
             reply.int(running.elapsed_ms() as i64);
         }
-        None => {
+        _ => {
             reply.map(2);
             reply.bulk(b"running_script");
             reply.null();

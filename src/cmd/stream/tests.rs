@@ -677,6 +677,25 @@ fn the_journal_names_ids_times_and_counts() {
     assert_eq!(journal("XAUTOCLAIM s g d 0 0"), "XGROUP CREATECONSUMER s g d XACK s g 1767225600000-1");
 }
 
+#[test]
+fn ids_may_go_on_below_those_of_trimmed_entries() {
+    let mut playground = Playground::default();
+    let mut run = |line: &str| {
+        let reply = String::from_utf8(playground.run("", line.split(' '))).unwrap();
+        playground.server.keyspace.check();
+        reply
+    };
+    for line in ["XADD s 1-0 a 1", "XADD s 2-0 a 2", "XADD s 3-0 b 3", "XGROUP CREATE s g 0"] {
+        run(line);
+    }
+    run("XREADGROUP GROUP g c STREAMS s >");
+    run("XACK s g 2-0 3-0");
+    assert_eq!(run("XTRIM s MAXLEN 0 ACKED"), ":2\r\n");
+    assert_eq!(run("XSETID s 1-5"), "+OK\r\n");
+    assert_eq!(run("XADD s 2-0 c 4"), "$3\r\n2-0\r\n");
+    assert_eq!(run("XRANGE s - +").matches("-0\r\n").count(), 2);
+}
+
 /// Commands that meet: few keys, groups, consumers and ids.
 fn command() -> impl Strategy<Value = String> {
     const FORMS: &[&str] = &[

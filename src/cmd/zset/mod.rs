@@ -35,6 +35,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(log(N)) for each member, where N is the number of members of the sorted set.",
         usage: "key [NX | XX] [GT | LT] [CH] [INCR] score member [score member ...]",
         summary: "Adds members to a sorted set or gives them other scores, making the sorted set where there is none.",
+        element: 3,
         ..COMMAND
     },
     Command {
@@ -60,6 +61,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(log(N)), where N is the number of members of the sorted set.",
         usage: "key increment member",
         summary: "Adds to the score of a member, which begins at 0 where it is new.",
+        element: 3,
         ..COMMAND
     },
     Command {
@@ -73,6 +75,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(N), where N is the number of members asked for.",
         usage: "key member [member ...]",
         summary: "Returns the scores of several members.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -99,6 +102,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(log(N)), where N is the number of members of the sorted set.",
         usage: "key member [WITHSCORE]",
         summary: "Returns how many members have a lower place than a member.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -112,6 +116,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(M*log(N)), where M is the number of members removed and N is the number of members of the sorted set.",
         usage: "key member [member ...]",
         summary: "Removes members from a sorted set.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -125,6 +130,7 @@ pub const COMMANDS: &[Command] = &[
         cost: "O(log(N)), where N is the number of members of the sorted set.",
         usage: "key member [WITHSCORE]",
         summary: "Returns how many members have a higher place than a member.",
+        element: 2,
         ..COMMAND
     },
     Command {
@@ -150,6 +156,7 @@ pub const COMMANDS: &[Command] = &[
         since: "1.2.0",
         usage: "key member",
         summary: "Returns the score of a member.",
+        element: 2,
         ..COMMAND
     },
 ];
@@ -189,9 +196,7 @@ fn write_entry(entry: Entry, with_scores: bool, reply: &mut Reply) {
 
 fn write_entries<'a>(entries: impl ExactSizeIterator<Item = Entry<'a>>, with_scores: bool, reply: &mut Reply) {
     announce_entries(entries.len(), with_scores, reply);
-    for entry in entries {
-        write_entry(entry, with_scores, reply);
-    }
+    entries.for_each(|entry| write_entry(entry, with_scores, reply));
 }
 
 fn zadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {

@@ -8,7 +8,7 @@ mod record;
 
 use crate::ds::ahead::Ahead;
 use crate::ds::image::{ImageId, Shown, TableImage};
-use crate::ds::keytable::{Entry, Hash, Seed, Table};
+use crate::ds::keytable::{Entry, Hash, Prefetch, Seed, Table};
 use record::Field;
 pub use record::FieldRef;
 use std::collections::BTreeSet;
@@ -166,6 +166,10 @@ impl Fields {
     #[inline]
     pub fn hash(&self, name: &[u8]) -> Hash {
         self.table.hash(name)
+    }
+
+    pub fn table(&self) -> &dyn Prefetch {
+        &self.table
     }
 
     /// Asks the cache for what a lookup will read first.

@@ -57,6 +57,23 @@ pub struct Table<E: Slot> {
     entries: PhantomData<E>,
 }
 
+/// A table of whatever entries, to those who only bring into the cache what others will look up.
+pub trait Prefetch {
+    /// The bucket first, for all hashes; some time later the entry it points to.
+    fn prefetch_bucket(&self, hash: Hash);
+    fn prefetch_entry(&self, hash: Hash);
+}
+
+impl<E: Slot> Prefetch for Table<E> {
+    fn prefetch_bucket(&self, hash: Hash) {
+        self.prefetch_bucket(hash);
+    }
+
+    fn prefetch_entry(&self, hash: Hash) {
+        self.prefetch_entry(hash);
+    }
+}
+
 /// An entry for which there was no place in its segment; the list is in order of hashes.
 struct Stray {
     hash: u64,

@@ -145,6 +145,21 @@ impl Leaf {
         self.packed()[at].record()
     }
 
+    /// The entries in a range of slots, as they stand.
+    #[inline]
+    pub fn entries<'a>(
+        self,
+        slots: Range<usize>,
+    ) -> impl DoubleEndedIterator<Item = (f64, Record)> + ExactSizeIterator + use<'a> {
+        let count = slots.len();
+        // SAFETY: the slices are those of `scores` and `packed`; the tree that owns the leaf is borrowed while its entries are walked over.
+        let (scores, packed): (&'a [f64], &'a [Packed]) = unsafe {
+            let (scores, packed) = (&self.scores()[slots.clone()], &self.packed()[slots]);
+            (std::slice::from_raw_parts(scores.as_ptr(), count), std::slice::from_raw_parts(packed.as_ptr(), count))
+        };
+        scores.iter().copied().zip(packed.iter().map(|packed| packed.record()))
+    }
+
     /// Which slot among `ties` holds this very record.
     #[inline]
     pub fn position_of(&self, record: Record, ties: Range<usize>) -> Option<usize> {

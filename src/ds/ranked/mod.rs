@@ -13,7 +13,7 @@ mod sorted;
 mod tree;
 
 use crate::ds::image::{ImageId, KeyedImage};
-use crate::ds::keytable::{Entry, Seed, Slot, Table};
+use crate::ds::keytable::{Entry, Prefetch, Seed, Slot, Table};
 use crate::ds::sizeclass::round_up;
 use mark::{Before, BeforeMember, BeforeScore, ThroughMember, ThroughScore};
 use record::Record;
@@ -177,6 +177,11 @@ impl Ranked {
         self.table.scan(cursor, count, &mut |record: Record| show(record.member(), record.score()))
     }
 
+    /// The table of its members.
+    pub fn table(&self) -> &dyn Prefetch {
+        &self.table
+    }
+
     /// From now on the image is of what it holds now.
     pub fn begin_image(&mut self, id: ImageId) {
         self.image = Some(Box::new(Image::new(id)));
@@ -266,6 +271,11 @@ impl<'a> Iterator for Entries<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         self.0.next().map(|(score, record)| (record.member(), score))
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut add: F) -> B {
+        self.0.fold(init, |result, (score, record)| add(result, (record.member(), score)))
     }
 
     #[inline]

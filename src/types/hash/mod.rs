@@ -13,7 +13,7 @@ mod tests;
 use crate::ds::fields::{FieldRef, Fields, Previous};
 use crate::ds::image::ImageId;
 use crate::ds::item::{Item, ItemText};
-use crate::ds::keytable::{self, Seed};
+use crate::ds::keytable::{self, Prefetch, Seed};
 use crate::ds::listpack::Listpack;
 use crate::ds::sizeclass::round_up;
 use crate::ds::trio::{Part, PartMut, Trio};
@@ -354,6 +354,14 @@ impl Hash {
             self.unpack(limits);
         }
         self
+    }
+
+    /// The table of its fields, where there is one.
+    pub fn table(&self) -> Option<&dyn Prefetch> {
+        match self.0.part() {
+            Part::Boxed(fields) => Some(fields.table()),
+            _ => None,
+        }
     }
 
     /// From now on the image is of what it holds now. False where it is too small to have one.

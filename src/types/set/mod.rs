@@ -12,7 +12,7 @@ use crate::ds::ahead::Ahead;
 use crate::ds::image::{ImageId, Shown, TableImage};
 use crate::ds::intset::{self, Intset};
 use crate::ds::item::{Item, ItemText};
-use crate::ds::keytable::{Entry, Hash, Seed, Table};
+use crate::ds::keytable::{Entry, Hash, Prefetch, Seed, Table};
 use crate::ds::listpack::{Builder, Listpack};
 use crate::ds::member::{Member, MemberRef};
 use crate::ds::sizeclass::round_up;
@@ -289,6 +289,14 @@ impl Set {
         Self::of_integers(members, limits)
             .or_else(|| Self::of_listpack(members.iter().copied(), members.len(), limits))
             .unwrap_or_else(|| Self::of_many(members, limits))
+    }
+
+    /// The table of its members, where there is one.
+    pub fn table(&self) -> Option<&dyn Prefetch> {
+        match self.0.part() {
+            Part::Boxed(members) => Some(&members.table),
+            _ => None,
+        }
     }
 
     /// From now on the image is of what it holds now. False where it is too small to have one.

@@ -299,10 +299,20 @@ impl Log {
                 return Err(SetIdError::AddedBelowLength);
             }
         }
+        self.cut_dead_tail(last_id);
         self.last_id = last_id;
         self.entries_added = entries_added.unwrap_or(self.entries_added);
         self.max_deleted_id = max_deleted_id.filter(|&id| id != StreamId::MIN).unwrap_or(self.max_deleted_id);
         Ok(())
+    }
+
+    /// Trimming may have left deleted entries behind the last live one: where ids are to go on below theirs, they have to make room.
+    fn cut_dead_tail(&mut self, last_id: StreamId) {
+        let Some(node) = self.open.as_mut().filter(|node| node.last_id() > last_id) else { return };
+        if let Some(old) = &mut self.old {
+            old.keep(node);
+        }
+        **node = node.without_dead_tail();
     }
 
     /// Takes over history as a file tells it.

@@ -261,6 +261,19 @@ impl Node {
         self.alive -= 1;
     }
 
+    /// The same without the deleted entries behind the last live one. O(entries).
+    pub(super) fn without_dead_tail(&self) -> Self {
+        let mut node = Self::new(self.base, self.shared_names().map(|name| (name, &b""[..])));
+        for at in 0..self.live_before(self.slots()).map_or(0, |last| last + 1) {
+            let Entry { id, fields } = self.entry(at);
+            node.push(id, fields);
+            if self.is_dead(at) {
+                node.kill(at);
+            }
+        }
+        node
+    }
+
     /// The names that entries without their own share.
     pub(super) fn shared_names(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         let mut names = self.bytes.as_slice();

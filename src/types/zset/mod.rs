@@ -14,7 +14,7 @@ mod tests;
 
 use crate::ds::image::ImageId;
 use crate::ds::item::{Item, ItemText};
-use crate::ds::keytable::Seed;
+use crate::ds::keytable::{Prefetch, Seed};
 use crate::ds::listpack::Listpack;
 use crate::ds::packed_or_box::{PackedOrBox, Shape, ShapeMut};
 use crate::ds::ranked::{self, Gathering, Ranked};
@@ -342,6 +342,14 @@ impl Zset {
         }
     }
 
+    /// The table of its members, where there is one.
+    pub fn table(&self) -> Option<&dyn Prefetch> {
+        match self.0.shape() {
+            Shape::Packed(_) => None,
+            Shape::Boxed(ranked) => Some(ranked.table()),
+        }
+    }
+
     /// From now on the image is of what it holds now. False where it is too small to have one.
     pub fn begin_image(&mut self, id: ImageId) -> bool {
         let ShapeMut::Boxed(ranked) = self.0.shape_mut() else { return false };
@@ -420,6 +428,14 @@ impl<'a> Iterator for Entries<'a> {
         match &mut self.0 {
             Walk::Packed(entries) => entries.next(),
             Walk::Full(entries) => entries.next().map(entry),
+        }
+    }
+
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, init: B, mut add: F) -> B {
+        match self.0 {
+            Walk::Packed(entries) => entries.fold(init, add),
+            Walk::Full(entries) => entries.fold(init, |result, one| add(result, entry(one))),
         }
     }
 

@@ -92,4 +92,44 @@ impl Iterator for Entries<'_> {
         }
         Some(entry)
     }
+
+    /// Leaf by leaf, which is much quicker than one at a time.
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(mut self, init: B, mut add: F) -> B {
+        let (mut result, mut left) = (init, self.remaining as usize);
+        let Some(mut path) = self.path.take().filter(|_| left > 0) else { return result };
+        loop {
+            let (at, len) = (path.slot, path.leaf.len());
+            let slots = if self.reverse { (at + 1).saturating_sub(left)..at + 1 } else { at..len.min(at + left) };
+            left -= slots.len();
+            // The first ones were asked for when the leaf was entered.
+            let (entries, ahead) = (path.leaf.entries(slots.clone()), path.leaf.entries(slots));
+            result = match self.reverse {
+                false => with_look_ahead(entries, ahead.skip(LOOK_AHEAD), result, &mut add),
+                true => with_look_ahead(entries.rev(), ahead.rev().skip(LOOK_AHEAD), result, &mut add),
+            };
+            if left == 0 {
+                return result;
+            }
+            Self::step_leaf(&mut path, self.reverse);
+            for distance in 0..LOOK_AHEAD {
+                prefetch_near(&path, distance, self.reverse);
+            }
+        }
+    }
+}
+
+#[inline]
+fn with_look_ahead<B>(
+    entries: impl Iterator<Item = (f64, Record)>,
+    mut ahead: impl Iterator<Item = (f64, Record)>,
+    init: B,
+    add: &mut impl FnMut(B, (f64, Record)) -> B,
+) -> B {
+    entries.fold(init, |result, entry| {
+        if let Some((_, record)) = ahead.next() {
+            record.prefetch();
+        }
+        add(result, entry)
+    })
 }
