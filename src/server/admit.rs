@@ -274,6 +274,10 @@ pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request:
 impl Server {
     /// Why nothing may be written now: it could not be kept, or would not reach enough replicas. Scripts ask too.
     pub fn refusal_for_writes(&mut self) -> Option<Stop> {
+        if self.replaying {
+            // What was done once is done again.
+            return None;
+        }
         if self.is_read_only() {
             return Some(READ_ONLY);
         }
@@ -372,8 +376,12 @@ impl Server {
     pub fn make_room(&mut self) -> bool {
         let limit = self.config.maxmemory;
         // A replica has what its primary has.
-        let leaves_it_to_others = self.is_paused() || (self.is_replica() && self.config.replica_ignore_maxmemory);
-        crate::util::memory::used() <= limit || leaves_it_to_others || self.evict_down_to(limit)
+        let leaves_it_to_others = || self.is_paused() || (self.is_replica() && self.config.replica_ignore_maxmemory);
+        let used = crate::util::memory::used();
+        used <= limit
+            || leaves_it_to_others()
+            || used - self.replicas_memory().min(used) <= limit
+            || self.evict_down_to(limit)
     }
 
     #[cold]
@@ -381,6 +389,7 @@ impl Server {
         self.free_garbage_now();
         // What waits for the disk goes by itself: no key has to go for it.
         let waiting = if self.keyspace.has_snapshot() { self.host.save_waiting_bytes() as u64 } else { 0 };
+        let waiting = waiting + self.replicas_memory();
         let mut too_much = crate::util::memory::used().saturating_sub(waiting).saturating_sub(limit);
         let now = self.clock.unix_ms();
         // Counted is what the keys give back. Who is told of them takes memory for that: no further key goes to make up for it.

@@ -131,12 +131,14 @@ impl Server {
 
     /// The data may be old, and nobody is to see old data.
     pub fn is_stale(&self) -> bool {
-        !self.config.replica_serve_stale_data && self.primary.as_ref().is_some_and(|primary| !primary.is_online())
+        !self.replaying
+            && !self.config.replica_serve_stale_data
+            && self.primary.as_ref().is_some_and(|primary| !primary.is_online())
     }
 
     /// Clients may not write here.
     pub fn is_read_only(&self) -> bool {
-        self.config.replica_read_only && self.primary.is_some()
+        self.config.replica_read_only && self.primary.is_some() && !self.replaying
     }
 
     pub fn primary_told(&self) -> Option<Told> {

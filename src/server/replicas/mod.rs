@@ -182,6 +182,15 @@ impl Server {
         })
     }
 
+    /// What waits to be sent to replicas: no key has to go for that, since it would have to be sent that it has gone. O(replicas).
+    pub fn replicas_memory(&self) -> u64 {
+        let waits = |&id: &SessionId| {
+            let session = self.sessions.get(id);
+            session.output.memory() + session.replica.as_ref().map_or(0, |link| link.memory())
+        };
+        self.replicas.links.iter().map(waits).sum::<usize>() as u64
+    }
+
     /// Where the stream is.
     pub fn replication_offset(&self) -> u64 {
         self.replicas.backlog.as_ref().map_or(self.replicas.ended_at, Backlog::end)

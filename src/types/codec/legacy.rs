@@ -95,7 +95,8 @@ fn convert_zipmap(bytes: &[u8]) -> Option<Listpack> {
         builder.push(value);
     }
     let told = count >= COUNT_UNKNOWN || usize::from(count) * 2 == builder.len();
-    (rest.len() == 1 && told).then(|| builder.finish())
+    // One with nothing in it was never written.
+    (rest.len() == 1 && told && builder.len() > 0).then(|| builder.finish())
 }
 
 fn zipmap_length(rest: &mut &[u8]) -> Option<usize> {
