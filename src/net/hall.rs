@@ -113,12 +113,17 @@ impl Hall {
         let numbers: Vec<usize> = self.connections.iter().map(|(number, _)| number).collect();
         for number in numbers {
             let Some(mut connection) = self.take(number) else { continue };
+            let id = connection.session;
             connection.at_once = true;
             serve_at_once(&mut connection, server, &mut buffer);
             connection.at_once = false;
             let (ended, may_go_on) = (connection.ended, connection.may_go_on);
             self.put_back(number, connection);
             self.write_later(server, number);
+            if ended && server.sessions.get(id).is_replica() {
+                // A script may be waiting for that.
+                server.close(id, Closing::AtOnce);
+            }
             if ended || may_go_on {
                 // The loop is to close it, or to run what it has to say beyond its turn.
                 self.ring(number);
