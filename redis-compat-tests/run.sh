@@ -28,7 +28,7 @@ server_under_test() {
 
 differential() {
     server_under_test
-    export ORACLE_SERVER=${ORACLE_SERVER:-$(redis_8)} ORACLE_SERVER_7=${ORACLE_SERVER_7:-$(redis_7 redis-server)}
+    export ORACLE_SERVER=${ORACLE_SERVER:-$(redis_8)} ORACLE_SERVER_7=${ORACLE_SERVER_7:-$(redis_7 redis-server)} ORACLE_VALKEY_9=${ORACLE_VALKEY_9:-$(valkey_9)}
     python3 "$here/differential" "$@"
 }
 

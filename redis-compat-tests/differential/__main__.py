@@ -61,7 +61,7 @@ def main():
         "transcripts": lambda: with_pair(chosen, lambda pair: transcripts.run(pair, ROOT, chosen.paths)),
         "protocol": lambda: with_pair(chosen, lambda pair: protocol.run(pair, chosen.count // 50, chosen.seed, chosen.failures)),
         "blocking": lambda: with_pair(chosen, lambda pair: blocking.run(pair, groups, chosen.count // 1000, chosen.seed, chosen.failures)),
-        "data": lambda: data.run(chosen.ours, {"8.2.3": chosen.oracle, "7.0.15": os.environ.get("ORACLE_SERVER_7")}),
+        "data": lambda: data.run(chosen.ours, {"8.2.3": chosen.oracle, "7.0.15": os.environ.get("ORACLE_SERVER_7"), "valkey-9.1.2": os.environ.get("ORACLE_VALKEY_9")}),
         "random": lambda: random_streams(chosen),
     }
     failed = sum(parts[name]() for name in (parts if chosen.part == "all" else [chosen.part]))

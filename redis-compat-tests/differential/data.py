@@ -6,6 +6,7 @@ left is a failure; against other versions it is only told.
 
 import pathlib
 import re
+import tempfile
 import tomllib
 
 from servers import Connection, Server
@@ -145,8 +146,41 @@ def command_of(path):
     return path.split("/")[1] if path.startswith(("command/", "docs/")) else None
 
 
+# What a configuration file may not say twice, may not say as CONFIG GET shows it, or is the test's own.
+NOT_IN_A_FILE = {"port", "dir", "bind", "save", "logfile", "pidfile", "slaveof", "replicaof", "masterauth", "requirepass", "databases"}
+
+
+def configuration(control):
+    """A configuration file with every directive that the server knows, at the value that it has."""
+    lines = []
+    for name, setting in maplike(control.answer("CONFIG", "GET", "*")).items():
+        name, setting = text(name), text(setting)
+        words = setting.split()
+        if name in NOT_IN_A_FILE:
+            continue
+        if name == "client-output-buffer-limit":
+            lines += [f"{name} {' '.join(words[at:at + 4])}" for at in range(0, len(words), 4)]
+        elif name == "oom-score-adj-values":
+            lines.append(f"{name} {setting}")
+        else:
+            lines.append(f'{name} "{setting}"')
+    return "\n".join(lines) + "\n"
+
+
+def starts_with(binary, lines):
+    """Whether our server starts with a peer's configuration and answers."""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as file:
+        file.write(lines)
+        file.flush()
+        server = Server("ours", binary, ["--include", file.name])
+        try:
+            return text(Connection(server).answer("PING")) == "PONG"
+        finally:
+            server.close()
+
+
 def run(ours_binary, oracles):
-    """Prints what differs from each oracle; the number of differences from the first."""
+    """Prints what differs from each oracle; the number of differences from the first. Ends where a peer's configuration is refused."""
     ours = Server("ours", ours_binary)
     try:
         mine, counts = facts(Connection(ours)), []
@@ -156,9 +190,13 @@ def run(ours_binary, oracles):
             server = Server(version, binary)
             try:
                 lines = compare(facts(Connection(server)), mine, version)
+                directives = configuration(Connection(server))
             finally:
                 server.close()
             counts.append(len(lines))
+            if not starts_with(ours_binary, directives):
+                raise SystemExit(f"runnel does not start with the configuration of {version}")
+            print(f"\n--- data: runnel starts with the {len(directives.splitlines())} directives of {version}")
             print(f"\n--- data: {len(lines)} differences from {version}")
             if len(counts) == 1:
                 print("\n".join("  " + line for line in lines))

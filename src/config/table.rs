@@ -452,7 +452,7 @@ directives! {
     /// Size of a list's node: entries, or -1 to -5 for 4 to 64 kb.
     list_max_listpack_size: i32 = "-2", live().within(i32::MIN as i128, i32::MAX as i128).alias(&["list-max-ziplist-size"]);
     /// Nodes at both ends of a list that are not compressed; 0 compresses none.
-    list_compress_depth: i32 = "0", live();
+    list_compress_depth: i32 = "0", live().ignored("nodes of a list are not compressed in memory");
     /// Members of a set of integers kept as one array.
     set_max_intset_entries: u64 = "512", live();
     /// Members of a set kept as one flat buffer.
