@@ -310,6 +310,7 @@ impl Net {
             tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
             return false;
         }
+        self.server.leave_primary();
         self.shutdown = Some(Ending::Shutdown);
         true
     }

@@ -381,17 +381,16 @@ fn progress(server: &Server, loading: &crate::server::durability::Loading, text:
     text.put("loading_eta_seconds", left_s);
 }
 
-/// What is copied on write elsewhere is here what waits for the disk.
+/// Copied on write are here single records that change before the save has come to them; the peak is what waited for the disk.
 fn snapshots(server: &Server, text: &mut Text) {
     let (saving, now_ms) = (&server.saving, server.now_ms());
-    let (waiting, peak) = match saving.is_running() {
-        true => (server.host.save_waiting_bytes(), saving.waiting_bytes_peak),
-        false => (0, 0),
-    };
+    let copied = server.copied_for_save();
+    let (current, peak) =
+        if saving.is_running() { (copied, copied.max(saving.waiting_bytes_peak as u64)) } else { (0, 0) };
     let progress = server.save_progress();
     let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
     text.put("current_cow_peak", peak);
-    text.put("current_cow_size", waiting);
+    text.put("current_cow_size", current);
     text.put("current_cow_size_age", 0);
     text.put("current_fork_perc", format_args!("{:.2}", progress.done as f64 / progress.total.max(1) as f64 * 100.0));
     text.put("current_save_keys_processed", progress.done);
@@ -403,7 +402,7 @@ fn snapshots(server: &Server, text: &mut Text) {
     text.put("rdb_last_bgsave_time_sec", seconds(saving.last_took_s));
     text.put("rdb_current_bgsave_time_sec", seconds(saving.began_ms.map(|began| now_ms.saturating_sub(began) / 1000)));
     text.put("rdb_saves", saving.count);
-    text.put("rdb_last_cow_size", if saving.is_running() { 0 } else { saving.waiting_bytes_peak });
+    text.put("rdb_last_cow_size", if saving.is_running() { 0 } else { copied });
     text.put("rdb_last_load_keys_expired", server.snapshots.lapsed_keys);
     text.put("rdb_last_load_keys_loaded", server.snapshots.loaded_keys);
 }

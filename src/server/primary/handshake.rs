@@ -136,6 +136,7 @@ impl Server {
         if let Some(link) = primary.link {
             self.sessions.get_mut(link).db = db;
         }
+        self.keyspace.stream_db = Some(db);
         // It learns at once that the stream is heard.
         self.acknowledge_to_primary();
     }

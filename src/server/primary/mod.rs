@@ -195,7 +195,7 @@ impl Server {
     }
 
     /// Ends the link and what was under way over it.
-    fn leave_primary(&mut self) {
+    pub fn leave_primary(&mut self) {
         let Some(primary) = &mut self.primary else { return };
         let stage = std::mem::take(&mut primary.stage);
         primary.unfinished = Vec::new();
