@@ -10,6 +10,9 @@ use crate::db::DbIndex;
 use crate::resp::request::{Request, write_bulk, write_header};
 use crate::util::number::IntegerText;
 
+/// A turn of very many changes does not leave its room behind.
+const ROOM_KEPT_MAX: usize = 64 * 1024;
+
 #[derive(Default)]
 pub struct Journal {
     /// Who reads it: nothing is recorded while nobody does.
@@ -124,6 +127,9 @@ impl Journal {
         if !self.for_log {
             self.start += self.bytes.len() as u64;
             self.bytes.clear();
+            if self.bytes.capacity() > ROOM_KEPT_MAX {
+                self.bytes = Vec::new();
+            }
             self.replicas_only.clear();
             self.log_only.clear();
         }

@@ -188,7 +188,9 @@ impl Server {
             let session = self.sessions.get(id);
             session.output.memory() + session.replica.as_ref().map_or(0, |link| link.memory())
         };
-        self.replicas.links.iter().map(waits).sum::<usize>() as u64
+        let backlog = self.replicas.backlog.as_ref().map_or(0, Backlog::memory) as u64;
+        let ordered = u64::try_from(self.config.repl_backlog_size).unwrap_or(0);
+        self.replicas.links.iter().map(waits).sum::<usize>() as u64 + backlog.saturating_sub(ordered)
     }
 
     /// Where the stream is.
@@ -412,7 +414,7 @@ impl Server {
         }
         let bytes_max = u64::try_from(self.config.repl_backlog_size).unwrap_or(0);
         if let Some(backlog) = &mut self.replicas.backlog {
-            backlog.push(piece, bytes_max);
+            backlog.push(&piece, bytes_max);
         }
     }
 
