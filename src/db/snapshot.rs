@@ -232,10 +232,10 @@ pub(super) fn before_change(
             if !snapshot.images.is_empty() {
                 snapshot.look_after_image(record);
             }
-        } else if let Some(home) = home {
-            if snapshot.hand_over(db, home, record) {
-                snapshot.copied_bytes += record.memory() as u64;
-            }
+        } else if let Some(home) = home
+            && snapshot.hand_over(db, home, record)
+        {
+            snapshot.copied_bytes += record.memory() as u64;
         }
     }
 }

@@ -96,7 +96,7 @@ fn convert_zipmap(bytes: &[u8]) -> Option<Listpack> {
     }
     let told = count >= COUNT_UNKNOWN || usize::from(count) * 2 == builder.len();
     // One with nothing in it was never written.
-    (rest.len() == 1 && told && builder.len() > 0).then(|| builder.finish())
+    (rest.len() == 1 && told && !builder.is_empty()).then(|| builder.finish())
 }
 
 fn zipmap_length(rest: &mut &[u8]) -> Option<usize> {
