@@ -10,21 +10,39 @@ use crate::db::DbIndex;
 use crate::resp::request::{Request, write_bulk, write_header};
 use crate::util::number::IntegerText;
 
+/// A turn of very many changes does not leave its room behind.
+const ROOM_KEPT_MAX: usize = 64 * 1024;
+
 #[derive(Default)]
 pub struct Journal {
     /// Who reads it: nothing is recorded while nobody does.
     for_log: bool,
     for_replicas: bool,
-    /// A script keeps what it does to itself.
-    muted: bool,
+    /// Whom a script lets hear of what it does.
+    audience: Audience,
     bytes: Vec<u8>,
     /// Offset of the first byte in `bytes`.
     start: u64,
     /// Places in `bytes` that the log leaves out.
     replicas_only: Vec<Range<usize>>,
+    /// Places that the replicas leave out.
+    log_only: Vec<Range<usize>>,
     selected: Option<DbIndex>,
     /// EXEC or a script is running: its entries go between MULTI and EXEC.
     transaction: Transaction,
+}
+
+/// Who is to hear of a change (`redis.set_repl`).
+#[derive(PartialEq, Eq, Clone, Copy, Debug)]
+pub struct Audience {
+    pub log: bool,
+    pub replicas: bool,
+}
+
+impl Default for Audience {
+    fn default() -> Self {
+        Self { log: true, replicas: true }
+    }
 }
 
 #[derive(Default, PartialEq, Eq, Clone, Copy, Debug)]
@@ -70,12 +88,12 @@ impl Journal {
 
     #[inline]
     pub fn is_open(&self) -> bool {
-        (self.for_log || self.for_replicas) && !self.muted
+        (self.for_log && self.audience.log) || (self.for_replicas && self.audience.replicas)
     }
 
-    /// What happens from now on is recorded, or not (`redis.set_repl`).
-    pub fn mute(&mut self, muted: bool) {
-        self.muted = muted;
+    /// What happens from now on is recorded for these.
+    pub fn speak_to(&mut self, audience: Audience) {
+        self.audience = audience;
     }
 
     /// The offset behind the last byte recorded.
@@ -94,12 +112,26 @@ impl Journal {
         self.bytes.get(from..).unwrap_or_default()
     }
 
+    /// The same without what is for the log alone.
+    pub fn since_for_replicas(&self, offset: u64) -> Vec<u8> {
+        let mut news = self.since(offset).to_vec();
+        let from = self.bytes.len() - news.len();
+        for left_out in self.log_only.iter().rev().filter(|range| range.start >= from) {
+            news.drain(left_out.start - from..left_out.end - from);
+        }
+        news
+    }
+
     /// Where the log does not read, what the replicas have been given is of no use any more.
     pub fn forget_what_replicas_have(&mut self) {
         if !self.for_log {
             self.start += self.bytes.len() as u64;
             self.bytes.clear();
+            if self.bytes.capacity() > ROOM_KEPT_MAX {
+                self.bytes = Vec::new();
+            }
             self.replicas_only.clear();
+            self.log_only.clear();
         }
     }
 
@@ -111,6 +143,7 @@ impl Journal {
         for left_out in self.replicas_only.drain(..).rev() {
             buffer.drain(left_out);
         }
+        self.log_only.clear();
     }
 
     /// Takes what was recorded since the last call.
@@ -156,7 +189,8 @@ impl Journal {
         self.write(&[b"MULTI"]);
         let shift = self.bytes.len() - place;
         self.bytes.extend_from_slice(&behind);
-        for left_out in self.replicas_only.iter_mut().filter(|range| range.start >= place) {
+        let left_out = self.replicas_only.iter_mut().chain(&mut self.log_only);
+        for left_out in left_out.filter(|range| range.start >= place) {
             *left_out = left_out.start + shift..left_out.end + shift;
         }
         self.transaction = Transaction::Open;
@@ -165,13 +199,27 @@ impl Journal {
     pub fn append(&mut self, db: DbIndex, request: Request) {
         if self.is_open() {
             self.begin_entry(db);
+            let begin = self.bytes.len();
             self.write_request(request);
+            if self.audience != Audience::default() {
+                self.leave_out(begin..self.bytes.len());
+            }
+        }
+    }
+
+    /// What was just recorded is not for all who read.
+    #[cold]
+    fn leave_out(&mut self, place: Range<usize>) {
+        if !self.audience.log && self.for_log {
+            self.replicas_only.push(place);
+        } else if !self.audience.replicas && self.for_replicas {
+            self.log_only.push(place);
         }
     }
 
     /// What only replicas are to hear.
     pub fn append_for_replicas(&mut self, db: DbIndex, request: Request) {
-        if self.for_replicas && !self.muted {
+        if self.for_replicas && self.audience.replicas {
             self.begin_entry(db);
             let begin = self.bytes.len();
             self.write_request(request);
@@ -247,6 +295,26 @@ mod tests {
         append(&mut journal, "A");
         journal.abandon_transaction();
         assert_eq!(taken(&mut journal), "MULTI A");
+    }
+
+    #[test]
+    fn a_script_chooses_who_hears() {
+        let mut journal = Journal::default();
+        journal.open();
+        journal.open_for_replicas();
+        let begin = journal.offset();
+        journal.begin_transaction();
+        for (log, replicas, text) in
+            [(true, false, "LOG"), (false, true, "REPLICAS"), (false, false, "NOBODY"), (true, true, "ALL")]
+        {
+            journal.speak_to(Audience { log, replicas });
+            append(&mut journal, text);
+        }
+        journal.end_transaction();
+        assert_eq!(words(&journal.since_for_replicas(begin)), "SELECT 0 MULTI REPLICAS ALL EXEC");
+        assert_eq!(taken(&mut journal), "SELECT 0 MULTI LOG ALL EXEC");
+        append(&mut journal, "MORE");
+        assert_eq!(words(&journal.since_for_replicas(begin)), "MORE");
     }
 
     #[test]

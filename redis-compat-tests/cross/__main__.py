@@ -1,4 +1,4 @@
-"""Snapshots across servers: each real server's file loads here with the same content, and ours loads there.
+"""Snapshots across servers: each real server's file loads here with the same content, and ours loads there. And each follows the other.
 
 `content.py` makes a data set with every type and encoding and reads it back, typed, through commands; servers and sockets are
 differential's. A value is also carried alone, by DUMP and RESTORE. What a server cannot hold (deadlines of fields, before 7.4) is left out there.
@@ -8,6 +8,7 @@ import argparse
 import os
 import shutil
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "differential"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -81,6 +82,62 @@ def from_before(name, binary, server_under_test):
     return good
 
 
+def alive(content):
+    """The same but for the times at which consumers were seen: each server has its own, unless it took them from a file."""
+    def streams(facts):
+        if facts["kind"] != b"stream":
+            return facts
+        entries, about, groups = facts["content"]
+        unseen = [(*group[:4], [(who, *rest) for who, _, *rest in group[4]]) for group in groups]
+        return {**facts, "content": (entries, about, unseen)}
+
+    return {db: {key: streams(facts) for key, facts in keys.items()} for db, keys in content.items()}
+
+
+def told(client, name):
+    """A field of INFO."""
+    lines = client.run("INFO").decode("utf-8", "replace").splitlines()
+    return next((line.partition(":")[2] for line in lines if line.startswith(name + ":")), None)
+
+
+def caught_up(primary, replica):
+    """The replica has heard all that the primary has said."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if told(replica, "master_link_status") == "up" and told(primary, "master_repl_offset") == told(replica, "master_repl_offset"):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def followed(title, primary, replica, with_fields):
+    """`replica` follows `primary`: a snapshot, the stream behind it, a link that breaks, and in the end its place."""
+    there, here = Client(primary.port), Client(replica.port)
+    fill(there, with_fields)
+    here.run("SET", "old", "data")
+    here.run("REPLICAOF", "127.0.0.1", primary.port)
+    good = caught_up(there, here) and compare(f"{title}: its snapshot", describe(there), describe(here))
+    there.run("FLUSHALL")
+    fill(there, with_fields)
+    good &= caught_up(there, here) and compare(f"{title}: its stream", alive(describe(there)), alive(describe(here)))
+    there.run("CLIENT", "KILL", "TYPE", "replica")
+    for at in range(500):
+        there.in_db(at % 4, "RPUSH", "while away", at)
+        there.in_db(0, "EVAL", "redis.call('SPOP', 'set:large') return redis.call('INCR', 'scripted')", 0)
+    good &= caught_up(there, here) and compare(f"{title}: a link that broke", alive(describe(there)), alive(describe(here)))
+    if told(there, "sync_partial_ok") == "0" or told(there, "sync_full") != "1" or there.run("WAIT", 1, 5000) != 1:
+        print(f"DIFFERENT {title}: synchronized {told(there, 'sync_full')} times in full")
+        good = False
+    primary.kill()
+    here.run("REPLICAOF", "NO", "ONE")
+    if here.run("SET", "new", "era") != b"OK":
+        print(f"DIFFERENT {title}: it does not take its primary's place")
+        good = False
+    for server in (primary, replica):
+        server.close()
+    return good
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", default=os.environ.get("RUNNEL_SERVER"))
@@ -94,6 +151,11 @@ def main():
             continue
         has_fields = name.startswith("valkey") or name.startswith("redis-8")
         dialect = ["--rdb-dialect", "valkey" if name.startswith("valkey") else "redis"]
+        for streamed in ("no", "yes"):
+            primary = Server(name, binary, ["--repl-diskless-sync", streamed, "--repl-diskless-sync-delay", "0"])
+            how = "streamed" if streamed == "yes" else "from a file"
+            good &= followed(f"we follow {name}, {how}", primary, Server("runnel", options.server, dialect), has_fields)
+        good &= followed(f"{name} follows us", Server("runnel", options.server, dialect), Server(name, binary), has_fields)
         for small in ([], ["--list-max-listpack-size", "4", "--hash-max-listpack-entries", "3", "--set-max-intset-entries", "3",
                            "--zset-max-listpack-entries", "3", "--rdbcompression", "no"]):
             how = "small limits" if small else "defaults"

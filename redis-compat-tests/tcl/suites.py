@@ -192,8 +192,10 @@ def counted(text, status, skips, suite):
         if kind == "ok":
             passed += 1
         elif kind in ("skip", "ignore"):
+            # A test's name may have a colon in it, and the runner's own remark comes behind another.
             plain = re.sub(r": .*$", "", name) if kind == "skip" else name
-            skipped.append((plain, skips.reason(suite, plain) or skips.denial(suite, plain) or BY_ITSELF))
+            reason = skips.reason(suite, name) or skips.reason(suite, plain) or skips.denial(suite, plain)
+            skipped.append((plain, reason or BY_ITSELF))
         else:
             name = re.sub(r" in tests/\S+\.tcl$", "", name)
             reason = skips.reason(suite, name)

@@ -255,6 +255,8 @@ pub struct Facts {
     pub hidden: bool,
     /// Not to be printed into logs.
     pub secret: bool,
+    /// Not to be set while data are loaded.
+    pub waits_for_data: bool,
     pub notation: Notation,
     /// Bounds of an integer. The type's own bounds hold besides.
     pub min: i128,
@@ -272,6 +274,7 @@ const fn facts(apply: Apply) -> Facts {
         ignored: None,
         hidden: false,
         secret: false,
+        waits_for_data: false,
         notation: Notation::Decimal,
         min: 0,
         max: i64::MAX as i128,
@@ -338,6 +341,10 @@ impl Facts {
 
     const fn secret(self) -> Self {
         Self { secret: true, ..self }
+    }
+
+    const fn waits_for_data(self) -> Self {
+        Self { waits_for_data: true, ..self }
     }
 
     const fn checked(self, check: fn(&[u8]) -> Result<(), String>) -> Self {

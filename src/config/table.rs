@@ -266,7 +266,7 @@ directives! {
     /// The snapshot's file name.
     dbfilename: Text = "dump.rdb", guarded().checked(checks::file_name);
     /// The folder that data files are in.
-    dir: Text = ".", guarded();
+    dir: Text = ".", guarded().waits_for_data();
     /// Remove snapshots that only replication made.
     rdb_del_sync_files: bool = "no", live().ignored("a snapshot for replicas never stays on disk");
     /// Force a snapshot to disk bit by bit while it is written.
@@ -337,7 +337,7 @@ directives! {
     /// Replicas that make it start at once; 0 always waits.
     repl_diskless_sync_max_replicas: i32 = "0", live().ignored(AT_ONCE);
     /// Load the primary's snapshot from the socket.
-    repl_diskless_load: ReplDisklessLoad = "disabled", live();
+    repl_diskless_load: ReplDisklessLoad = "disabled", live().waits_for_data().ignored("a snapshot from a primary goes by way of a file");
     /// Send the snapshot on a connection of its own.
     repl_rdb_channel: bool = "yes", live().hidden().ignored("snapshot and changes share one connection");
     /// The same, Valkey's name.

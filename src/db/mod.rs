@@ -45,6 +45,8 @@ pub struct Keyspace {
     moves: u64,
     /// When the last replay began (Unix milliseconds): commands in it see no time, records must.
     pub replayed_ms: u64,
+    /// The database that the stream of a primary speaks of: who goes on with it from a snapshot has to know.
+    pub stream_db: Option<DbIndex>,
     /// Checksums of values and snapshots are not looked at (DEBUG SET-SKIP-CHECKSUM-VALIDATION).
     pub skips_checksums: bool,
     snapshot: Option<Box<snapshot::Snapshot>>,
@@ -137,6 +139,7 @@ impl Keyspace {
             missed: RefCell::default(),
             moves: 0,
             replayed_ms: 0,
+            stream_db: None,
             skips_checksums: false,
             snapshot: None,
             stamps: snapshot::Stamps::default(),

@@ -97,6 +97,8 @@ pub struct Snapshot {
     /// Databases that were flushed before the walk, or the images, were through with them.
     flushed: Vec<Db>,
     keys: Progress,
+    /// Bytes of records that were handed over because they were about to change.
+    copied_bytes: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -157,20 +159,27 @@ impl Snapshot {
         self.keys
     }
 
+    /// What was copied since it would have changed before its turn.
+    pub fn copied_bytes(&self) -> u64 {
+        self.copied_bytes
+    }
+
     #[inline(never)]
     #[cold]
-    fn hand_over(&mut self, db: DbId, home: DbIndex, record: &mut Record) {
+    /// True where all of the record was handed over at once.
+    fn hand_over(&mut self, db: DbId, home: DbIndex, record: &mut Record) -> bool {
         record.set_stamp(self.stamp);
         self.keys.done += 1;
-        let Some(sink) = &mut self.sink else { return };
+        let Some(sink) = &mut self.sink else { return false };
         if sink.is_large(record) && self.begin_image(db, home, record) {
-            return;
+            return false;
         }
-        let Some(sink) = &mut self.sink else { return };
+        let Some(sink) = &mut self.sink else { return false };
         let before = sink.aside_bytes();
         sink.take(home, record.borrow());
         let added = sink.aside_bytes().saturating_sub(before);
         self.press(added);
+        true
     }
 
     fn begin_image(&mut self, db: DbId, home: DbIndex, record: &mut Record) -> bool {
@@ -248,8 +257,10 @@ pub(super) fn before_change(
             if !snapshot.images.is_empty() {
                 snapshot.look_after_image(record);
             }
-        } else if let Some(home) = home {
-            snapshot.hand_over(db, home, record);
+        } else if let Some(home) = home
+            && snapshot.hand_over(db, home, record)
+        {
+            snapshot.copied_bytes += record.memory() as u64;
         }
     }
 }
@@ -276,6 +287,7 @@ impl Keyspace {
             aside_peak: 0,
             flushed: Vec::new(),
             keys: Progress { done: 0, total },
+            copied_bytes: 0,
         }));
     }
 

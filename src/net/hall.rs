@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use slab::Slab;
 
-use super::connection::{Connection, Read};
+use super::connection::{Connection, Read, Stream};
 use super::listener::Accepted;
 use super::tls::Tls;
 use super::wake::{Bell, ReadyList};
@@ -77,6 +77,17 @@ impl Hall {
         tracing::debug!("Accepted {}", peer.address);
         let refusal = refusal(server, is_local);
         let session = server.connect(peer);
+        let number = self.put(stream, tls, session);
+        if let Some(text) = refusal {
+            server.stats.rejected_connections += 1;
+            server.sessions.get_mut(session).output.push(text.as_bytes());
+            server.close(session, Closing::AfterOutput);
+        }
+        number
+    }
+
+    /// Gives a session its connection and a number.
+    pub fn put(&mut self, stream: Stream, tls: Option<Box<Tls>>, session: SessionId) -> usize {
         let entry = self.connections.vacant_entry();
         let number = entry.key();
         let bell = Bell::new(number, &self.ready_list);
@@ -85,11 +96,6 @@ impl Hall {
             self.by_session.resize(session.index() + 1, usize::MAX);
         }
         self.by_session[session.index()] = number;
-        if let Some(text) = refusal {
-            server.stats.rejected_connections += 1;
-            server.sessions.get_mut(session).output.push(text.as_bytes());
-            server.close(session, Closing::AfterOutput);
-        }
         number
     }
 
@@ -107,14 +113,19 @@ impl Hall {
         let numbers: Vec<usize> = self.connections.iter().map(|(number, _)| number).collect();
         for number in numbers {
             let Some(mut connection) = self.take(number) else { continue };
+            let id = connection.session;
             connection.at_once = true;
             serve_at_once(&mut connection, server, &mut buffer);
             connection.at_once = false;
-            let ended = connection.ended;
+            let (ended, may_go_on) = (connection.ended, connection.may_go_on);
             self.put_back(number, connection);
             self.write_later(server, number);
-            if ended {
-                // The loop is to close it.
+            if ended && server.sessions.get(id).is_replica() {
+                // A script may be waiting for that.
+                server.close(id, Closing::AtOnce);
+            }
+            if ended || may_go_on {
+                // The loop is to close it, or to run what it has to say beyond its turn.
                 self.ring(number);
             }
         }

@@ -56,6 +56,7 @@ impl NetHost {
         // The log says what went wrong; a server whose score stays as it was still serves.
         let _ = host.oom_score.adjust(config, false);
         host.show_title();
+        host.take_role(config);
         host
     }
 
@@ -133,6 +134,14 @@ impl Host for NetHost {
 
     fn dial(&self, host: &str, port: u16, limit_ms: u64) -> io::Result<Box<dyn Line>> {
         self.process.dial(host, port, limit_ms)
+    }
+
+    fn take_role(&mut self, config: &Config) {
+        let active = self.config.oom_score_adj != OomScoreAdjust::No;
+        self.config.replicaof = config.replicaof.clone();
+        log::set_role(if config.replicaof.0.is_some() { b'S' } else { b'M' });
+        // The log says what went wrong; a server whose score stays as it was still serves.
+        let _ = self.oom_score.adjust(&self.config, active);
     }
 
     fn attend(&mut self, server: &mut Server) {

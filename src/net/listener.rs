@@ -119,7 +119,8 @@ impl Listener {
     }
 }
 
-fn accepted_tcp(stream: TcpStream, address: SocketAddr, tls: bool, keepalive_s: u64) -> io::Result<Accepted> {
+/// `address` is the other end.
+pub fn accepted_tcp(stream: TcpStream, address: SocketAddr, tls: bool, keepalive_s: u64) -> io::Result<Accepted> {
     stream.set_nodelay(true)?;
     if keepalive_s > 0 {
         let probe = Duration::from_secs((keepalive_s / 3).max(1));

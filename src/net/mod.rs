@@ -4,6 +4,7 @@
 //! knows a socket. While requests keep coming the task looks again at once instead of sleeping (`SPIN_US`).
 
 mod connection;
+mod dial;
 mod hall;
 mod host;
 mod listener;
@@ -39,6 +40,7 @@ use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
 use crate::util::clock::{monotonic_us, unix_us};
 use crate::util::io_error;
 use connection::{Connection, Read, WRITE_TURN_MAX};
+use dial::Dial;
 use hall::{Hall, Lent, lent};
 use listener::Accepted;
 use listeners::Listeners;
@@ -68,6 +70,8 @@ const WALK_BUSY_MIN_US: u64 = 40;
 const WALK_BUSY_MAX_US: u64 = 500;
 /// The number under which the thread of the append-only log rings.
 const LOG: usize = usize::MAX - 2;
+/// The number under which the connection rings that is being opened to the primary.
+const DIAL: usize = usize::MAX - 3;
 /// While data is loaded, clients are looked after this often.
 const LOAD_SLICE_US: u64 = 5_000;
 
@@ -101,6 +105,8 @@ pub struct Net {
     signals: Signals,
     /// TLS connections that came in lately, oldest first.
     handshakes: VecDeque<Handshake>,
+    /// The connection that is being opened to the primary.
+    dial: Option<Dial>,
 }
 
 /// A connection that has not shown yet that it speaks TLS.
@@ -185,6 +191,7 @@ impl Net {
             huge_pages,
             signals: Signals::new()?,
             handshakes: VecDeque::new(),
+            dial: None,
             server,
         })
     }
@@ -245,6 +252,8 @@ impl Net {
         }
         if self.starting.is_some() {
             self.load(context);
+        } else if self.server.is_loading_from_primary() {
+            self.load_from_primary(context);
         }
         self.tick_if_due(clock, context);
         self.go_on_with_snapshot(busy, clock, context);
@@ -302,6 +311,7 @@ impl Net {
             tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
             return false;
         }
+        self.server.leave_primary();
         self.shutdown = Some(Ending::Shutdown);
         true
     }
@@ -311,6 +321,7 @@ impl Net {
             LISTENERS => self.accept(),
             // The turn itself hears what the threads have to say.
             SNAPSHOT | LOG => {}
+            DIAL => self.hear_dial(),
             _ => self.serve_connection(number),
         }
     }
@@ -559,6 +570,43 @@ impl Net {
         }
     }
 
+    /// Loads a slice of the primary's data set; then the stream behind it is heard.
+    fn load_from_primary(&mut self, context: &mut Context) {
+        if let Some(link) = self.server.load_from_primary(LOAD_SLICE_US) {
+            self.ring(self.hall.number_of(link));
+        }
+        context.waker().wake_by_ref();
+    }
+
+    /// Looks whether the primary has answered the call.
+    fn hear_dial(&mut self) {
+        let Some(Poll::Ready(reached)) = self.dial.as_mut().map(Dial::poll) else { return };
+        self.dial = None;
+        let keepalive_s = u64::try_from(self.server.config.tcp_keepalive).unwrap_or(0);
+        let reached = reached.and_then(|stream| {
+            let address = stream.peer_addr()?;
+            listener::accepted_tcp(stream, address, false, keepalive_s)
+        });
+        match reached {
+            Ok(Accepted { stream, peer, .. }) => {
+                let Some(id) = self.server.primary_reached(peer) else { return };
+                let number = self.hall.put(stream, None, id);
+                self.write_later(number);
+                self.serve_connection(number);
+            }
+            Err(error) => self.server.primary_not_reached(&io_error::reason(&error)),
+        }
+    }
+
+    fn dial(&mut self, host: String, port: u16) {
+        if self.server.config.tls_replication {
+            return self.server.primary_not_reached("tls-replication is set, and there is no TLS for replicas here");
+        }
+        let source = self.server.config.bind_source_addr.display().into_owned();
+        self.dial = Some(Dial::new(host, port, source, Bell::new(DIAL, &self.ready_list)));
+        self.hear_dial();
+    }
+
     fn end_if_fatal(&mut self, kept: Result<(), Fatal>) {
         if let Err(fatal) = kept {
             self.shutdown = Some(Ending::Fatal(fatal));
@@ -642,7 +690,11 @@ impl Net {
                     self.server.answer_from_host(id, Err("ERR Errors trying to SHUTDOWN. Check logs.".into()));
                 }
             }
-            HostRequest::RewriteLog | HostRequest::LoadLog(_) => self.keeper.obey(&mut self.server, &request),
+            HostRequest::Dial { host, port } => self.dial(host, port),
+            HostRequest::StopDialing => self.dial = None,
+            HostRequest::RewriteLog | HostRequest::LoadLog(_) | HostRequest::CloseLog => {
+                self.keeper.obey(&mut self.server, &request);
+            }
         }
     }
 }
@@ -695,7 +747,7 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
     }
     let session = server.sessions.get_mut(id);
     session.input_capacity = connection.input.capacity();
-    if connection.input.len() as u64 > server.config.client_query_buffer_limit {
+    if connection.input.len() as u64 > server.config.client_query_buffer_limit && !session.is_primary {
         tracing::warn!("Closing client that reached max query buffer length: addr={}", session.peer.address);
         server.stats.query_limit_disconnections += 1;
         server.close(id, Closing::AtOnce);

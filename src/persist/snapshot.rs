@@ -318,6 +318,9 @@ impl RdbSink {
             is_aof_base: plan.is_aof_base,
         };
         write::start(&mut sink.chunk, &facts);
+        if let Some(db) = keyspace.stream_db {
+            write::aux(&mut sink.chunk, b"repl-stream-db", db.to_string().as_bytes());
+        }
         for source in &plan.functions {
             write::function(&mut sink.chunk, source);
         }

@@ -105,14 +105,14 @@ impl OomScore {
         Self { original: fs::read_to_string(OOM_FILE).ok().and_then(|text| text.trim().parse().ok()) }
     }
 
-    /// Adjusts the score for a primary, or puts it back where nothing is to be adjusted. `active` says that it was adjusted before.
+    /// Adjusts the score for a primary or a replica, or puts it back where nothing is to be adjusted. `active` says that it was adjusted before.
     pub fn adjust(&mut self, config: &Config, active: bool) -> io::Result<()> {
         if !active {
             // Somebody may have changed it since the start.
             *self = Self::read();
         }
         let base = self.original.unwrap_or(0);
-        let wanted = config.oom_score_adj_values.0[0];
+        let wanted = config.oom_score_adj_values.0[usize::from(config.replicaof.0.is_some())];
         let score = match config.oom_score_adj {
             OomScoreAdjust::No if !active => return Ok(()),
             OomScoreAdjust::No => base,

@@ -6,6 +6,7 @@ use super::run::Buffers;
 use crate::cmd::error::shown;
 use crate::resp::reply::Protocol;
 use crate::resp::request::{Request, Span};
+use crate::server::Audience;
 use crate::util::float::write_f64;
 use crate::util::number::IntegerText;
 
@@ -281,8 +282,7 @@ fn set_repl(call: &mut Call) -> Result<usize, Raised> {
         return Err(fail(call, "Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."));
     }
     if let Some(run) = call.run() {
-        // File and replicas are fed by one journal: what is to reach neither stays out of it.
-        run.server.journal.mute(targets == 0);
+        run.server.journal.speak_to(Audience { log: targets & 1 != 0, replicas: targets & 2 != 0 });
     }
     Ok(0)
 }

@@ -23,11 +23,14 @@ use std::collections::HashMap;
 use sha1::{Digest, Sha1};
 
 use crate::cmd::args::Args;
+use crate::cmd::command::Flag;
 use crate::cmd::error::{Done, Stop, error, error_showing_all, error_with, shown};
+use crate::cmd::table::Entry;
 use crate::resp::reply::{Protocol, Reply};
 use crate::resp::request::Request;
+use crate::server::admit::STALE;
 use crate::server::cluster::slots_of;
-use crate::server::{Server, SessionId};
+use crate::server::{Audience, Server, SessionId};
 use crate::util::args::split_args;
 use base::Random48;
 use convert::Returned;
@@ -109,13 +112,38 @@ impl Scripts {
 
     /// Whether a request runs a script or function that does not say of itself that it will not write.
     pub fn may_write(&self, command: &str, request: Request) -> bool {
-        let flags = match command {
-            "EVAL" => parse_shebang(request.arg(1)).ok().map(|(flags, _)| flags),
-            "EVALSHA" => sha_named(request.arg(1)).and_then(|sha| self.cache.get(&sha)).map(|script| script.flags),
-            "FCALL" => self.functions.get(request.arg(1)).map(|function| function.flags),
-            _ => return false,
+        matches!(command, "EVAL" | "EVALSHA" | "FCALL")
+            && self.flags_of(command, request).is_none_or(|flags| !flags.no_writes)
+    }
+
+    /// What is known of the script or function that a command runs.
+    fn flags_of(&self, command: &str, request: Request) -> Option<Flags> {
+        match command {
+            "EVAL" | "EVAL_RO" => parse_shebang(request.arg(1)).ok().map(|(flags, _)| flags),
+            "EVALSHA" | "EVALSHA_RO" => {
+                sha_named(request.arg(1)).and_then(|sha| self.cache.get(&sha)).map(|script| script.flags)
+            }
+            "FCALL" | "FCALL_RO" => self.functions.get(request.arg(1)).map(|function| function.flags),
+            _ => None,
+        }
+    }
+
+    /// The flags of a command; where it runs a script that says of itself what it needs, they are that one's.
+    pub fn command_flags(&self, entry: &Entry, request: Request) -> u32 {
+        let Some(flags) = self.flags_of(entry.command.name, request).filter(|flags| !flags.silent) else {
+            return entry.flags;
         };
-        flags.is_none_or(|flags| !flags.no_writes)
+        let own = [
+            (Flag::Write, !flags.no_writes),
+            (Flag::DenyOom, !flags.no_writes && !flags.allow_oom),
+            (Flag::Stale, flags.allow_stale),
+        ];
+        own.into_iter().fold(
+            entry.flags,
+            |all, (flag, is_set)| {
+                if is_set { all | flag.mask() } else { all & !flag.mask() }
+            },
+        )
     }
 
     /// True once a run has taken so long that others are told.
@@ -238,6 +266,9 @@ impl Server {
         if flags.no_cluster && self.cluster.is_some() {
             return Err(error("ERR Can not run script on cluster, 'no-cluster' flag is set."));
         }
+        if self.is_stale() && (flags.silent || !flags.allow_stale) {
+            return Err(STALE);
+        }
         if flags.silent || flags.no_writes {
             return Ok(());
         }
@@ -313,7 +344,7 @@ impl Server {
         (self.scripts.random, self.scripts.buffers) = (random, buffers);
         self.scripts.buffers.output.clear();
         let abandoned = self.scripts.running.take().is_some_and(|running| running.is_abandoned);
-        self.journal.mute(false);
+        self.journal.speak_to(Audience::default());
         self.sessions.get_mut(id).db = db;
         if abandoned {
             self.journal.abandon_transaction();

@@ -214,6 +214,9 @@ impl Run<'_> {
         if writes && self.read_only {
             return Err(b"ERR Write commands are not allowed from read-only scripts.".to_vec());
         }
+        if !entry.has(Flag::Stale) && self.server.is_stale() {
+            return Err(b"ERR Can not execute the command on a stale replica".to_vec());
+        }
         let wrote = self.server.scripts.running.as_ref().is_some_and(|running| running.wrote);
         // What has begun to write may end.
         if entry.has(Flag::Write)
@@ -226,6 +229,9 @@ impl Run<'_> {
             return Err(b"OOM command not allowed when used memory > 'maxmemory'.".to_vec());
         }
         self.stays_in_its_slot(entry, request)?;
+        if entry.has(Flag::Write) && self.server.is_replica() {
+            self.server.note_own_keys(id, entry, request);
+        }
         if entry.has(Flag::Write)
             && let Some(running) = &mut self.server.scripts.running
         {

@@ -66,7 +66,7 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     if server.crosses_slots(entry, request) {
         return Admission::Refuse(super::cluster::CROSSED, Some(entry));
     }
-    if let Some(stop) = refusal(server, id, entry) {
+    if let Some(stop) = refusal(server, id, entry, request) {
         return Admission::Refuse(stop, Some(entry));
     }
     // Even the queueing of a command that writes is held back.
@@ -148,7 +148,7 @@ pub(super) fn is_run_inside_multi(entry: &Entry) -> bool {
 
 /// The first reason to refuse, if any holds.
 #[inline]
-fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<Stop> {
+fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry, request: Request) -> Option<Stop> {
     if server.config.maxmemory > 0 && !server.make_room() && refuses_for_memory(server, id, entry) {
         return Some(error("OOM command not allowed when used memory > 'maxmemory'."));
     }
@@ -163,9 +163,8 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
     if (session.monitor || session.is_replica()) && entry.flags & touches_keys != 0 {
         return Some(error("ERR Replica can't interact with the keyspace"));
     }
-    if server.config.min_replicas_to_write > 0
-        && is_write(server, id, entry)
-        && let Some(stop) = server.refusal_for_replicas()
+    if (server.config.min_replicas_to_write > 0 || server.is_replica())
+        && let Some(stop) = server.refusal_by_role(id, entry, request)
     {
         return Some(stop);
     }
@@ -178,7 +177,7 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
         )));
     }
     if server.durability.is_loading() && !entry.has(Flag::Loading) {
-        return Some(error("LOADING Redis is loading the dataset in memory"));
+        return Some(LOADING);
     }
     if server.scripts.is_busy()
         && !entry.has(Flag::AllowBusy)
@@ -192,6 +191,17 @@ fn refusal(server: &mut Server, id: SessionId, entry: &'static Entry) -> Option<
 /// What must not be done while nothing can be made durable. PING tells of that too, so that whoever watches a server by it learns of it.
 fn writes_or_pings(server: &Server, id: SessionId, entry: &Entry) -> bool {
     is_write(server, id, entry) || entry.command.name == "PING"
+}
+
+pub const LOADING: Stop = error("LOADING Redis is loading the dataset in memory");
+pub const READ_ONLY: Stop = error("READONLY You can't write against a read only replica.");
+pub const STALE: Stop = error("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.");
+
+/// The command wants the data as they are now, or is the EXEC of one that does.
+fn minds_old_data(server: &Server, id: SessionId, entry: &Entry) -> bool {
+    let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.lacks);
+    let lacks = if entry.command.name == "EXEC" { queued } else { !entry.flags };
+    lacks & Flag::Stale.mask() != 0
 }
 
 /// The command changes data, or is the EXEC of one that does.
@@ -249,11 +259,13 @@ fn holds_back(server: &mut Server, id: SessionId, entry: &Entry, request: Reques
 /// Adds a command to the session's transaction.
 pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request: Request) {
     let script_writes = server.scripts.may_write(entry.command.name, request);
+    let flags = server.scripts.command_flags(entry, request);
     let session = server.sessions.get_mut(id);
     let Some(transaction) = &mut session.transaction else { return };
     transaction.flags |= if script_writes { Flag::MayReplicate.mask() } else { 0 };
     let owned = request.to_owned();
-    transaction.flags |= entry.flags;
+    transaction.flags |= flags;
+    transaction.lacks |= !flags;
     transaction.memory += owned.memory();
     session.multi_memory = transaction.memory;
     transaction.queue.push((owned, entry));
@@ -262,7 +274,29 @@ pub fn queue(server: &mut Server, id: SessionId, entry: &'static Entry, request:
 impl Server {
     /// Why nothing may be written now: it could not be kept, or would not reach enough replicas. Scripts ask too.
     pub fn refusal_for_writes(&mut self) -> Option<Stop> {
+        if self.replaying {
+            // What was done once is done again.
+            return None;
+        }
+        if self.is_read_only() {
+            return Some(READ_ONLY);
+        }
         self.refusal_for_durability().or_else(|| self.refusal_for_replicas())
+    }
+
+    /// What a primary without enough replicas refuses, and what a replica does.
+    #[cold]
+    fn refusal_by_role(&mut self, id: SessionId, entry: &'static Entry, request: Request) -> Option<Stop> {
+        if is_write(self, id, entry) {
+            if let Some(stop) = self.refusal_for_replicas() {
+                return Some(stop);
+            }
+            if self.is_read_only() {
+                return Some(READ_ONLY);
+            }
+            self.note_own_keys(id, entry, request);
+        }
+        (self.is_stale() && minds_old_data(self, id, entry)).then_some(STALE)
     }
 
     #[inline]
@@ -341,7 +375,13 @@ impl Server {
     #[inline]
     pub fn make_room(&mut self) -> bool {
         let limit = self.config.maxmemory;
-        crate::util::memory::used() <= limit || self.is_paused() || self.evict_down_to(limit)
+        // A replica has what its primary has.
+        let leaves_it_to_others = || self.is_paused() || (self.is_replica() && self.config.replica_ignore_maxmemory);
+        let used = crate::util::memory::used();
+        used <= limit
+            || leaves_it_to_others()
+            || used - self.replicas_memory().min(used) <= limit
+            || self.evict_down_to(limit)
     }
 
     #[cold]
@@ -349,6 +389,7 @@ impl Server {
         self.free_garbage_now();
         // What waits for the disk goes by itself: no key has to go for it.
         let waiting = if self.keyspace.has_snapshot() { self.host.save_waiting_bytes() as u64 } else { 0 };
+        let waiting = waiting + self.replicas_memory();
         let mut too_much = crate::util::memory::used().saturating_sub(waiting).saturating_sub(limit);
         let now = self.clock.unix_ms();
         // Counted is what the keys give back. Who is told of them takes memory for that: no further key goes to make up for it.

@@ -24,6 +24,8 @@ pub struct Cron {
     clients_memory: usize,
 }
 
+/// As long as the buffer that Redis has for each client's replies.
+const USUAL_REPLY_BYTES: usize = 16 * 1024;
 /// So many lapsed fields of one hash are removed before the sweep looks at its watch.
 const FIELDS_A_STEP_MAX: usize = 1024;
 
@@ -47,6 +49,7 @@ impl Server {
         self.expire_lapsed();
         self.tick_saving();
         self.close_idle_lines();
+        self.tick_primary();
         self.tick_replicas();
         self.close_idle_and_slow();
         self.weigh_all();
@@ -67,8 +70,8 @@ impl Server {
     /// Removes keys whose time is up, within the budget.
     pub fn expire_lapsed(&mut self) {
         self.cron.more_to_expire = false;
-        // While a log is replayed nothing lapses: what did at the time is deleted by the log itself.
-        if self.cron.expiry_off || self.is_paused() || self.durability.is_loading() {
+        // While a log is replayed nothing lapses: what did at the time is deleted by the log itself. A replica is told by its primary.
+        if self.is_replica() || self.cron.expiry_off || self.is_paused() || self.durability.is_loading() {
             return;
         }
         let budget_us = expiry_budget_us(self.config.active_expire_effort);
@@ -184,7 +187,9 @@ impl Server {
     fn weigh_now(&mut self, id: SessionId) {
         let is_weighed = |session: &&mut Session| !session.internal && !session.is_replica();
         let Some(session) = self.sessions.find_mut(id).filter(is_weighed) else { return };
-        let memory = if session.closing == Some(Closing::AtOnce) { 0 } else { session.memory() };
+        // A reply of usual length on its way is no burden: it would count or not as the moment has it.
+        let reply = session.output.len().min(USUAL_REPLY_BYTES);
+        let memory = if session.closing == Some(Closing::AtOnce) { 0 } else { session.memory() - reply };
         self.cron.clients_memory += memory;
         self.cron.clients_memory -= std::mem::replace(&mut session.weighed, memory);
     }
@@ -247,6 +252,7 @@ impl Server {
         self.pause.held.retain(|held| *held != id);
         self.durability.waiting.retain(|waiting| *waiting != id);
         self.forget_replica(id);
+        self.forget_link(id);
     }
 
     /// A session's connection is gone: every part forgets it.

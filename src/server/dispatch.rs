@@ -27,8 +27,10 @@ pub enum Caller {
     Exec,
     /// Inside a script or function.
     Script,
-    /// From the log, or from a primary.
+    /// From the log.
     Replay,
+    /// From the primary that this server follows.
+    Primary,
     /// A waiting client's command, once more.
     Resumed,
 }
@@ -40,7 +42,7 @@ const BATCH_MAX: usize = 32;
 const SPANS_KEPT_MAX: usize = 4096;
 
 /// A session's turn is over when it has run so many commands, or has so many bytes more to say.
-const TURN_COMMANDS_MAX: usize = 4096;
+pub(super) const TURN_COMMANDS_MAX: usize = 4096;
 const TURN_OUTPUT_MAX: usize = 1024 * 1024;
 
 /// How far a session's input was run.
@@ -67,10 +69,24 @@ struct Parcel {
 }
 
 impl Batch {
-    fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.spans.clear();
         self.commands.clear();
         self.keys.clear();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// A command, its entry where it was found, and where in the input it begins and ends.
+    pub(super) fn command<'a>(
+        &'a self,
+        index: usize,
+        input: &'a [u8],
+    ) -> (Request<'a>, Option<&'static Entry>, usize, usize) {
+        let parcel = &self.commands[index];
+        (self.request(parcel, input), parcel.entry, parcel.start, parcel.end)
     }
 
     fn request<'a>(&'a self, parcel: &Parcel, input: &'a [u8]) -> Request<'a> {
@@ -79,7 +95,7 @@ impl Batch {
 }
 
 /// What came behind the commands of a batch.
-enum Behind {
+pub(super) enum Behind {
     /// Nothing, or a part of a command.
     Incomplete,
     /// The batch is full.
@@ -96,6 +112,9 @@ impl Server {
     /// Runs the complete commands at the front of a session's input, as far as the session may go on, and not too many at one go: others
     /// want their turn, and replies their way out. O(input), and what the commands cost.
     pub fn consume(&mut self, id: SessionId, input: &[u8]) -> Consumed {
+        if self.sessions.get(id).is_primary {
+            return self.hear_primary(id, input);
+        }
         let mut batch = std::mem::take(&mut self.batch);
         let mut out = std::mem::take(&mut self.sessions.get_mut(id).output);
         self.sessions.get_mut(id).input_pending = input.len();
@@ -128,9 +147,7 @@ impl Server {
             self.prefetch(id, input, batch);
             self.call_began = ticks();
             for index in 0..batch.commands.len() {
-                let parcel = &batch.commands[index];
-                let (request, entry) = (batch.request(parcel, input), parcel.entry);
-                let (start, end) = (parcel.start, parcel.end);
+                let (request, entry, start, end) = batch.command(index, input);
                 self.run(id, entry, request, out);
                 if self.sessions.get(id).is_held() {
                     return Consumed { bytes: self.stop_early(id, start, end), turn_over: false };
@@ -164,10 +181,10 @@ impl Server {
         if session.paused { start } else { end }
     }
 
-    fn parse_batch(&mut self, id: SessionId, input: &[u8], from: usize, batch: &mut Batch) -> Behind {
+    pub(super) fn parse_batch(&mut self, id: SessionId, input: &[u8], from: usize, batch: &mut Batch) -> Behind {
         let session = self.sessions.get_mut(id);
         let limits = Limits {
-            bulk_max: self.config.proto_max_bulk_len as u64,
+            bulk_max: if session.is_primary { u64::MAX } else { self.config.proto_max_bulk_len as u64 },
             authenticated: session.authenticated || session.internal,
         };
         let batch_max = if limits.authenticated { BATCH_MAX } else { 1 };
@@ -199,7 +216,7 @@ impl Server {
     }
 
     /// Looks the commands up, and brings what they will touch into the cache: first all buckets, then all records.
-    fn prefetch(&self, id: SessionId, input: &[u8], batch: &mut Batch) {
+    pub(super) fn prefetch(&self, id: SessionId, input: &[u8], batch: &mut Batch) {
         let db = self.sessions.get(id).db;
         let many = batch.commands.len() > 1;
         let Batch { spans, commands, keys } = batch;
@@ -368,7 +385,7 @@ impl Server {
             Run::Server(handler) | Run::ParentAndServer(_, handler) => handler(self, id, &mut args, reply),
             Run::Parent(_) => unreachable!("admission resolves subcommands"),
         };
-        let failed = matches!(result, Err(Stop::Error(_) | Stop::Bytes(_)));
+        let failed = matches!(result, Err(Stop::Error(_) | Stop::Bytes(_) | Stop::Replied));
         match result {
             Ok(()) => debug_assert!(
                 self.keyspace.moves() == moves || self.effects.dirty() > 0 || entry.command.subcommands().is_empty(),

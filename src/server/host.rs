@@ -66,6 +66,9 @@ pub trait Host: Send {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// The server follows another from now on, or follows it no more.
+    fn take_role(&mut self, _: &Config) {}
+
     /// Reads what clients send while a script keeps everything waiting, has it run, and writes what there is to say.
     fn attend(&mut self, _server: &mut Server) {}
 

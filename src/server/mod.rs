@@ -12,6 +12,7 @@ pub mod durability;
 pub mod host;
 pub mod lines;
 pub mod monitor;
+pub mod primary;
 pub mod propagate;
 pub mod pubsub;
 pub mod replay;
@@ -35,6 +36,7 @@ use crate::journal::Journal;
 use crate::script::Scripts;
 use crate::util::random::Random;
 
+pub use crate::journal::Audience;
 pub use session::{Session, SessionId, Sessions};
 
 /// The parts. Each knows its own business; `dispatch` and `propagate` are where they meet.
@@ -52,6 +54,8 @@ pub struct Server {
     pub watches: watch::Watches,
     pub tracking: tracking::Tracking,
     pub replicas: replicas::Replicas,
+    /// Whom this server follows.
+    pub primary: Option<Box<primary::Primary>>,
     pub monitors: Vec<SessionId>,
     pub stats: stats::Stats,
     pub cron: cron::Cron,
@@ -131,6 +135,12 @@ pub enum HostRequest {
     RewriteLog,
     /// Throw the data set away and load it from the log; the session waits for the answer (DEBUG LOADAOF).
     LoadLog(SessionId),
+    /// End the log: another data set takes the place of the one that it holds. Another log is begun once that is there.
+    CloseLog,
+    /// Connect to the primary.
+    Dial { host: String, port: u16 },
+    /// Or not, after all.
+    StopDialing,
 }
 
 impl Server {
@@ -156,6 +166,11 @@ impl Server {
             watches: watch::Watches::default(),
             tracking: tracking::Tracking::default(),
             replicas: replicas::Replicas::default(),
+            primary: config
+                .replicaof
+                .0
+                .as_ref()
+                .map(|(host, port)| Box::new(primary::Primary::new(host.clone(), *port))),
             monitors: Vec::new(),
             stats: stats::Stats::new(),
             cron: cron::Cron::default(),

@@ -62,7 +62,7 @@ impl Server {
         }
     }
 
-    fn hear(&mut self, running: Option<SessionId>, effect: Effect) {
+    pub(super) fn hear(&mut self, running: Option<SessionId>, effect: Effect) {
         match effect {
             Effect::Changed { db, key, class, event } => {
                 match class {
@@ -109,8 +109,8 @@ impl Server {
     fn clear_up(&mut self) {
         let own = self.effects.len();
         for (db, key) in self.keyspace.take_lapsed() {
-            // During a pause a lapsed key is not there for anybody, but stays.
-            if self.is_paused() {
+            // During a pause, and until the primary says so, a lapsed key is not there for anybody, but stays.
+            if self.is_paused() || self.is_replica() {
                 continue;
             }
             // Two look-ups of one command may have found the same key.
@@ -120,6 +120,9 @@ impl Server {
             }
         }
         for (db, key) in self.keyspace.take_lapsed_fields() {
+            if self.is_replica() {
+                continue;
+            }
             self.edit(db).expire_fields(&key, FIELDS_AT_ONCE_MAX);
         }
         for (db, key) in self.keyspace.take_missed() {

@@ -6,7 +6,7 @@
 use super::Server;
 use super::dispatch::Caller;
 use super::session::{Peer, SessionId};
-use crate::cmd::table;
+use crate::cmd::table::{self, Entry};
 use crate::resp::reply::{Output, Reply};
 use crate::resp::request::Request;
 
@@ -43,27 +43,42 @@ impl Server {
         let Some(found) = found else {
             return Err(format!("Unknown command '{}' reading the append only file", name()));
         };
+        replay.requests += 1;
+        self.run_unasked(Caller::Replay, id, found, request, &mut replay.out)
+            .map_err(|why| format!("{why} reading the append only file"))?;
+        if replay.out.plain().is_none_or(|reply| reply.first() == Some(&b'-')) {
+            self.note_replay_error(replay);
+        }
+        replay.out.clear();
+        Ok(())
+    }
+
+    /// Runs, or queues, what a log or a primary says. The error says why no server can.
+    pub(super) fn run_unasked(
+        &mut self,
+        caller: Caller,
+        id: SessionId,
+        found: &'static Entry,
+        request: Request,
+        out: &mut Output,
+    ) -> Result<&'static Entry, String> {
         let entry = if table::is_parent(found, request.len()) {
             request.iter().nth(1).and_then(|word| found.subcommand(word))
         } else {
             Some(found)
         };
         let Some(entry) = entry.filter(|entry| entry.command.takes(request.len())) else {
-            return Err(format!("Command '{}' with a wrong number of arguments reading the append only file", name()));
+            let name = String::from_utf8_lossy(request.arg(0));
+            return Err(format!("Command '{name}' with a wrong number of arguments"));
         };
-        replay.requests += 1;
         if self.sessions.get(id).transaction.is_some() && !super::admit::is_run_inside_multi(entry) {
             super::admit::queue(self, id, entry, request);
-            return Ok(());
+            return Ok(entry);
         }
         self.replaying = true;
-        self.call(Caller::Replay, id, entry, request, &mut Reply::new(&mut replay.out, Default::default()));
+        self.call(caller, id, entry, request, &mut Reply::new(out, Default::default()));
         self.replaying = false;
-        if replay.out.plain().is_none_or(|reply| reply.first() == Some(&b'-')) {
-            self.note_replay_error(replay);
-        }
-        replay.out.clear();
-        Ok(())
+        Ok(entry)
     }
 
     fn note_replay_error(&mut self, replay: &mut Replay) {

@@ -30,6 +30,8 @@ pub struct Saving {
     dirty_at_begin: u64,
     /// Most bytes that waited for the disk, or for images to be complete, during the save that is running, or that was the last.
     pub waiting_bytes_peak: usize,
+    /// What that save had to copy because it was about to change.
+    pub copied_bytes: u64,
 }
 
 /// Why no save can begin.
@@ -63,6 +65,7 @@ impl Saving {
             count: 0,
             dirty_at_begin: 0,
             waiting_bytes_peak: 0,
+            copied_bytes: 0,
         }
     }
 
@@ -104,7 +107,7 @@ impl Server {
         self.keyspace.begin_snapshot(sink);
         self.saving.began_ms = Some(now_ms);
         self.saving.dirty_at_begin = self.stats.dirty;
-        self.saving.waiting_bytes_peak = 0;
+        (self.saving.waiting_bytes_peak, self.saving.copied_bytes) = (0, 0);
         tracing::info!("Background saving started");
         Ok(())
     }
@@ -139,6 +142,7 @@ impl Server {
         let aside = self.keyspace.snapshot().map_or(0, |snapshot| snapshot.aside_peak());
         let waiting = self.host.save_waiting_bytes() + aside;
         self.saving.waiting_bytes_peak = self.saving.waiting_bytes_peak.max(waiting);
+        self.saving.copied_bytes = self.copied_for_save();
         match self.host.save_outcome() {
             None => {}
             Some(Outcome::Finished { bytes }) => self.note_finished(bytes),
@@ -212,6 +216,12 @@ impl Server {
             walked = self.keyspace.walk_snapshot(&mut || steps.next().is_some(), &mut self.garbage);
         }
         if walked == Walked::More { Walked::Full } else { walked }
+    }
+
+    /// What the save that is running, or was the last, had to copy.
+    pub fn copied_for_save(&self) -> u64 {
+        let copied = self.keyspace.snapshot().map_or(0, |snapshot| snapshot.copied_bytes());
+        self.saving.copied_bytes.max(if self.saving.is_running() { copied } else { 0 })
     }
 
     /// How many keys the save that is running has dealt with.

@@ -66,6 +66,8 @@ pub struct Transaction {
     pub aborted: bool,
     /// Flags of everything queued, for the checks that EXEC makes.
     pub flags: u32,
+    /// Flags that some of it lacks.
+    pub lacks: u32,
     pub memory: usize,
 }
 
@@ -146,6 +148,8 @@ pub struct Session {
     pub replica: Option<Box<Link>>,
     /// A client that the server made for itself (replay, tests of transcripts may wait, this may not).
     pub internal: bool,
+    /// The link to the primary that this server follows: it is heard, not served.
+    pub is_primary: bool,
 }
 
 impl Sessions {
@@ -249,12 +253,18 @@ impl Session {
             waits_for_host: false,
             replica: None,
             internal: false,
+            is_primary: false,
         }
     }
 
     pub fn set_user(&mut self, user: &Arc<User>) {
         self.user = Arc::clone(user);
         self.restricted = !user.is_unlimited();
+    }
+
+    /// Clients may see it: it has a connection.
+    pub fn is_shown(&self) -> bool {
+        !self.internal || self.is_primary
     }
 
     pub fn touch(&self) -> Touch {

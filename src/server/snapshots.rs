@@ -18,6 +18,7 @@ use crate::persist::rdb::save::{self, Sink, Stopped};
 use crate::persist::rdb::{self, Access, Facts, Reader, Version, write};
 use crate::types::codec::Dialect;
 use crate::types::value::Record;
+use crate::util::number::parse_i64;
 
 /// What INFO tells of snapshots.
 #[derive(Default)]
@@ -167,6 +168,9 @@ pub struct Keeping {
     pub replace: bool,
 }
 
+/// So many keys with nothing in them are told one by one.
+const EMPTY_TOLD_MAX: u64 = 10;
+
 /// A snapshot that is being read.
 pub struct Load {
     reader: Reader<Box<dyn Read + Send>>,
@@ -176,6 +180,8 @@ pub struct Load {
     pub keys: u64,
     pub lapsed: u64,
     pub empty: u64,
+    /// The database that a primary's stream behind it speaks of.
+    pub stream_db: Option<usize>,
 }
 
 /// Reading a snapshot failed before or within its bytes.
@@ -205,12 +211,29 @@ impl Load {
     /// Of an input of so many bytes, `u64::MAX` where nobody knows.
     pub fn of(server: &Server, input: Box<dyn Read + Send>, size: u64, keeping: Keeping) -> Result<Self, Error> {
         let reader = Reader::new(input, size, server.snapshot_options())?;
-        Ok(Self { reader, keeping, db: 0, size, keys: 0, lapsed: 0, empty: 0 })
+        Ok(Self { reader, keeping, db: 0, size, keys: 0, lapsed: 0, empty: 0, stream_db: None })
+    }
+
+    /// The key that was read last, or could not be.
+    pub fn key(&self) -> &[u8] {
+        self.reader.key()
     }
 
     /// Bytes read so far.
     pub fn offset(&self) -> u64 {
         self.reader.offset()
+    }
+
+    /// How many parts may be read now: none where `key-load-delay` has it take longer. It is for tests that want a load to last.
+    pub fn parts_now(&self, config: &Config, elapsed_us: u64, parts_max: usize) -> usize {
+        let delay = i64::from(config.key_load_delay);
+        let due = match delay {
+            0 => return parts_max,
+            1.. => elapsed_us / delay.unsigned_abs(),
+            // So many keys in a microsecond.
+            _ => elapsed_us.saturating_mul(delay.unsigned_abs()),
+        };
+        usize::try_from(due.saturating_sub(self.keys)).unwrap_or(usize::MAX).min(parts_max)
     }
 
     /// Reads so many parts more, or to the end. True when all is read.
@@ -219,6 +242,9 @@ impl Load {
         for _ in 0..parts {
             match self.reader.next_event()? {
                 Event::Record(record, access) => self.take(server, record, access, now)?,
+                Event::Aux { name, value } if name == b"repl-stream-db" => {
+                    self.stream_db = parse_i64(&value).and_then(|db| usize::try_from(db).ok());
+                }
                 Event::Aux { name, value } => tell_aux(&name, &value),
                 Event::Function(source) => {
                     if let Err(text) = server.load_library(&source, self.keeping.replace) {
@@ -238,13 +264,21 @@ impl Load {
                     let keys = keys.min(self.size.saturating_sub(self.offset()) / 2);
                     server.keyspace.reserve(self.db, usize::try_from(keys).unwrap_or(0));
                 }
-                Event::Empty => self.empty += 1,
+                Event::Empty => {
+                    self.empty += 1;
+                    if self.empty <= EMPTY_TOLD_MAX {
+                        tracing::info!("skipping empty key: {}", String::from_utf8_lossy(self.reader.key()));
+                    }
+                }
                 Event::Module(name) => {
                     tracing::warn!("Data of the module '{name}' are left out: there are no modules here.")
                 }
                 Event::End => {
                     if self.empty > 0 {
-                        tracing::warn!("{} empty keys were left out.", self.empty);
+                        tracing::warn!(
+                            "The snapshot had keys with nothing in them, empty keys skipped: {}.",
+                            self.empty
+                        );
                     }
                     return Ok(true);
                 }

@@ -111,6 +111,9 @@ pub struct Stats {
     pub full_syncs: u64,
     /// Bytes sent to replicas.
     pub replica_output_bytes: u64,
+    /// Bytes of a primary's stream, and requests in it that were answered with an error.
+    pub primary_input_bytes: u64,
+    pub unexpected_errors: u64,
     pub partial_syncs: u64,
     pub partial_syncs_refused: u64,
     pub evicted_clients: u64,
@@ -156,6 +159,8 @@ impl Stats {
             rejected_connections: 0,
             full_syncs: 0,
             replica_output_bytes: 0,
+            primary_input_bytes: 0,
+            unexpected_errors: 0,
             partial_syncs: 0,
             partial_syncs_refused: 0,
             evicted_clients: 0,

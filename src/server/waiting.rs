@@ -329,6 +329,15 @@ impl Server {
         self.end_wait(id, true, |_, reply| reply.error(text))
     }
 
+    /// Ends all waits with an error, and those who waited go.
+    pub(super) fn fail_all_waits(&mut self, text: &str) {
+        let waiting = |(id, session): (SessionId, &super::Session)| session.blocked.is_some().then_some(id);
+        for id in self.sessions.iter().filter_map(waiting).collect::<Vec<_>>() {
+            self.fail_wait(id, text);
+            self.close(id, super::Closing::AfterOutput);
+        }
+    }
+
     /// The session is gone: it waits no more.
     pub(super) fn forget_wait(&mut self, id: SessionId) {
         if let Some(blocked) = self.sessions.get_mut(id).blocked.take() {

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod disks;
+mod following;
 mod fuzz;
 mod harness;
 mod killed;

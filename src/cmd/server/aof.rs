@@ -65,6 +65,12 @@ fn waitaof(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Repl
     if timeout_ms < 0 {
         return Err(error("ERR timeout is negative"));
     }
+    if server.is_replica() {
+        return Err(error(
+            "ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not \
+             propagated.",
+        ));
+    }
     if local == 1 && !server.durability.is_on {
         return Err(error("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled."));
     }

@@ -324,7 +324,7 @@ fn is_of_ids_alone(args: &Args) -> bool {
 
 /// Sessions that are there and are to be shown.
 fn oldest_first(server: &Server, wanted: impl Fn(&Session) -> bool) -> Vec<SessionId> {
-    let shown = |session: &Session| session.closing != Some(Closing::AtOnce) && !session.internal && wanted(session);
+    let shown = |session: &Session| session.closing != Some(Closing::AtOnce) && session.is_shown() && wanted(session);
     let mut found: Vec<_> = server.sessions.iter().filter(|(_, session)| shown(session)).collect();
     found.sort_by_key(|(_, session)| session.client_id);
     found.into_iter().map(|(id, _)| id).collect()
@@ -340,8 +340,8 @@ enum Kind {
 
 impl Kind {
     fn is_of(self, session: &Session) -> bool {
-        // No session is a link to a primary.
         self == match session.output_class() {
+            _ if session.is_primary => Kind::Master,
             OutputClass::Normal => Kind::Normal,
             OutputClass::Replica => Kind::Replica,
             OutputClass::Pubsub => Kind::Pubsub,

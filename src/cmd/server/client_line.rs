@@ -101,6 +101,7 @@ pub(super) const FLAGS: &[u8] = b"SOPxbtRBdcAUeTNM";
 pub(super) fn flags(session: &Session) -> String {
     let letters = [
         (session.is_replica(), 'S'),
+        (session.is_primary, 'M'),
         (session.monitor, 'O'),
         (session.is_subscriber(), 'P'),
         (session.transaction.is_some(), 'x'),
@@ -113,7 +114,7 @@ pub(super) fn flags(session: &Session) -> String {
         (session.closing == Some(Closing::AtOnce), 'A'),
         (session.peer.unix_socket, 'U'),
         (session.no_evict, 'e'),
-        (session.no_touch, 'T'),
+        (session.no_touch && !session.is_primary, 'T'),
     ];
     let set: String = letters.into_iter().filter(|(is_set, _)| *is_set).map(|(_, letter)| letter).collect();
     if set.is_empty() { "N".to_owned() } else { set }

@@ -10,6 +10,7 @@ use crate::cmd::error::{Done, SYNTAX, Stop, error, error_with, shown};
 use crate::config::{self, Changed, MaxmemoryPolicy, SetError};
 use crate::resp::reply::Reply;
 use crate::resp::request::Request;
+use crate::server::admit::LOADING;
 use crate::server::{Server, SessionId};
 
 use Flag::{Admin, Loading, Noscript, Stale};
@@ -93,6 +94,10 @@ fn set(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -
         return Err(SYNTAX);
     }
     let pairs: Vec<_> = args.rest().pairs().collect();
+    let waits = |name: &[u8]| config::directive(name).is_some_and(|directive| directive.facts.waits_for_data);
+    if server.durability.is_loading() && pairs.iter().any(|(name, _)| waits(name)) {
+        return Err(LOADING);
+    }
     let local = server.sessions.get(id).peer.is_local();
     let may_set_protected = server.config.enable_protected_configs.allows(local);
 

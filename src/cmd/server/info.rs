@@ -178,7 +178,7 @@ fn listeners(server: &Server) -> Vec<String> {
 }
 
 fn clients(server: &Server, text: &mut Text) {
-    let sessions = || server.sessions.iter().map(|(_, session)| session).filter(|session| !session.internal);
+    let sessions = || server.sessions.iter().map(|(_, session)| session).filter(|session| session.is_shown());
     let count = |is: fn(&Session) -> bool| sessions().filter(|session| is(session)).count();
     text.put("connected_clients", sessions().count());
     text.put("cluster_connections", 0);
@@ -298,7 +298,7 @@ fn memory_section(server: &Server, text: &mut Text) {
     text.put("rss_overhead_bytes", 0);
     text.put("mem_fragmentation_ratio", format_args!("{:.2}", figures.fragmentation()));
     text.put("mem_fragmentation_bytes", figures.fragmentation_bytes());
-    text.put("mem_not_counted_for_evict", 0);
+    text.put("mem_not_counted_for_evict", server.replicas_memory());
     text.put("mem_replication_backlog", figures.backlog);
     text.put("mem_total_replication_buffers", figures.backlog + figures.replicas);
     text.put("mem_replica_full_sync_buffer", 0);
@@ -391,17 +391,16 @@ fn progress(server: &Server, loading: &crate::server::durability::Loading, text:
     text.put("loading_eta_seconds", left_s);
 }
 
-/// What is copied on write elsewhere is here what waits for the disk.
+/// Copied on write are here single records that change before the save has come to them; the peak is what waited for the disk.
 fn snapshots(server: &Server, text: &mut Text) {
     let (saving, now_ms) = (&server.saving, server.now_ms());
-    let (waiting, peak) = match saving.is_running() {
-        true => (server.host.save_waiting_bytes(), saving.waiting_bytes_peak),
-        false => (0, 0),
-    };
+    let copied = server.copied_for_save();
+    let (current, peak) =
+        if saving.is_running() { (copied, copied.max(saving.waiting_bytes_peak as u64)) } else { (0, 0) };
     let progress = server.save_progress();
     let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
     text.put("current_cow_peak", peak);
-    text.put("current_cow_size", waiting);
+    text.put("current_cow_size", current);
     text.put("current_cow_size_age", 0);
     text.put("current_fork_perc", format_args!("{:.2}", progress.done as f64 / progress.total.max(1) as f64 * 100.0));
     text.put("current_save_keys_processed", progress.done);
@@ -413,7 +412,7 @@ fn snapshots(server: &Server, text: &mut Text) {
     text.put("rdb_last_bgsave_time_sec", seconds(saving.last_took_s));
     text.put("rdb_current_bgsave_time_sec", seconds(saving.began_ms.map(|began| now_ms.saturating_sub(began) / 1000)));
     text.put("rdb_saves", saving.count);
-    text.put("rdb_last_cow_size", if saving.is_running() { 0 } else { saving.waiting_bytes_peak });
+    text.put("rdb_last_cow_size", if saving.is_running() { 0 } else { copied });
     text.put("rdb_last_load_keys_expired", server.snapshots.lapsed_keys);
     text.put("rdb_last_load_keys_loaded", server.snapshots.loaded_keys);
 }
@@ -432,7 +431,7 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("instantaneous_ops_per_sec", rate.calls as u64);
     text.put("total_net_input_bytes", stats.input_bytes);
     text.put("total_net_output_bytes", stats.output_bytes);
-    text.put("total_net_repl_input_bytes", 0);
+    text.put("total_net_repl_input_bytes", stats.primary_input_bytes);
     text.put("total_net_repl_output_bytes", stats.replica_output_bytes);
     text.put("instantaneous_input_kbps", kilobytes(rate.input));
     text.put("instantaneous_output_kbps", kilobytes(rate.output));
@@ -458,8 +457,8 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("pubsubshard_channels", server.pubsub.shard_channels());
     text.zeroes(&["latest_fork_usec", "total_forks"]);
     text.put("migrate_cached_sockets", server.lines.len());
+    text.put("slave_expires_tracked_keys", server.primary.as_ref().map_or(0, |primary| primary.own_keys()));
     text.zeroes(&[
-        "slave_expires_tracked_keys",
         "active_defrag_hits",
         "active_defrag_misses",
         "active_defrag_key_hits",
@@ -470,7 +469,7 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("tracking_total_keys", server.tracking.keys());
     text.put("tracking_total_items", server.tracking.items());
     text.put("tracking_total_prefixes", server.tracking.prefixes());
-    text.zeroes(&["unexpected_error_replies"]);
+    text.put("unexpected_error_replies", stats.unexpected_errors);
     text.put("total_error_replies", stats.error_replies);
     text.put("dump_payload_sanitizations", 0);
     text.put("total_reads_processed", stats.reads);
@@ -493,7 +492,8 @@ fn stats(server: &Server, text: &mut Text) {
 }
 
 fn replication(server: &Server, text: &mut Text) {
-    text.put("role", "master");
+    text.put("role", if server.is_replica() { "slave" } else { "master" });
+    replica(server, text);
     text.put("connected_slaves", server.replicas_count());
     if server.config.min_replicas_to_write > 0 && server.config.min_replicas_max_lag > 0 {
         text.put("min_slaves_good_slaves", server.good_replicas());
@@ -505,15 +505,50 @@ fn replication(server: &Server, text: &mut Text) {
     }
     text.put("master_failover_state", "no-failover");
     text.put("master_replid", &server.replication_id);
-    text.put("master_replid2", "0".repeat(40));
+    let no_history = "0".repeat(40);
+    let earlier = server.earlier_history();
+    text.put("master_replid2", earlier.map_or(no_history.as_str(), |(name, _)| name));
     text.put("master_repl_offset", server.replication_offset());
-    text.put("second_repl_offset", -1);
+    text.put("second_repl_offset", earlier.map_or(-1, |(_, end)| end as i64));
     let backlog = server.replication_backlog();
     let (first, bytes) = backlog.unwrap_or_default();
     text.put("repl_backlog_active", u8::from(backlog.is_some()));
     text.put("repl_backlog_size", server.config.repl_backlog_size);
     text.put("repl_backlog_first_byte_offset", first);
     text.put("repl_backlog_histlen", bytes);
+}
+
+/// What a replica knows of its primary.
+fn replica(server: &Server, text: &mut Text) {
+    let (Some(primary), Some(told)) = (&server.primary, server.primary_told()) else { return };
+    let seconds = |seconds: Option<u64>| seconds.map_or(-1, |seconds| seconds as i64);
+    let offset = server.replication_offset();
+    text.put("master_host", &primary.host);
+    text.put("master_port", primary.port);
+    text.put("master_link_status", if told.is_up { "up" } else { "down" });
+    text.put("master_last_io_seconds_ago", seconds(told.silent_s));
+    text.put("master_sync_in_progress", u8::from(told.transfer.is_some()));
+    text.put("slave_read_repl_offset", offset);
+    text.put("slave_repl_offset", offset);
+    text.zeroes(&["replica_full_sync_buffer_size", "replica_full_sync_buffer_peak"]);
+    text.put("master_current_sync_attempts", told.attempts);
+    text.put("master_total_sync_attempts", told.attempts_ever);
+    if let Some((read, total)) = told.transfer {
+        let total = total.unwrap_or(0);
+        let percent = if total == 0 { 0.0 } else { read as f64 / total as f64 * 100.0 };
+        text.put("master_sync_total_bytes", total);
+        text.put("master_sync_read_bytes", read);
+        text.put("master_sync_left_bytes", total as i64 - read as i64);
+        text.put("master_sync_perc", format_args!("{percent:.2}"));
+        text.put("master_sync_last_io_seconds_ago", told.silent_s.unwrap_or(0));
+    }
+    if !told.is_up {
+        text.put("master_link_down_since_seconds", seconds(told.down_s));
+    }
+    text.put("total_disconnect_time_sec", told.apart_s);
+    text.put("slave_priority", server.config.replica_priority);
+    text.put("slave_read_only", u8::from(server.config.replica_read_only));
+    text.put("replica_announced", u8::from(server.config.replica_announced));
 }
 
 fn cpu(server: &Server, text: &mut Text) {

@@ -77,6 +77,16 @@ fn time(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> D
 }
 
 fn role(server: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
+    if let Some(primary) = &server.primary {
+        let heard = if primary.is_online() { server.replication_offset() as i64 } else { -1 };
+        reply.array(5);
+        reply.bulk(b"slave");
+        reply.bulk(primary.host.as_bytes());
+        reply.int(i64::from(primary.port));
+        reply.bulk(primary.word().as_bytes());
+        reply.int(heard);
+        return Ok(());
+    }
     let online: Vec<_> = server.replicas_told().filter(|replica| replica.state == "online").collect();
     reply.array(3);
     reply.bulk(b"master");

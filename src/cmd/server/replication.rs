@@ -1,7 +1,7 @@
 //! What replicas say to their primary (REPLCONF, PSYNC, SYNC), WAIT, REPLICAOF, and what clients say to nodes of a cluster.
 //!
-//! What becomes of a replica is `server::replicas`. This server follows no primary itself yet: asking it to is refused rather than accepted
-//! and not done. ROLE is in `instance`, INFO's section in `info`.
+//! What becomes of a replica is `server::replicas`, how this server follows a primary `server::primary`. ROLE is in `instance`, INFO's
+//! section in `info`.
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Category, Command, Deprecated, Flag, Group, Run};
@@ -124,25 +124,49 @@ fn only_in_a_cluster(server: &mut Server, _: SessionId, _: &mut Args, reply: &mu
     Ok(())
 }
 
-fn replicaof(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+fn replicaof(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
     if server.config.cluster_enabled {
         return Err(error("ERR REPLICAOF not allowed in cluster mode."));
     }
+    if server.sessions.get(id).is_replica() {
+        return Err(error("ERR Command is not valid when client is a replica."));
+    }
     if args.option("NO") && args.option("ONE") {
+        if server.is_replica() {
+            server.follow_nobody();
+            tracing::info!("MASTER MODE enabled (user request from '{}')", server.sessions.get(id).peer.address);
+        }
         reply.ok();
         return Ok(());
     }
-    let port = args.request().arg(2);
-    if !parse_i64(port).is_some_and(|port| (0..=65535).contains(&port)) {
-        return Err(error("ERR Invalid master port"));
+    let (host, port) = (args.request().arg(1), args.request().arg(2));
+    let port = parse_i64(port).and_then(|port| u16::try_from(port).ok()).ok_or(error("ERR Invalid master port"))?;
+    let host = String::from_utf8_lossy(host).into_owned();
+    if server.primary.as_ref().is_some_and(|primary| primary.host == host && primary.port == port) {
+        reply.simple("OK Already connected to specified master");
+        return Ok(());
     }
-    Err(error("ERR this version cannot follow a primary: replication is not there yet"))
+    tracing::info!("REPLICAOF {host}:{port} enabled (user request from '{}')", server.sessions.get(id).peer.address);
+    server.follow_primary(host, port);
+    reply.ok();
+    Ok(())
+}
+
+const NO_LINK: Stop = error("NOMASTERLINK Can't SYNC while not connected with my master");
+
+/// A replica that is not up to date itself has nothing to pass on.
+fn lacks_history(server: &Server) -> bool {
+    server.primary.as_ref().is_some_and(|primary| !primary.is_online())
 }
 
 fn sync(server: &mut Server, id: SessionId, _: &mut Args, _: &mut Reply) -> Done {
-    if !server.sessions.get(id).is_replica() {
-        server.begin_sync(id, None);
+    if server.sessions.get(id).is_replica() {
+        return Ok(());
     }
+    if lacks_history(server) {
+        return Err(NO_LINK);
+    }
+    server.begin_sync(id, None);
     Ok(())
 }
 
@@ -154,6 +178,9 @@ fn psync(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) -> 
     }
     if server.sessions.get(id).is_replica() {
         return Ok(());
+    }
+    if lacks_history(server) {
+        return Err(NO_LINK);
     }
     server.sessions.get_mut(id).replica.get_or_insert_default().acknowledges = true;
     server.begin_sync(id, u64::try_from(offset).ok().map(|offset| (history, offset)));
@@ -176,8 +203,11 @@ fn replconf(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Rep
             return Ok(());
         }
         if name.eq_ignore_ascii_case(b"getack") {
-            // A primary asks its replica so, and this is none.
             args.next()?;
+            // Only a primary asks so.
+            if server.sessions.get(id).is_primary {
+                server.acknowledge_to_primary();
+            }
             return Ok(());
         }
         let link = server.sessions.get_mut(id).replica.get_or_insert_default();
@@ -222,6 +252,12 @@ fn note(link: &mut Link, name: &[u8], args: &mut Args) -> Result<(), Stop> {
 }
 
 fn wait(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    if server.is_replica() {
+        return Err(error(
+            "ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be \
+             writable (which is not the default) writes to replicas are just local and are not propagated.",
+        ));
+    }
     let wanted = args.int()?;
     let timeout_ms = match parse_i64(args.next()?) {
         None => return Err(error("ERR timeout is not an integer or out of range")),
@@ -298,9 +334,9 @@ mod tests {
     }
 
     #[test]
-    fn the_server_follows_nobody() {
+    fn a_replica_refuses_what_is_its_primary_s_to_do() {
         check(
-            r#"
+            r##"
             > REPLICAOF no ONE
             OK
             > SLAVEOF NO ONE
@@ -309,15 +345,68 @@ mod tests {
             (error) ERR Invalid master port
             > REPLICAOF localhost 65536
             (error) ERR Invalid master port
-            > REPLICAOF localhost 6379
-            (error) ERR this version cannot follow a primary: replication is not there yet
+            > SET k v
+            OK
+            b> BLPOP list 0
+            > REPLICAOF localhost 1
+            OK
+            b<
+            (error) UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)
+            > REPLICAOF localhost 1
+            OK Already connected to specified master
+            > ROLE
+            1) "slave"
+            2) "localhost"
+            3) (integer) 1
+            4) "connecting"
+            5) (integer) -1
+            > CONFIG GET replicaof
+            1) "replicaof"
+            2) "localhost 1"
+            > GET k
+            "v"
+            > SET k w
+            (error) READONLY You can't write against a read only replica.
+            > EVAL "return redis.call('del', 'k')" 0
+            (error) READONLY You can't write against a read only replica. script: 47b7443a0476c69075e4c3fdb47629aacc40bcfa, on @user_script:1.
+            > EVAL "return redis.call('get', 'k')" 0
+            "v"
+            > EVAL "#!lua\nreturn 1" 0
+            (error) READONLY You can't write against a read only replica.
+            > WAIT 1 0
+            (error) ERR WAIT cannot be used with replica instances. Please also note that since Redis 4.0 if a replica is configured to be writable (which is not the default) writes to replicas are just local and are not propagated.
+            > WAITAOF 0 1 1
+            (error) ERR WAITAOF cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.
+            > PSYNC ? -1
+            (error) NOMASTERLINK Can't SYNC while not connected with my master
+            > MULTI
+            OK
+            > GET k
+            QUEUED
+            > CONFIG SET replica-serve-stale-data no
+            QUEUED
+            > EXEC
+            1) "v"
+            2) OK
+            > GET k
+            (error) MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.
+            > EVAL "return 1" 0
+            (error) MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.
+            > EVAL "#!lua flags=allow-stale,no-writes\nreturn 1" 0
+            (integer) 1
+            > EVAL "#!lua flags=allow-stale,no-writes\nreturn redis.call('get','k')" 0
+            (error) ERR Can not execute the command on a stale replica script: d81d2c9c100cebef1cd5a99b342f031dda5ecaa5, on @user_script:2.
+            > REPLICAOF NO ONE
+            OK
+            > SET k w
+            OK
             > READONLY
             (error) ERR This instance has cluster support disabled
             > READWRITE
             (error) ERR This instance has cluster support disabled
             > ASKING
             (error) ERR This instance has cluster support disabled
-            "#,
+            "##,
         );
     }
 }

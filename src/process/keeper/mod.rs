@@ -426,7 +426,8 @@ impl Keeper {
             self.act_on(server, event)?;
         }
         self.look_after(server, now_us);
-        if server.durability.rewrite.is_scheduled || self.has_outgrown(server) {
+        let is_due = server.durability.rewrite.is_scheduled || self.has_outgrown(server);
+        if is_due && !server.durability.is_loading() {
             self.rewrite(server);
         }
         self.send_orders();
@@ -632,7 +633,8 @@ impl Keeper {
         match request {
             HostRequest::RewriteLog => self.rewrite(server),
             HostRequest::LoadLog(id) => self.load_again(server, *id),
-            HostRequest::Shutdown { .. } => {}
+            HostRequest::CloseLog => self.turn_off(server),
+            HostRequest::Shutdown { .. } | HostRequest::Dial { .. } | HostRequest::StopDialing => {}
         }
         self.send_orders();
     }

@@ -40,7 +40,11 @@ impl Restore {
     pub fn load(&mut self, server: &mut Server, budget_us: u64) -> Result<bool, String> {
         let begin_us = monotonic_us();
         loop {
-            let is_done = self.load.step(server, PARTS_AT_ONCE);
+            let parts = self.load.parts_now(&server.config, monotonic_us() - self.began_us, PARTS_AT_ONCE);
+            if parts == 0 {
+                return Ok(false);
+            }
+            let is_done = self.load.step(server, parts);
             if let Some(loading) = &mut server.durability.loading {
                 loading.loaded_bytes = self.load.offset();
             }
@@ -50,7 +54,15 @@ impl Restore {
                     return Ok(true);
                 }
                 Ok(false) => {}
-                Err(error) => return Err(fatal(&LoadError::File(self.path.clone(), error).to_string())),
+                Err(error) => {
+                    let key = String::from_utf8_lossy(self.load.key()).into_owned();
+                    tracing::warn!(
+                        "Reading the RDB ended at offset {}, at the key '{key}': {}",
+                        error.offset,
+                        error.reason
+                    );
+                    return Err(fatal(&LoadError::File(self.path.clone(), error).to_string()));
+                }
             }
             let now_us = monotonic_us();
             self.told.tell(&self.load, now_us);
@@ -70,7 +82,10 @@ impl Restore {
 }
 
 fn fatal(reason: &str) -> String {
-    format!("Fatal error loading the DB: {reason}. Exiting. (`runnel-server --check-rdb` tells more.)")
+    format!(
+        "Fatal error loading the DB: {reason}. (`runnel-server --check-rdb` tells more.) Terminating server after rdb file reading \
+         failure."
+    )
 }
 
 /// What was last said of the progress.

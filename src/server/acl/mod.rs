@@ -411,7 +411,7 @@ impl Server {
         let context = match caller {
             Caller::Exec => Context::Multi,
             Caller::Script => Context::Script,
-            Caller::Client | Caller::Resumed | Caller::Replay => self.acl_context(id),
+            Caller::Client | Caller::Resumed | Caller::Replay | Caller::Primary => self.acl_context(id),
         };
         let object = match denied.reason {
             Reason::Command => entry.full_name.as_bytes(),

@@ -8,7 +8,7 @@
 //!
 //! The stream is the journal with a few words for replicas only (PING, GETACK, published messages), counted in bytes since the history
 //! began; what comes while a replica has not got its snapshot yet waits in its `Link`. A snapshot is the one of `db::snapshot`, into a file
-//! that everybody reads who waited for it. This server follows nobody itself.
+//! that everybody reads who waited for it. Where this server follows a primary itself (`primary`), the stream is that one's, byte for byte.
 
 mod backlog;
 
@@ -83,6 +83,8 @@ pub struct Replicas {
     backlog: Option<Backlog>,
     /// Where the stream is while there is no backlog.
     ended_at: u64,
+    /// What the history was called before, and the first offset that was not that one's any more.
+    earlier: Option<(String, u64)>,
     /// The journal has been passed on up to here.
     fed: u64,
     /// What the stream has and the journal has not: the journal's offset where it was put in, and the stream's behind it.
@@ -180,6 +182,17 @@ impl Server {
         })
     }
 
+    /// What waits to be sent to replicas: no key has to go for that, since it would have to be sent that it has gone. O(replicas).
+    pub fn replicas_memory(&self) -> u64 {
+        let waits = |&id: &SessionId| {
+            let session = self.sessions.get(id);
+            session.output.memory() + session.replica.as_ref().map_or(0, |link| link.memory())
+        };
+        let backlog = self.replicas.backlog.as_ref().map_or(0, Backlog::memory) as u64;
+        let ordered = u64::try_from(self.config.repl_backlog_size).unwrap_or(0);
+        self.replicas.links.iter().map(waits).sum::<usize>() as u64 + backlog.saturating_sub(ordered)
+    }
+
     /// Where the stream is.
     pub fn replication_offset(&self) -> u64 {
         self.replicas.backlog.as_ref().map_or(self.replicas.ended_at, Backlog::end)
@@ -201,7 +214,7 @@ impl Server {
     /// Fewer good replicas are there than `min-replicas-to-write` wants.
     pub fn lacks_replicas(&self) -> bool {
         let wanted = usize::try_from(self.config.min_replicas_to_write).unwrap_or(0);
-        wanted > 0 && self.good_replicas() < wanted
+        wanted > 0 && !self.is_replica() && self.good_replicas() < wanted
     }
 
     fn replica_links(&self) -> impl Iterator<Item = &Link> {
@@ -231,7 +244,9 @@ impl Server {
 
     /// True where the backlog has all that a replica has missed.
     fn continue_history(&mut self, id: SessionId, name: &[u8], offset: u64) -> bool {
-        let wanted = offset.checked_sub(1).filter(|_| name == self.replication_id.as_bytes());
+        let is_earlier = |(earlier, end): &(String, u64)| name == earlier.as_bytes() && offset <= *end;
+        let is_known = name == self.replication_id.as_bytes() || self.replicas.earlier.as_ref().is_some_and(is_earlier);
+        let wanted = offset.checked_sub(1).filter(|_| is_known);
         let pieces = self.replicas.backlog.as_ref().zip(wanted).and_then(|(backlog, wanted)| backlog.from(wanted));
         let Some(pieces) = pieces else {
             self.stats.partial_syncs_refused += u64::from(name != b"?");
@@ -285,15 +300,80 @@ impl Server {
     }
 
     fn feed_now(&mut self) {
-        let news = self.journal.since(self.replicas.fed);
-        if !news.is_empty() {
-            let piece = Bytes::copy_from_slice(news);
+        if self.is_replica() {
+            // What is journaled here is for the log; replicas hear the primary's own words.
+            self.replicas.fed = self.journal.offset();
+            return;
+        }
+        let journaled = self.journal.offset() - self.replicas.fed;
+        if journaled > 0 {
+            let news = self.journal.since_for_replicas(self.replicas.fed);
+            let is_all = news.len() as u64 == journaled;
             self.replicas.fed = self.journal.offset();
             self.journal.forget_what_replicas_have();
-            self.spread(piece);
+            if is_all {
+                self.spread(news.into());
+            } else {
+                // From here on the stream is as much shorter than the journal.
+                self.put_in(news.into());
+            }
         }
         if std::mem::take(&mut self.replicas.wants_acknowledgements) {
             self.put_in(request(&[b"REPLCONF", b"GETACK", b"*"]));
+        }
+    }
+
+    /// What the history was called before, and the first offset of the stream that was not that one's any more.
+    pub fn earlier_history(&self) -> Option<(&str, u64)> {
+        self.replicas.earlier.as_ref().map(|(name, end)| (name.as_str(), *end))
+    }
+
+    /// The data set is a primary's: its history is this server's from here on.
+    pub(super) fn adopt_history(&mut self, name: String, offset: u64) {
+        self.replication_id = name;
+        self.replicas.earlier = None;
+        self.replicas.backlog = Some(Backlog::new(offset));
+        self.replicas.fed = self.journal.offset();
+        self.replicas.interludes.clear();
+    }
+
+    /// The primary goes on with the history under another name. Replicas come back to learn of it.
+    pub(super) fn follow_branch(&mut self, name: String) {
+        let end = self.replication_offset() + 1;
+        self.replicas.earlier = Some((std::mem::replace(&mut self.replication_id, name), end));
+        self.close_replicas();
+    }
+
+    /// This server follows nobody any more, and goes on with the history under a name of its own.
+    pub(super) fn branch_off(&mut self) {
+        let end = self.replication_offset();
+        self.replicas.earlier = Some((self.replication_id.clone(), end + 1));
+        self.change_replication_id();
+        self.keyspace.stream_db = None;
+        if self.replicas.backlog.is_some() {
+            self.journal.open_for_replicas();
+            self.replicas.fed = self.journal.offset();
+            self.replicas.interludes = VecDeque::from([(self.replicas.fed, end)]);
+            (self.replicas.last_ping_us, self.replicas.alone_since_us) =
+                (self.clock.monotonic_us, self.clock.monotonic_us);
+        }
+    }
+
+    /// The stream of the primary has come so much further.
+    pub(super) fn go_on_with_history(&mut self, bytes: Bytes) {
+        self.spread(bytes);
+    }
+
+    /// What was recorded so far is not what led to the data: nobody can go on from it.
+    pub(super) fn forget_history(&mut self) {
+        if self.replicas.backlog.is_some() {
+            self.end_history();
+        }
+    }
+
+    pub(super) fn close_replicas(&mut self) {
+        for id in self.replicas.links.clone() {
+            self.close(id, Closing::AtOnce);
         }
     }
 
@@ -312,6 +392,9 @@ impl Server {
 
     /// Gives everybody the next piece of the stream.
     fn spread(&mut self, piece: Bytes) {
+        if piece.is_empty() {
+            return;
+        }
         // Whoever lags too far behind is closed on the way.
         for id in self.replicas.links.clone() {
             let session = self.sessions.get_mut(id);
@@ -331,7 +414,7 @@ impl Server {
         }
         let bytes_max = u64::try_from(self.config.repl_backlog_size).unwrap_or(0);
         if let Some(backlog) = &mut self.replicas.backlog {
-            backlog.push(piece, bytes_max);
+            backlog.push(&piece, bytes_max);
         }
     }
 
@@ -577,14 +660,19 @@ impl Server {
         let after = |seconds: i64| u64::try_from(seconds).unwrap_or(0) * SECOND_US;
         if self.replicas.links.is_empty() {
             let patience_us = after(self.config.repl_backlog_ttl);
-            if patience_us > 0 && now_us.saturating_sub(self.replicas.alone_since_us) > patience_us {
+            // A replica needs it to become a primary that the others can follow.
+            if patience_us > 0
+                && !self.is_replica()
+                && now_us.saturating_sub(self.replicas.alone_since_us) > patience_us
+            {
                 tracing::info!("Replication backlog freed: no replica has come for {patience_us} us");
                 self.end_history();
             }
             return;
         }
         self.begin_snapshot_for_replicas();
-        if now_us.saturating_sub(self.replicas.last_ping_us) >= after(self.config.repl_ping_replica_period.into()) {
+        let period_us = after(self.config.repl_ping_replica_period.into());
+        if !self.is_replica() && now_us.saturating_sub(self.replicas.last_ping_us) >= period_us {
             self.replicas.last_ping_us = now_us;
             self.feed_replicas();
             self.put_in(request(&[b"PING"]));

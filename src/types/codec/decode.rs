@@ -126,22 +126,20 @@ fn blob<'a, S: Source>(source: &'a mut S, scratch: &'a mut Vec<u8>) -> Result<&'
     }
 }
 
-fn packed(bytes: &[u8]) -> Result<&Packed, Malformed> {
-    const BROKEN: Malformed = Malformed::new("a listpack is broken");
-    if bytes.len() > crate::ds::listpack::BYTES_MAX {
-        return Err(BROKEN);
-    }
-    Packed::validate(bytes).ok_or(BROKEN)
+/// `broken` says what it is that is broken, in the words that Redis has for it: people look for them.
+fn packed<'a>(bytes: &'a [u8], broken: &'static str) -> Result<&'a Packed, Malformed> {
+    let fits = bytes.len() <= crate::ds::listpack::BYTES_MAX;
+    fits.then(|| Packed::validate(bytes)).flatten().ok_or(Malformed::new(broken))
 }
 
-fn read_listpack<S: Source>(source: &mut S) -> Result<Listpack, Malformed> {
+fn read_listpack<S: Source>(source: &mut S, broken: &'static str) -> Result<Listpack, Malformed> {
     let mut scratch = Vec::new();
-    packed(blob(source, &mut scratch)?).map(Listpack::from_packed)
+    packed(blob(source, &mut scratch)?, broken).map(Listpack::from_packed)
 }
 
-fn read_ziplist<S: Source>(source: &mut S) -> Result<Listpack, Malformed> {
+fn read_ziplist<S: Source>(source: &mut S, broken: &'static str) -> Result<Listpack, Malformed> {
     let mut scratch = Vec::new();
-    legacy::from_ziplist(blob(source, &mut scratch)?)
+    legacy::from_ziplist(blob(source, &mut scratch)?).ok_or(Malformed::new(broken))
 }
 
 /// Room made ahead for so many elements: what is announced may not be true.
@@ -151,7 +149,7 @@ fn room(count: usize) -> usize {
 
 fn read_list<S: Source>(form: Form, source: &mut S, limits: &Limits) -> Result<list::List, Malformed> {
     if form == Form::LIST_ZIPLIST {
-        let listpack = read_ziplist(source)?;
+        let listpack = read_ziplist(source, "List ziplist integrity check failed")?;
         return Ok(list::List::of_nodes([Node::packed(&listpack)], &limits.list));
     }
     let count = source.count(1)?;
@@ -180,14 +178,15 @@ fn read_node<S: Source>(form: Form, source: &mut S, scratch: &mut Vec<u8>) -> Re
     const PLAIN: u64 = 1;
     const PACKED: u64 = 2;
     if form == Form::LIST_QUICKLIST {
-        return Ok(Node::packed(&legacy::from_ziplist(blob(source, scratch)?)?));
+        let node = legacy::from_ziplist(blob(source, scratch)?);
+        return Ok(Node::packed(&node.ok_or(Malformed::new("List ziplist integrity check failed"))?));
     }
     match source.length()? {
         PLAIN => match source.item(scratch)?.text(&mut ItemText::default()) {
             [] => Err(Malformed::new("a list's node is empty")),
             text => Ok(Node::plain(text)),
         },
-        PACKED => Ok(Node::packed(packed(blob(source, scratch)?)?)),
+        PACKED => Ok(Node::packed(packed(blob(source, scratch)?, "List listpack integrity check failed")?)),
         _ => Err(Malformed::new("a list's node is of an unknown kind")),
     }
 }
@@ -197,11 +196,14 @@ fn read_set<S: Source>(form: Form, source: &mut S, limits: &Limits) -> Result<se
     let mut scratch = Vec::new();
     match form {
         Form::SET_INTSET => {
-            let intset =
-                Intset::from_bytes(blob(source, &mut scratch)?).ok_or(Malformed::new("an intset is broken"))?;
+            let intset = Intset::from_bytes(blob(source, &mut scratch)?)
+                .ok_or(Malformed::new("Intset integrity check failed"))?;
             Ok(set::Set::from_intset(intset, &limits.set))
         }
-        Form::SET_LISTPACK => set::Set::from_listpack(read_listpack(source)?, &limits.set).ok_or(TWICE),
+        Form::SET_LISTPACK => {
+            let listpack = read_listpack(source, "Set listpack integrity check failed")?;
+            set::Set::from_listpack(listpack, &limits.set).ok_or(TWICE)
+        }
         _ => {
             let count = source.count(1)?;
             let mut set = set::Set::for_loading(room(count), &limits.set);
@@ -220,8 +222,8 @@ fn read_zset<S: Source>(form: Form, source: &mut S, limits: &Limits) -> Result<z
     const BROKEN: Malformed = Malformed::new("a sorted set has a member twice, or a score that is no number");
     let from_listpack = |listpack| zset::Zset::from_listpack(listpack, &limits.zset).ok_or(BROKEN);
     match form {
-        Form::ZSET_LISTPACK => from_listpack(read_listpack(source)?),
-        Form::ZSET_ZIPLIST => from_listpack(read_ziplist(source)?),
+        Form::ZSET_LISTPACK => from_listpack(read_listpack(source, "Zset listpack integrity check failed")?),
+        Form::ZSET_ZIPLIST => from_listpack(read_ziplist(source, "Zset ziplist integrity check failed")?),
         _ => {
             let count = source.count(2)?;
             let mut gathering = Gathering::new(limits.zset.seed, room(count));
@@ -256,21 +258,23 @@ fn read_hash<S: Source>(
     source: &mut S,
     limits: &Limits,
 ) -> Result<hash::Hash, Malformed> {
-    const BROKEN: Malformed = Malformed::new("a hash has a field twice, or one without a value");
+    const BROKEN: Malformed = Malformed::new("Hash listpack with dup elements, or with a field that has no value");
     let from_pairs = |listpack| hash::Hash::from_listpack(listpack, &limits.hash).ok_or(BROKEN);
     let mut scratch = Vec::new();
     match form {
-        Form::HASH_LISTPACK => from_pairs(read_listpack(source)?),
-        Form::HASH_ZIPLIST => from_pairs(read_ziplist(source)?),
+        Form::HASH_LISTPACK => from_pairs(read_listpack(source, "Hash listpack integrity check failed")?),
+        Form::HASH_ZIPLIST => from_pairs(read_ziplist(source, "Hash ziplist integrity check failed")?),
         Form::HASH_ZIPMAP => {
-            hash::Hash::from_zipmap(legacy::from_zipmap(blob(source, &mut scratch)?)?, &limits.hash).ok_or(BROKEN)
+            let pairs = legacy::from_zipmap(blob(source, &mut scratch)?)?;
+            hash::Hash::from_zipmap(pairs, &limits.hash).ok_or(Malformed::new("Hash zipmap with dup elements"))
         }
         Form::HASH_LISTPACK_DEADLINES | Form::HASH_LISTPACK_DEADLINES_EARLY => {
             if form == Form::HASH_LISTPACK_DEADLINES {
                 // The earliest deadline, which the listpack begins with, too.
                 source.word()?;
             }
-            hash::Hash::from_listpack_with_deadlines(read_listpack(source)?, &limits.hash)
+            let listpack = read_listpack(source, "Hash listpack integrity check failed")?;
+            hash::Hash::from_listpack_with_deadlines(listpack, &limits.hash)
                 .ok_or(Malformed::new("a hash has a field twice, or one without a value or deadline"))
         }
         Form::HASH => read_fields(Deadlines::None, source, limits),
@@ -350,7 +354,10 @@ fn read_stream<S: Source>(version: u8, source: &mut S) -> Result<Stream, Malform
     for _ in 0..source.count(18)? {
         let base: [u8; 16] =
             blob(source, &mut scratch)?.try_into().map_err(|_| Malformed::new("a stream node's id is no id"))?;
-        loader.node(StreamId::from_key(base), packed(blob(source, &mut scratch)?)?)?;
+        let node = packed(blob(source, &mut scratch)?, "Stream listpack integrity check failed")?;
+        loader.node(StreamId::from_key(base), node).map_err(|malformed| {
+            Malformed(format!("Stream listpack integrity check failed: {}", malformed.0).into())
+        })?;
     }
     let len = source.length()?;
     let last_id = length_id(source)?;
@@ -385,7 +392,7 @@ fn read_group<S: Source>(version: u8, stream: &mut Stream, source: &mut S) -> Re
     };
     let mut pending = read_pending(source)?;
     let Some(group) = stream.create_group(&name, last_delivered_id, entries_read) else {
-        return Err(Malformed::new("a stream has two groups of one name"));
+        return Err(Malformed::new("Duplicated consumer group name in a stream"));
     };
     for _ in 0..source.count(10)? {
         read_consumer(version, group, &mut pending, source)?;
@@ -430,7 +437,7 @@ fn read_consumer<S: Source>(
     let seen_ms = source.word()?;
     let (owner, is_new) = group.consumer_or_new(&name, seen_ms);
     if !is_new {
-        return Err(Malformed::new("a group has two consumers of one name"));
+        return Err(Malformed::new("Duplicate stream consumer detected"));
     }
     // Before version 3 nobody knew. All bits set: never.
     let active_ms =

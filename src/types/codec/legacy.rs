@@ -9,21 +9,16 @@ use super::Malformed;
 use crate::ds::item::Item;
 use crate::ds::listpack::{BYTES_MAX, Builder, Listpack};
 
-const BROKEN_ZIPLIST: Malformed = Malformed::new("a ziplist is broken");
-const BROKEN_ZIPMAP: Malformed = Malformed::new("a zipmap is broken");
+const BROKEN_ZIPMAP: Malformed = Malformed::new("Zipmap integrity check failed");
 const END: u8 = 0xFF;
-
-/// A listpack of the same elements. Every byte of the ziplist is checked.
-pub(super) fn from_ziplist(bytes: &[u8]) -> Result<Listpack, Malformed> {
-    convert_ziplist(bytes).ok_or(BROKEN_ZIPLIST)
-}
 
 /// A listpack of names and values.
 pub(super) fn from_zipmap(bytes: &[u8]) -> Result<Listpack, Malformed> {
     convert_zipmap(bytes).ok_or(BROKEN_ZIPMAP)
 }
 
-fn convert_ziplist(bytes: &[u8]) -> Option<Listpack> {
+/// A listpack of the same elements. Every byte of the ziplist is checked.
+pub(super) fn from_ziplist(bytes: &[u8]) -> Option<Listpack> {
     const HEADER: usize = 10;
     const COUNT_UNKNOWN: u16 = u16::MAX;
     let total = u32::from_le_bytes(*bytes.first_chunk()?) as usize;
@@ -100,7 +95,8 @@ fn convert_zipmap(bytes: &[u8]) -> Option<Listpack> {
         builder.push(value);
     }
     let told = count >= COUNT_UNKNOWN || usize::from(count) * 2 == builder.len();
-    (rest.len() == 1 && told).then(|| builder.finish())
+    // One with nothing in it was never written.
+    (rest.len() == 1 && told && !builder.is_empty()).then(|| builder.finish())
 }
 
 fn zipmap_length(rest: &mut &[u8]) -> Option<usize> {
