@@ -114,8 +114,7 @@ impl Server {
             let mut stopped = Ok(());
             self.keyspace.db(db).read(&mut |record| {
                 if !has_lapsed(&record, now) {
-                    write::record(sink.chunk(), &record, dialect, access(&record, &self.config, now));
-                    stopped = sink.flush_if_full();
+                    stopped = sink.record(&record, dialect, access(&record, &self.config, now));
                 }
                 if stopped.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });

@@ -85,6 +85,113 @@ fn a_snapshot_holds_the_moment_of_its_command_whatever_is_written_meanwhile() {
     assert_eq!(leftovers(&server), [""; 0]);
 }
 
+/// What changes large collections of every type, in as many ways as there are: `%` is a number that differs.
+const CHANGES: &[&str] = &[
+    "SADD set new:% member:%",
+    "SREM set member:%",
+    "SPOP set 2",
+    "SMOVE set other-set member:1%",
+    "SPOP whole-set 100000",
+    "HSET hash field:% changed new:% x",
+    "HDEL hash field:1%",
+    "HINCRBY hash count %",
+    "HPEXPIREAT hash 9999999999999 FIELDS 1 field:2%",
+    "ZADD zset % member:% 1 new:%",
+    "ZREM zset member:1%",
+    "ZPOPMIN zset 2",
+    "ZPOPMAX zset",
+    "ZREMRANGEBYRANK zset 50 52",
+    "RPUSH list %",
+    "LPUSH list %",
+    "LPOP list 2",
+    "RPOP list",
+    "LSET list 100 %",
+    "LINSERT list BEFORE member:2000 %",
+    "LREM list 1 member:1%",
+    "LTRIM list 1 -2",
+    "XADD stream * f %",
+    "XDEL stream 1%-1",
+    "XTRIM stream MAXLEN 4900",
+    "XREADGROUP GROUP group me COUNT 7 STREAMS stream >",
+    "XREADGROUP GROUP group you COUNT 3 STREAMS stream >",
+    "XACK stream group %-1 1%-1",
+    "XCLAIM stream group you 0 2%-1 3%-1",
+    "XAUTOCLAIM stream group third 0 - COUNT 5",
+    "XGROUP DELCONSUMER stream group third",
+    "XGROUP CREATE stream other:% 0",
+    "XGROUP SETID stream group 0",
+    "RENAME hash hash2",
+    "COPY zset zset2 REPLACE",
+    "RENAME hash2 hash",
+    "UNLINK gone",
+    "SET text:% changed",
+    "DEL text:1%",
+    "APPEND text:2% more",
+];
+
+/// Whatever changes meanwhile, what is loaded is the moment at which the save began.
+#[test]
+fn a_snapshot_of_large_collections_is_of_one_moment() {
+    let options = ["--save", "", "--enable-debug-command", "yes"];
+    let mut server = start(&options);
+    let mut client = server.connect();
+    let fill = "for n = 1, 5000 do for _, key in ipairs({'set', 'whole-set'}) do redis.call('SADD', key, 'member:' .. n) end
+        redis.call('HSET', 'hash', 'field:' .. n, n) redis.call('RPUSH', 'list', 'member:' .. n) redis.call('RPUSH', 'gone', n)
+        redis.call('ZADD', 'zset', n / 3, 'member:' .. n) redis.call('XADD', 'stream', n .. '-1', 'n', n)
+        redis.call('SET', 'text:' .. n, n) end
+        redis.call('XGROUP', 'CREATE', 'stream', 'group', 0)
+        redis.call('XREADGROUP', 'GROUP', 'group', 'me', 'COUNT', 4000, 'STREAMS', 'stream', '>')
+        redis.call('XREADGROUP', 'GROUP', 'group', 'you', 'COUNT', 500, 'STREAMS', 'stream', '>')
+        redis.call('HPEXPIREAT', 'hash', 9999999999999, 'FIELDS', 1, 'field:1')";
+    client.command(&["EVAL", fill, "0"]);
+    let groups = "XINFO STREAM stream FULL COUNT 0";
+    for round in 0..3 {
+        // All in one breath: nothing changes between them.
+        for line in ["DEBUG DIGEST", groups, "BGSAVE"] {
+            client.send(&request(&line.split(' ').collect::<Vec<_>>()));
+        }
+        for number in round * 100..round * 100 + 60 {
+            for line in CHANGES {
+                let line = line.replace('%', &number.to_string());
+                client.send(&request(&line.split(' ').collect::<Vec<_>>()));
+            }
+        }
+        let digest = client.reply();
+        let told = client.reply();
+        assert_eq!(client.reply(), "Background saving started");
+        for _ in 0..60 * CHANGES.len() {
+            let reply = client.reply();
+            assert!(!reply.starts_with('-') || reply.contains("no such key") || reply.contains("BUSYGROUP"), "{reply}");
+        }
+        wait_for_end(&mut client);
+        assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok", "{}", server.log());
+
+        let copy = Folder::new();
+        fs::copy(server.folder.path("dump.rdb"), copy.path("dump.rdb")).unwrap();
+        let copy = start_in(copy, &options, |_| {});
+        let mut loaded = copy.connect();
+        assert_eq!(loaded.command(&["DEBUG", "DIGEST"]), digest, "round {round}");
+        let of_copy = loaded.command(&groups.split(' ').collect::<Vec<_>>());
+        assert_eq!(without_tree(&of_copy), without_tree(&told), "round {round}");
+    }
+    server.signal(libc::SIGKILL);
+    server.ended();
+}
+
+/// What XINFO tells, but for how the tree of a stream happens to be laid out.
+fn without_tree(told: &str) -> String {
+    let mut words = told.split(' ');
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if word.contains("radix-tree") {
+            words.next();
+        } else {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
+}
+
 #[test]
 fn a_save_that_fails_refuses_writes_and_tells_why_until_one_succeeds() {
     let server = start(&["--save", "3600 1", "--dbfilename", "taken"]);

@@ -8,9 +8,10 @@ use std::path::Path;
 
 use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::write::Writer;
+use super::write::{self, Access, Writer};
 use crate::persist::disk::{Disk, DiskError, DiskFile, folder_of, sync_folder_of};
-use crate::types::codec::Chunk;
+use crate::types::codec::{Chunk, Dialect};
+use crate::types::value::Record;
 use crate::util::lzf::Compressor;
 
 /// Chunks of about this size are handed to the thread.
@@ -21,11 +22,17 @@ const CHUNKS_WAITING: usize = 4;
 /// Takes what is to be written.
 pub struct Sink {
     chunk: Chunk,
+    outlet: Outlet,
+}
+
+/// Where full chunks go.
+struct Outlet {
     full: Sender<Chunk>,
     empty: Receiver<Chunk>,
     compresses: bool,
     compressor: Compressor,
     room: Vec<u8>,
+    has_stopped: bool,
 }
 
 /// The thread has met with an error, which `save` will tell.
@@ -39,23 +46,40 @@ impl Sink {
         &mut self.chunk
     }
 
-    /// Hands over what there is, if it is enough to be worth it.
+    /// A key with its value, which goes on its way in parts where it is large.
     #[inline]
-    pub fn flush_if_full(&mut self) -> Result<(), Stopped> {
-        if self.chunk.len() < CHUNK_BYTES { Ok(()) } else { self.flush() }
+    pub fn record(&mut self, record: &Record, dialect: Dialect, access: Access) -> Result<(), Stopped> {
+        let Self { chunk, outlet } = self;
+        write::record_in_parts(chunk, record, dialect, access, &mut |chunk| outlet.send_if_full(chunk));
+        outlet.send_if_full(chunk);
+        if outlet.has_stopped { Err(Stopped) } else { Ok(()) }
     }
 
-    fn flush(&mut self) -> Result<(), Stopped> {
+    fn flush(&mut self) {
+        self.outlet.send(&mut self.chunk);
+    }
+}
+
+impl Outlet {
+    /// Hands over what there is, if it is enough to be worth it.
+    #[inline]
+    fn send_if_full(&mut self, chunk: &mut Chunk) {
+        if chunk.len() >= CHUNK_BYTES {
+            self.send(chunk);
+        }
+    }
+
+    fn send(&mut self, chunk: &mut Chunk) {
         let next = self.empty.try_recv();
         let next = next.unwrap_or_else(|_| Chunk::with_capacity(self.compresses, CHUNK_BYTES + CHUNK_BYTES / 4));
-        match self.full.try_send(std::mem::replace(&mut self.chunk, next)) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Disconnected(_)) => Err(Stopped),
+        let sent = match self.full.try_send(std::mem::replace(chunk, next)) {
             Err(TrySendError::Full(chunk)) => {
                 let packed = chunk.packed(&mut self.compressor, &mut self.room);
-                self.full.send(packed).map_err(|_| Stopped)
+                self.full.send(packed).is_ok()
             }
-        }
+            sent => sent.is_ok(),
+        };
+        self.has_stopped |= !sent;
     }
 }
 
@@ -99,19 +123,20 @@ fn write_beside(
     let file = disk.create(path).map_err(|error| failed("open", error, 0))?;
     let (full, chunks) = bounded::<Chunk>(CHUNKS_WAITING);
     let (done, empty) = bounded::<Chunk>(CHUNKS_WAITING + 1);
-    let mut sink = Sink {
-        chunk: Chunk::new(options.compress),
+    let outlet = Outlet {
         full,
         empty,
         compresses: options.compress,
         compressor: Compressor::new(),
         room: Vec::new(),
+        has_stopped: false,
     };
+    let mut sink = Sink { chunk: Chunk::new(options.compress), outlet };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| write_chunks(&*file, options, chunks, done));
         // Where the thread has stopped, its error is the one to tell.
         if fill(&mut sink).is_ok() {
-            let _ = sink.flush();
+            sink.flush();
         }
         drop(sink);
         thread.join().unwrap_or_else(|_| Err(("write", io::Error::other("the thread that writes has died"), 0)))

@@ -106,6 +106,19 @@ pub fn record(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access
     codec::encode_value(record, dialect, out);
 }
 
+/// The same; `pause` may take what there is by now in the middle of it.
+#[inline]
+pub fn record_in_parts(
+    out: &mut Chunk,
+    record: &Record,
+    dialect: Dialect,
+    access: Access,
+    pause: &mut impl FnMut(&mut Chunk),
+) {
+    record_head(out, record, dialect, access);
+    codec::encode_value_in_parts(record, dialect, out, pause);
+}
+
 /// A key and all else that comes before its value.
 #[inline]
 pub fn record_head(out: &mut Chunk, record: &Record, dialect: Dialect, access: Access) {

@@ -77,11 +77,17 @@ fn write_snapshot(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
         let db = server.keyspace.db(index);
         write::database(&mut chunk, index, db.len(), db.volatile());
         for record in db.records() {
-            write::record(&mut chunk, &record, dialect, snapshots::access(&record, config, now));
-            if chunk.len() >= CHUNK {
-                writer.write(&chunk)?;
-                chunk.clear();
-            }
+            let access = snapshots::access(&record, config, now);
+            let mut written = Ok(());
+            let mut write_if_full = |chunk: &mut Chunk| {
+                if chunk.len() >= CHUNK {
+                    written = std::mem::replace(&mut written, Ok(())).and_then(|()| writer.write(chunk));
+                    chunk.clear();
+                }
+            };
+            write::record_in_parts(&mut chunk, &record, dialect, access, &mut write_if_full);
+            write_if_full(&mut chunk);
+            written?;
         }
     }
     write::end(&mut chunk);

@@ -57,24 +57,36 @@ fn hash_table_form(has_deadlines: bool, dialect: Dialect) -> Form {
 
 /// Appends the whole value, without its form.
 pub fn encode_value(record: &Record, dialect: Dialect, out: &mut Chunk) {
+    encode_value_in_parts(record, dialect, out, &mut |_| {});
+}
+
+/// The same; `pause` may take what there is by now after each element, so that the whole need not be there at once.
+#[inline]
+pub fn encode_value_in_parts(record: &Record, dialect: Dialect, out: &mut Chunk, pause: &mut impl FnMut(&mut Chunk)) {
     match record.payload() {
         Payload::Inline(text) => out.text(text),
         Payload::Integer(value) => out.number(value),
         Payload::Blob(blob) => out.blob(blob.as_slice()),
-        Payload::Word(_) => encode_collection(record, dialect, out),
+        Payload::Word(_) => encode_collection(record, dialect, out, pause),
     }
 }
 
-fn encode_collection(record: &Record, dialect: Dialect, out: &mut Chunk) {
+fn encode_collection(record: &Record, dialect: Dialect, out: &mut Chunk, pause: &mut impl FnMut(&mut Chunk)) {
     if let Some(list) = record.get::<List>() {
         out.length(list.nodes_len() as u64);
-        list.nodes().for_each(|node| write_node(node, out));
+        list.nodes().for_each(|node| {
+            write_node(node, out);
+            pause(out);
+        });
     } else if let Some(set) = record.get::<Set>() {
         match set.as_intset() {
             Some(intset) => out.blob(intset.as_bytes()),
             None => {
                 out.length(set.len() as u64);
-                set.iter().for_each(|member| out.item(member));
+                set.iter().for_each(|member| {
+                    out.item(member);
+                    pause(out);
+                });
             }
         }
     } else if let Some(zset) = record.get::<Zset>() {
@@ -83,19 +95,25 @@ fn encode_collection(record: &Record, dialect: Dialect, out: &mut Chunk) {
             None => {
                 out.length(zset.len());
                 // From the highest rank to the lowest: a skip list is built fastest that way.
-                zset.entries(0..zset.len(), true).for_each(|entry| write_ranked(entry, out));
+                zset.entries(0..zset.len(), true).for_each(|entry| {
+                    write_ranked(entry, out);
+                    pause(out);
+                });
             }
         }
     } else if let Some(hash) = record.get::<Hash>() {
-        encode_hash(hash, dialect, out);
+        encode_hash(hash, dialect, out, pause);
     } else if let Some(stream) = record.get::<StreamBox>() {
         let log = stream.log();
         out.length(log.nodes_len() as u64);
         let mut builder = Builder::default();
-        log.nodes().for_each(|node| write_stream_node(node, &mut builder, out));
+        log.nodes().for_each(|node| {
+            write_stream_node(node, &mut builder, out);
+            pause(out);
+        });
         write_history(log.len(), log.first_id(), log.history(), out);
         out.length(stream.groups().len() as u64);
-        stream.groups().for_each(|(name, group)| write_group(name, group, out));
+        stream.groups().for_each(|(name, group)| write_group(name, group, out, pause));
     }
 }
 
@@ -221,7 +239,7 @@ fn write_ranked(entry: zset::Entry<'_>, out: &mut Chunk) {
     out.word(entry.score.to_bits());
 }
 
-fn encode_hash(hash: &Hash, dialect: Dialect, out: &mut Chunk) {
+fn encode_hash(hash: &Hash, dialect: Dialect, out: &mut Chunk, pause: &mut impl FnMut(&mut Chunk)) {
     let form = hash_form(hash, dialect);
     match form {
         Form::HASH_LISTPACK => match hash.as_listpack() {
@@ -238,7 +256,10 @@ fn encode_hash(hash: &Hash, dialect: Dialect, out: &mut Chunk) {
         _ => {
             write_hash_head(hash, dialect, out);
             let earliest = hash.next_deadline().unwrap_or(0);
-            hash.iter(0).for_each(|entry| write_field(entry, form, earliest, out));
+            hash.iter(0).for_each(|entry| {
+                write_field(entry, form, earliest, out);
+                pause(out);
+            });
         }
     }
 }
@@ -298,13 +319,16 @@ fn write_old_groups(stream: &mut StreamBox, part: &mut Option<GroupPart>, enough
 }
 
 /// All of a group at once. What is written in parts is `old_group`'s.
-fn write_group(name: &[u8], group: &Group, out: &mut Chunk) {
+fn write_group(name: &[u8], group: &Group, out: &mut Chunk, pause: &mut impl FnMut(&mut Chunk)) {
     out.text(name);
     out.length(group.last_delivered_id().ms);
     out.length(group.last_delivered_id().seq);
     out.length(group.entries_read().unwrap_or(u64::MAX));
     out.length(group.pending_len());
-    group.pending_from(StreamId::MIN).for_each(|entry| write_pending(entry, out));
+    group.pending_from(StreamId::MIN).for_each(|entry| {
+        write_pending(entry, out);
+        pause(out);
+    });
     let nacked = nacked(group);
     out.length(group.consumers().len() as u64 + u64::from(nacked.needs_owner()));
     for (index, consumer) in group.consumers() {
@@ -312,7 +336,10 @@ fn write_group(name: &[u8], group: &Group, out: &mut Chunk) {
         out.text(consumer.name());
         out.word(consumer.seen_ms());
         out.length(consumer.pending_len() + if adopts { nacked.len } else { 0 });
-        group.pending_of(index, StreamId::MIN).for_each(|entry| out.raw(&entry.id.to_key()));
+        group.pending_of(index, StreamId::MIN).for_each(|entry| {
+            out.raw(&entry.id.to_key());
+            pause(out);
+        });
         if adopts {
             nacked.ids().for_each(|id| out.raw(&id.to_key()));
         }

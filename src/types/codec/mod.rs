@@ -17,7 +17,7 @@ mod tests;
 pub use beyond::{BEYOND, apply_beyond, beyond};
 pub use chunk::Chunk;
 pub use decode::{Limits, decode, module_name, skip_module};
-pub use encode::{Encoding, encode_value, form_of};
+pub use encode::{Encoding, encode_value, encode_value_in_parts, form_of};
 pub use source::{Malformed, Slice, Source};
 
 /// The form of fields' deadlines, the one thing that Redis and Valkey write differently.
