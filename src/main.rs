@@ -81,12 +81,13 @@ fn serve(source: &Source) -> ExitCode {
 }
 
 fn run_server(mut config: Config, title: Option<Title>, supervisor: Supervisor) -> ExitCode {
-    let mut huge_pages = HugePages::default();
-    if config.disable_thp {
-        limits::disable_huge_pages();
-        huge_pages = HugePages::off();
-    }
-    huge_pages.follow_heap();
+    let huge_pages = match config.disable_thp {
+        true => {
+            limits::disable_huge_pages();
+            HugePages::off()
+        }
+        false => HugePages::start(),
+    };
     match limits::make_room_for_clients(config.maxclients) {
         Ok(maxclients) => config.maxclients = maxclients,
         Err(limits::TooFewFiles(text)) => {

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 use super::behaviour::{self, Behaviour};
 use super::histogram::Histogram;
 use super::loads::Load;
+use super::secure::{Secure, Tls};
 use super::template::Numbers;
 
 /// How to drive a load.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Drive<'a> {
     pub load: &'a Load,
     pub port: u16,
+    /// Speaks TLS to that port.
+    pub secure: Option<&'a Secure>,
     pub warm_up: Duration,
     pub duration: Duration,
     /// Requests per second sent on schedule, whether replies come or not; `None` sends when replies have come.
@@ -67,7 +70,7 @@ pub fn drive(drive: &Drive, mut at_moment: impl FnMut(Moment)) -> io::Result<Out
     let mut counted_last = 0;
     let mut turned_ns = 0;
     let mut idle_ns = 0;
-    let mut reader = Reader::new(drive.load.value_bytes);
+    let mut reader = Reader::new(drive.load.value_bytes, drive.secure.is_some());
     let mut events = vec![libc::epoll_event { events: 0, u64: 0 }; 1024];
     loop {
         let ready = epoll.wait(&mut events, drive.sleeps)?;
@@ -177,10 +180,23 @@ impl Shared {
 pub struct Link {
     socket: TcpStream,
     unsent: Vec<u8>,
+    tls: Option<Tls>,
+    /// Room for what is encrypted.
+    cipher: Vec<u8>,
 }
 
 impl Link {
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(tls) = &mut self.tls else { return self.send_as_is(bytes) };
+        let mut cipher = std::mem::take(&mut self.cipher);
+        tls.seal(bytes, &mut cipher)?;
+        self.send_as_is(&cipher)?;
+        cipher.clear();
+        self.cipher = cipher;
+        Ok(())
+    }
+
+    fn send_as_is(&mut self, bytes: &[u8]) -> io::Result<()> {
         let sent = if self.unsent.is_empty() { self.write(bytes)? } else { 0 };
         self.unsent.extend_from_slice(&bytes[sent..]);
         Ok(())
@@ -231,12 +247,13 @@ fn connect_all(drive: &Drive) -> io::Result<Vec<Connection>> {
     behaviour::of_load(drive.load, drive.rate)
         .into_iter()
         .map(|behaviour| {
-            let socket = TcpStream::connect(("127.0.0.1", drive.port))?;
+            let mut socket = TcpStream::connect(("127.0.0.1", drive.port))?;
             socket.set_nodelay(true)?;
+            let tls = drive.secure.map(|secure| secure.shake_hands(&mut socket)).transpose()?;
             socket.set_nonblocking(true)?;
             // Ends with a reset: the server drops what is still queued, and no port waits for a minute.
             socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO))?;
-            Ok(Connection { link: Link { socket, unsent: Vec::new() }, behaviour })
+            Ok(Connection { link: Link { socket, unsent: Vec::new(), tls, cipher: Vec::new() }, behaviour })
         })
         .collect()
 }
@@ -244,23 +261,25 @@ fn connect_all(drive: &Drive) -> io::Result<Vec<Connection>> {
 /// Receives into one buffer for all connections.
 struct Reader {
     buffer: Vec<u8>,
+    /// What was decrypted.
+    plain: Vec<u8>,
 }
 
 /// From this size on the body of a value is dropped in the kernel instead of being copied out.
 const DROPPED_BYTES_MIN: usize = 8 * 1024;
 
 impl Reader {
-    fn new(value_bytes: usize) -> Self {
+    fn new(value_bytes: usize, is_secure: bool) -> Self {
         // Where values are dropped unread, take little more than the header in front of them.
-        let bytes = if value_bytes > DROPPED_BYTES_MIN { 512 } else { 64 * 1024 };
-        Reader { buffer: vec![0; bytes] }
+        let bytes = if value_bytes > DROPPED_BYTES_MIN && !is_secure { 512 } else { 64 * 1024 };
+        Reader { buffer: vec![0; bytes], plain: vec![0; bytes] }
     }
 
     fn read(&mut self, connection: &mut Connection, shared: &mut Shared) -> io::Result<()> {
         let Connection { link, behaviour } = connection;
         loop {
             let body = behaviour.body_bytes_missing();
-            if body > DROPPED_BYTES_MIN {
+            if body > DROPPED_BYTES_MIN && link.tls.is_none() {
                 let dropped = self.receive(link, body - 1, libc::MSG_TRUNC)?;
                 if dropped == 0 {
                     return Ok(());
@@ -270,10 +289,34 @@ impl Reader {
             }
             let bytes = self.buffer.len();
             let received = self.receive(link, bytes, 0)?;
-            behaviour.receive(&self.buffer[..received], link, shared)?;
+            match link.tls.take() {
+                None => behaviour.receive(&self.buffer[..received], link, shared)?,
+                Some(tls) => self.receive_secure(tls, received, link, behaviour, shared)?,
+            }
             if received < bytes {
                 return Ok(());
             }
+        }
+    }
+
+    /// Who answers at once encrypts with the state that decrypts, so it goes from hand to hand.
+    fn receive_secure(
+        &mut self,
+        mut tls: Tls,
+        received: usize,
+        link: &mut Link,
+        behaviour: &mut Box<dyn Behaviour>,
+        shared: &mut Shared,
+    ) -> io::Result<()> {
+        let mut cipher = &self.buffer[..received];
+        loop {
+            let read = tls.open(&mut cipher, &mut self.plain)?;
+            link.tls = Some(tls);
+            if read == 0 {
+                return Ok(());
+            }
+            behaviour.receive(&self.plain[..read], link, shared)?;
+            tls = link.tls.take().expect("it was put there before");
         }
     }
 

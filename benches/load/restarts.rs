@@ -38,7 +38,7 @@ pub fn measure(restarts: &mut Restarts) -> io::Result<String> {
             let mut all: Vec<Vec<Times>> = restarts.specs.iter().map(|_| Vec::new()).collect();
             for (spec, times) in restarts.specs.iter().zip(&mut all) {
                 let spec = with_arguments(spec, compression);
-                let mut server = Server::start(&spec, restarts.core, Persistence::Off, restarts.folder)?;
+                let mut server = Server::start(&spec, restarts.core, Persistence::Off, restarts.folder, None)?;
                 server.prepare(&data, 1 << 40, padding)?;
                 for _ in 0..restarts.rounds {
                     let save_s = timed(|| server.control().ask("SAVE").map(drop))?;

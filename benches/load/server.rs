@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::loads::{Fill, Persistence};
 use super::resp::{self, Element, Scanner};
+use super::secure::Secure;
 use super::template::{Batch, Numbers};
 
 /// How to start a server.
@@ -26,6 +27,8 @@ pub struct Spec {
 pub struct Server {
     pub version: String,
     pub port: u16,
+    /// Where it speaks TLS.
+    pub tls_port: Option<u16>,
     /// From the start of the process to its first PONG.
     pub started_in: Duration,
     control: Control,
@@ -36,11 +39,17 @@ pub struct Server {
 const STARTUP_MAX: Duration = Duration::from_secs(60);
 
 impl Server {
-    pub fn start(spec: &Spec, core: Option<usize>, persistence: Persistence, parent: &Path) -> io::Result<Server> {
+    pub fn start(
+        spec: &Spec,
+        core: Option<usize>,
+        persistence: Persistence,
+        parent: &Path,
+        secure: Option<&Secure>,
+    ) -> io::Result<Server> {
         let port = free_port()?;
         let folder = parent.join(format!("{}-{port}", spec.name));
         std::fs::create_dir_all(&folder)?;
-        Self::start_in(spec, core, persistence, folder, port)
+        Self::start_in(spec, core, persistence, folder, port, secure)
     }
 
     /// Ends the process at once and starts another one with what lies in its folder.
@@ -49,7 +58,7 @@ impl Server {
         let _ = self.child.wait();
         // Dropping what this one was must not take the folder along.
         let folder = std::mem::take(&mut self.folder);
-        *self = Self::start_in(spec, core, persistence, folder, free_port()?)?;
+        *self = Self::start_in(spec, core, persistence, folder, free_port()?, None)?;
         Ok(())
     }
 
@@ -63,13 +72,18 @@ impl Server {
         persistence: Persistence,
         folder: PathBuf,
         port: u16,
+        secure: Option<&Secure>,
     ) -> io::Result<Server> {
+        let tls_port = secure.map(|_| free_port()).transpose()?;
         let log = File::create(folder.join("log"))?;
 
         let mut command = Command::new(&spec.program);
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--daemonize", "no", "--save", ""]);
         command.arg("--dir").arg(&folder);
         command.args(persistence_arguments(persistence)).args(&spec.arguments);
+        if let (Some(secure), Some(tls_port)) = (secure, tls_port) {
+            command.args(secure.arguments(tls_port));
+        }
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).current_dir(&folder);
         // SAFETY: between fork and exec only system calls are made, on memory of their own frames.
         unsafe { command.pre_exec(move || die_with_parent().and_then(|()| core.map_or(Ok(()), pin))) };
@@ -86,7 +100,7 @@ impl Server {
             }
         };
         let started_in = started.elapsed();
-        let mut server = Server { version: String::new(), port, started_in, control, child, folder };
+        let mut server = Server { version: String::new(), port, tls_port, started_in, control, child, folder };
         server.version = server.ask_version()?;
         Ok(server)
     }

@@ -10,6 +10,8 @@ mod loads;
 mod report;
 #[path = "resp.rs"]
 mod resp;
+#[path = "secure.rs"]
+mod secure;
 #[path = "server.rs"]
 mod server;
 #[path = "targets.rs"]
@@ -223,4 +225,48 @@ fn a_benchmark_programs_last_line_is_read_from_its_end() {
     let said = through::parse(text, 10).unwrap();
     assert_eq!((said.requests_per_second, said.p50_us, said.p99_us, said.max_us), (250_000.0, 151.0, 415.0, 1500.0));
     assert!(through::parse("ERR unknown command", 10).is_none());
+}
+
+#[test]
+fn what_is_sealed_for_a_server_is_opened_there_and_back() {
+    use rustls::pki_types::pem::PemObject;
+    use std::io::{Read, Write};
+
+    let folder = std::env::temp_dir().join(format!("load-secure-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let secure = secure::Secure::new(&folder).unwrap();
+    let arguments = secure.arguments(7);
+    assert_eq!(arguments[..2], ["--tls-port", "7"]);
+    let chain = rustls::pki_types::CertificateDer::from_pem_file(&arguments[3]).unwrap();
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_file(&arguments[5]).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let rules = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let rules = rules.unwrap().with_no_client_auth().with_single_cert(vec![chain], key).unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let echo = std::thread::spawn(move || {
+        let state = rustls::ServerConnection::new(rules.into()).unwrap();
+        let mut stream = rustls::StreamOwned::new(state, listener.accept().unwrap().0);
+        let mut text = vec![0; 100_000];
+        stream.read_exact(&mut text).unwrap();
+        stream.write_all(&text).unwrap();
+    });
+    let mut socket = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let mut tls = secure.shake_hands(&mut socket).unwrap();
+    let plain: Vec<u8> = (0..100_000u32).map(|number| number as u8).collect();
+    let mut cipher = Vec::new();
+    tls.seal(&plain, &mut cipher).unwrap();
+    assert!(cipher.len() > plain.len());
+    socket.write_all(&cipher).unwrap();
+    let (mut received, mut piece, mut buffer) = (Vec::new(), [0; 3000], [0; 1000]);
+    while received.len() < plain.len() {
+        let read = socket.read(&mut piece).unwrap();
+        let mut cipher = &piece[..read];
+        while let opened @ 1.. = tls.open(&mut cipher, &mut buffer).unwrap() {
+            received.extend_from_slice(&buffer[..opened]);
+        }
+    }
+    assert_eq!(received, plain);
+    echo.join().unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -32,6 +32,7 @@ def options(argv):
     parser.add_argument("--failures", type=int, default=10, help="stop a stream after so many distinct failures")
     parser.add_argument("--notified", type=float, default=0.0, metavar="SHARE", help="share of the units whose keyspace events are compared too, 0 to 1")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="put the oracle's replies into the transcripts")
     return parser.parse_args(argv)
 
 
@@ -58,7 +59,7 @@ def main():
     units.NOTIFIED_SHARE = chosen.notified
     groups = EVERY_GROUP if chosen.group == "each" else chosen.group.split(",")
     parts = {
-        "transcripts": lambda: with_pair(chosen, lambda pair: transcripts.run(pair, ROOT, chosen.paths)),
+        "transcripts": lambda: with_pair(chosen, lambda pair: transcripts.run(pair, ROOT, chosen.paths, chosen.write)),
         "protocol": lambda: with_pair(chosen, lambda pair: protocol.run(pair, chosen.count // 50, chosen.seed, chosen.failures)),
         "blocking": lambda: with_pair(chosen, lambda pair: blocking.run(pair, groups, chosen.count // 1000, chosen.seed, chosen.failures)),
         "data": lambda: data.run(chosen.ours, {"8.2.3": chosen.oracle, "7.0.15": os.environ.get("ORACLE_SERVER_7"), "valkey-9.1.2": os.environ.get("ORACLE_VALKEY_9")}),

@@ -73,6 +73,11 @@ def kind(args, one, other):
     return one[0] == other[0]
 
 
+def client_id(args, one, other):
+    """A client's id is another on each side; what is no id is the same."""
+    return one[0] == other[0] == b":" and int(one[1]) > 0 and int(other[1]) > 0
+
+
 def near_deadline(args, one, other):
     """Seconds or milliseconds (PTTL, PEXPIRETIME) that differ by less than the tolerance."""
     if one[0] == other[0] == b"*":
@@ -169,6 +174,43 @@ def refusals(args, one, other):
     return one[0] == other[0] == b"*" and list(map(stable, one[1])) == list(map(stable, other[1]))
 
 
+STEADY_FIELDS = {b"name", b"flags", b"db", b"sub", b"psub", b"ssub", b"multi", b"watch", b"cmd", b"user", b"redir", b"resp", b"lib-name", b"lib-ver"}
+
+
+def client_lines(args, one, other):
+    """CLIENT LIST and INFO: the fields' names and order, and those that do not measure; Redis turns its list of clients now and then."""
+    def stable(text):
+        lines = [[field.partition(b"=")[::2] for field in line.split(b" ")] for line in text.splitlines()]
+        return sorted([(name, steady(name, value)) for name, value in line] for line in lines)
+
+    def steady(name, value):
+        if name == b"redir" and value.isdigit() and value != b"0":
+            return b"somebody"
+        return value if name in STEADY_FIELDS else b""
+    return one[0] == other[0] and stable(one[1]) == stable(other[1])
+
+
+def histograms(args, one, other):
+    """LATENCY HISTOGRAM: which commands and how many calls of each, and bounds of Redis's kind."""
+    def stable(parsed):
+        rows = parsed[1][1::2]
+        return sorted((name[1], row[1][1][1], row[1][3][1][-1][1]) for name, row in zip(parsed[1][::2], rows))
+
+    def bounds(parsed):
+        return {int(bound[1]) for row in parsed[1][1::2] for bound in row[1][3][1][::2]}
+    return one[0] == other[0] and stable(one) == stable(other) and bounds(other) <= HISTOGRAM_BOUNDS
+
+
+HISTOGRAM_BOUNDS = {((1 << bits) + (1 << bits - 7) - 1) // 1000 for bits in range(10, 40)}
+
+
+def slow_requests(args, one, other):
+    """SLOWLOG GET and COMMANDLOG GET: what was slow and by whom; not its number, when it was, how long it took and from which port."""
+    def stable(entry):
+        return [entry[1][3], entry[1][5]] if entry[0] == b"*" and len(entry[1]) == 6 else entry
+    return one[0] == other[0] == b"*" and list(map(stable, one[1])) == list(map(stable, other[1]))
+
+
 def settings(args, one, other):
     """CONFIG GET; a pattern that takes nearly everything also takes the port."""
     return len(one[1]) > 100 and one[0] == other[0] or pairs_any_order(args, one, other)
@@ -190,9 +232,9 @@ RULES = {
     "geosearch": places, "georadius": places, "georadius_ro": places, "georadiusbymember": places, "georadiusbymember_ro": places,
     "xinfo stream": stream_facts, "xinfo groups": stream_facts, "xinfo consumers": stream_facts, "xpending": pending,
     "object idletime": kind, "object freq": kind, "dump": kind, "time": shape, "lastsave": kind, "memory usage": kind,
-    "client id": kind, "client info": kind, "client list": kind, "slowlog get": kind, "slowlog len": kind, "info": kind, "lolwut": kind,
+    "client id": client_id, "client getredir": client_id, "client info": client_lines, "client list": client_lines, "slowlog get": slow_requests, "slowlog len": kind, "info": kind, "lolwut": kind,
     "command": kind, "command count": kind, "command list": kind, "command info": kind, "command docs": kind, "role": shape,
-    "hello": map_with_same_keys, "object help": kind, "client help": kind, "config help": kind, "slowlog help": kind, "latency help": kind, "memory help": kind,
+    "hello": map_with_same_keys, "object help": kind, "client help": kind, "config help": kind, "slowlog help": kind, "latency help": kind, "latency doctor": kind, "latency histogram": histograms, "memory doctor": kind, "memory help": kind,
     "acl help": kind, "acl genpass": kind, "acl log": refusals,
     "pubsub help": kind, "xinfo help": kind, "xgroup help": kind, "function stats": shape, "function list": any_order_within,
 }

@@ -33,9 +33,11 @@ def free_port():
 
 
 class Server:
-    def __init__(self, name, binary, settings=()):
+    def __init__(self, name, binary, settings=(), files=()):
         self.name, self.binary, self.settings = name, binary, list(settings)
         self.folder = tempfile.mkdtemp(prefix="runnel-compat-")
+        for file, text in dict(files).items():
+            self.put(file, text)
         self.log = os.path.join(self.folder, "log")
         self.process = None
         self.start()
@@ -64,6 +66,10 @@ class Server:
     def log_tail(self, lines=25):
         with open(self.log, "rb") as log:
             return b"\n".join(log.read().splitlines()[-lines:]).decode("utf-8", "replace")
+
+    def put(self, file, text):
+        with open(os.path.join(self.folder, file), "w") as out:
+            out.write(text)
 
     def kill(self):
         if self.process and self.process.poll() is None:

@@ -6,6 +6,7 @@
 use super::args::Args;
 use super::command::{Access, Begin, COMMAND, Command, Deprecated, Find, Flag, Group, KeyFlag, KeySpec, Run, key};
 use super::error::{Done, SYNTAX, Stop, error, error_with};
+use super::keyspec;
 use super::zset::{limits, range::store};
 use crate::db::effect::Class;
 use crate::db::{Edit, View};
@@ -15,6 +16,7 @@ use crate::resp::reply::Reply;
 use crate::types::zset::{Outcome, Rule, ScoreBound, ScoreRange, Zset};
 use crate::util::float::parse_f64;
 use crate::util::number::write_i64;
+use crate::util::partial_sort::sort_first;
 
 use Flag::DenyOom;
 
@@ -69,6 +71,7 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Write(georadius),
         flags: &[DenyOom],
         keys: &[SOURCE, store_key("STORE", 6), store_key("STOREDIST", 6)],
+        find_keys: Some(keyspec::georadius),
         since: "3.2.0",
         cost: RADIUS_COST,
         usage: "key longitude latitude radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
@@ -85,6 +88,7 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Write(georadiusbymember),
         flags: &[DenyOom],
         keys: &[SOURCE, store_key("STORE", 5), store_key("STOREDIST", 5)],
+        find_keys: Some(keyspec::georadius_by_member),
         since: "3.2.0",
         cost: RADIUS_COST,
         usage: "key member radius <M | KM | FT | MI> [WITHCOORD] [WITHDIST] [WITHHASH] [COUNT count [ANY]] [ASC | DESC] [STORE key | STOREDIST key]",
@@ -503,14 +507,16 @@ impl<'a> Wanted<'a> {
 
     fn sorted<'z>(&self, mut found: Vec<Found<'z>>) -> Vec<Found<'z>> {
         let by_distance = |one: &Found, other: &Found| one.distance.total_cmp(&other.distance);
+        let count = if self.count > 0 { self.count.min(found.len()) } else { found.len() };
+        let is_part = count < found.len();
         match self.order {
             Order::AsFound => {}
+            Order::Nearest if is_part => sort_first(&mut found, count, by_distance),
+            Order::Farthest if is_part => sort_first(&mut found, count, |one, other| by_distance(other, one)),
             Order::Nearest => found.sort_by(by_distance),
             Order::Farthest => found.sort_by(|one, other| by_distance(other, one)),
         }
-        if self.count > 0 {
-            found.truncate(self.count);
-        }
+        found.truncate(count);
         found
     }
 }

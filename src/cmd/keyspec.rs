@@ -121,27 +121,62 @@ pub fn has_keys(command: &Command) -> bool {
     command.find_keys.is_some() || key_specs(command).next().is_some()
 }
 
-/// The keys of a request whose arity is right. `None` where a count is bad or something else does not fit. O(arguments).
+/// The keys of a request. `None` where arguments are missing, a count is bad or something else does not fit. O(arguments).
 pub fn keys_of(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
-    // Where flags depend on options, only the command's own function knows them.
-    let varies = key_specs(command).any(|spec| spec.flags.contains(&KeyFlag::VariableFlags));
-    let reliable = !varies || command.find_keys.is_none();
-    if reliable && let Some(found) = keys_by_specs(command, request) {
-        return Some(found);
+    let mut found = Vec::new();
+    each_key(command, request, |key| found.push(key)).map(|()| found)
+}
+
+/// As `keys_of`, one by one. Nobody is to be believed before all is found to fit.
+fn each_key(command: &Command, request: Request, mut visit: impl FnMut(FoundKey)) -> Option<()> {
+    each_range(command, request, |range| {
+        let found = |index| FoundKey { index, access: range.access, flags: range.flags };
+        range.indices().map(found).for_each(&mut visit);
+    })
+}
+
+/// Keys that follow each other and with which the same is done.
+pub struct KeyRange {
+    first: usize,
+    last: usize,
+    step: usize,
+    access: Access,
+    pub flags: &'static [KeyFlag],
+}
+
+impl KeyRange {
+    #[inline]
+    pub fn indices(&self) -> impl Iterator<Item = usize> + use<> {
+        (self.first..=self.last).step_by(self.step)
     }
-    command.find_keys.and_then(|find| find(request))
+}
+
+/// As `keys_of`, range by range and without gathering them. Nobody is to be believed before all is found to fit.
+#[inline]
+pub fn each_range(command: &Command, request: Request, mut visit: impl FnMut(KeyRange)) -> Option<()> {
+    match command.find_keys {
+        // Where places or flags depend on options, only the command's own function knows them.
+        Some(find) if request.len() >= command.arity.unsigned_abs() as usize => {
+            for FoundKey { index, access, flags } in find(request)? {
+                visit(KeyRange { first: index, last: index, step: 1, access, flags });
+            }
+            Some(())
+        }
+        _ => visit_ranges(key_specs(command), request, &mut visit),
+    }
 }
 
 /// Indices of the arguments that say in which slot a request belongs: its keys, and its channels where they are sharded. `None` where the
 /// arguments do not allow to tell. O(arguments).
 pub fn slotted_arguments(command: &Command, request: Request) -> Option<Vec<usize>> {
-    let found = if has_keys(command) {
-        keys_of(command, request)?
+    let mut found = Vec::new();
+    if has_keys(command) {
+        each_range(command, request, |range| found.extend(range.indices()))?;
     } else {
         let channels = command.keys.iter().filter(|spec| spec.flags.contains(&KeyFlag::NotKey));
-        found_by(channels, request)?
-    };
-    Some(found.iter().map(|found| found.index).collect())
+        visit_ranges(channels, request, &mut |range: KeyRange| found.extend(range.indices()))?;
+    }
+    Some(found)
 }
 
 /// True where the first key's place depends on the request, or not all keys are found by counting from it.
@@ -173,12 +208,12 @@ fn key_specs(command: &Command) -> impl Iterator<Item = &KeySpec> {
     command.keys.iter().filter(|spec| !spec.flags.contains(&KeyFlag::NotKey))
 }
 
-fn keys_by_specs(command: &Command, request: Request) -> Option<Vec<FoundKey>> {
-    found_by(key_specs(command), request)
-}
-
-fn found_by<'a>(specs: impl Iterator<Item = &'a KeySpec>, request: Request) -> Option<Vec<FoundKey>> {
-    let mut found = Vec::new();
+#[inline]
+fn visit_ranges<'a>(
+    specs: impl Iterator<Item = &'a KeySpec>,
+    request: Request,
+    visit: &mut impl FnMut(KeyRange),
+) -> Option<()> {
     for spec in specs {
         if spec.flags.contains(&KeyFlag::Incomplete) {
             return None;
@@ -196,17 +231,22 @@ fn found_by<'a>(specs: impl Iterator<Item = &'a KeySpec>, request: Request) -> O
         if last < first || last >= request.len() {
             return None;
         }
-        let keys = (first..=last).step_by(step.max(1));
-        found.extend(keys.map(|index| FoundKey { index, access: spec.access, flags: spec.flags }));
+        visit(KeyRange { first, last, step: step.max(1), access: spec.access, flags: spec.flags });
     }
-    Some(found)
+    Some(())
 }
 
-/// A number of keys, at least one.
+/// A number of keys, at least one. Redis reads it here as C's `atoi` does, so `1 ` and `1,5` are one; the commands themselves are stricter.
 fn counted(request: Request, at: usize) -> Option<usize> {
-    let count = (at < request.len()).then(|| parse_i64(request.arg(at)))??;
-    // Redis counts with 32 bits from here on: what is too large for them names fewer keys, or none.
-    usize::try_from(count as i32).ok().filter(|keys| *keys > 0 && count > 0)
+    let text = request.get(at)?.trim_ascii_start();
+    let is_negative = text.starts_with(b"-");
+    let digits = &text[usize::from(is_negative || text.starts_with(b"+"))..];
+    let zeros = digits.iter().take_while(|byte| **byte == b'0').count();
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let count = parse_i64(&digits[zeros..end])?;
+    // What is too large for 32 bits names fewer keys, or none.
+    let count = (if is_negative { -count } else { count }) as i32;
+    usize::try_from(count).ok().filter(|keys| *keys > 0)
 }
 
 fn last_of_range(begin: usize, last: i32, limit: usize, arguments: usize) -> Option<usize> {
@@ -301,6 +341,47 @@ pub fn sort_read_only(_: Request) -> Option<Vec<FoundKey>> {
     Some(vec![at(1, Access::Ro, &[KeyFlag::Access])])
 }
 
+/// Every STORE and STOREDIST of GEORADIUS: the last one counts, and a specification would show the first alone.
+pub fn georadius(request: Request) -> Option<Vec<FoundKey>> {
+    Some(stored_by_radius(request, 6))
+}
+
+/// The same for GEORADIUSBYMEMBER.
+pub fn georadius_by_member(request: Request) -> Option<Vec<FoundKey>> {
+    Some(stored_by_radius(request, 5))
+}
+
+fn stored_by_radius(request: Request, options_from: usize) -> Vec<FoundKey> {
+    let mut found = vec![at(1, Access::Ro, &[KeyFlag::Access])];
+    let mut index = options_from;
+    while index + 1 < request.len() {
+        let option = request.arg(index);
+        if option.eq_ignore_ascii_case(b"store") || option.eq_ignore_ascii_case(b"storedist") {
+            index += 1;
+            found.push(at(index, Access::Ow, &[KeyFlag::Update]));
+        }
+        index += 1;
+    }
+    found
+}
+
+/// XREADGROUP's keys are the first half behind STREAMS, which may also be the name of a group or of a consumer.
+pub fn xreadgroup(request: Request) -> Option<Vec<FoundKey>> {
+    let mut index = 1;
+    while index < request.len() {
+        let option = request.arg(index);
+        let is = |word: &[u8]| option.eq_ignore_ascii_case(word);
+        if is(b"streams") {
+            let (first, keys) = (index + 1, (request.len() - index - 1) / 2);
+            return (keys > 0)
+                .then(|| (first..first + keys).map(|index| at(index, Access::Ro, &[KeyFlag::Access])).collect());
+        }
+        let values = [&b"count"[..], b"block", b"claim", b"maxcount", b"maxsize"].iter().any(|word| is(word));
+        index += if is(b"group") { 3 } else { 1 + usize::from(values) };
+    }
+    None
+}
+
 /// MIGRATE has one key, or, in its place an empty string and the keys at the end, behind KEYS.
 pub fn migrate(request: Request) -> Option<Vec<FoundKey>> {
     const FLAGS: &[KeyFlag] = &[KeyFlag::Access, KeyFlag::Delete];
@@ -356,6 +437,9 @@ mod tests {
             assert_eq!(found(with(ZUNIONSTORE), &format!("zunionstore d {bad} a b")), None);
         }
         assert_eq!(found(with(ZUNIONSTORE), "zunionstore d"), None);
+        for one in ["01", "+1", "1,5", "1x", "4294967297", "-4294967295", "\" 1 \""] {
+            assert!(found(with(ZUNIONSTORE), &format!("zunionstore d {one} a b")).is_some(), "{one}");
+        }
     }
 
     #[test]
@@ -383,6 +467,19 @@ mod tests {
         assert_eq!(found(with(GEORADIUS), "georadius k 1 1 1 m store d"), Some(vec![(1, "RO"), (7, "OW")]));
         assert_eq!(found(with(GEORADIUS), "georadius k 1 1 1 m store"), Some(vec![(1, "RO")]));
         assert!(are_movable(&with(GEORADIUS)) && are_movable(&with(XREAD)));
+    }
+
+    #[test]
+    fn words_of_options_that_are_names_of_something_else() {
+        let read = |line| found(Command { find_keys: Some(xreadgroup), ..with(&[]) }, line);
+        assert_eq!(read("xreadgroup group g c streams a b > >"), Some(vec![(5, "RO"), (6, "RO")]));
+        assert_eq!(read("xreadgroup count 1 group streams c streams a >"), Some(vec![(7, "RO")]));
+        assert_eq!(read("xreadgroup group streams streams noack streams a >"), Some(vec![(6, "RO")]));
+        assert_eq!(read("xreadgroup group g c count 1"), None);
+        let near = |line| found(Command { find_keys: Some(georadius), ..with(&[]) }, line);
+        assert_eq!(near("georadius k 1 1 1 m store a storedist b"), Some(vec![(1, "RO"), (7, "OW"), (9, "OW")]));
+        assert_eq!(near("georadius k 1 1 1 m store store store b"), Some(vec![(1, "RO"), (7, "OW"), (9, "OW")]));
+        assert_eq!(near("georadius k 1 1 1 m asc store"), Some(vec![(1, "RO")]));
     }
 
     #[test]

@@ -308,7 +308,7 @@ impl<'a> Loader<'a> {
             let reason = "replicaof directive not allowed in cluster mode".into();
             return Err(StartError::Line { version, origin, number, line, reason });
         }
-        if self.config.file.is_none() && !self.given.contains("bind") {
+        if self.config.file.is_none() && !self.given.contains("bind") && !self.lets_strangers_in() {
             self.config.bind = own_machine();
         }
         if self.config.daemonize && self.config.pidfile.is_empty() {
@@ -316,6 +316,13 @@ impl<'a> Loader<'a> {
         }
         self.config.dir = text(&absolute(self.files, self.config.dir.path()));
         Ok(Loaded { config: self.config, notices: self.notices, user_lines: self.user_lines })
+    }
+
+    /// Somebody has thought of clients on other machines, as Redis's container image does with `--protected-mode no`.
+    fn lets_strangers_in(&self) -> bool {
+        let config = &self.config;
+        let has_users = !config.users.is_empty() || config.aclfile.path_if_set().is_some();
+        !config.protected_mode || !config.requirepass.is_empty() || has_users
     }
 
     fn refusal(&self, line: &[u8], origin: &Origin, number: usize, reason: &str) -> StartError {

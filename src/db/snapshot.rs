@@ -88,8 +88,12 @@ pub struct Snapshot {
     /// Images that are not handed over yet, the first of them perhaps in part.
     images: VecDeque<Image>,
     last_image: ImageId,
+    /// What all images take and keep.
+    kept: usize,
     /// So many bytes of images are to be handed over whatever else there is to do, since too much waits for them.
-    owed: usize,
+    owed: u64,
+    /// The most that waited for images, or was kept by them.
+    aside_peak: usize,
     /// Databases that were flushed before the walk, or the images, were through with them.
     flushed: Vec<Db>,
     keys: Progress,
@@ -108,8 +112,9 @@ struct Image {
     id: ImageId,
     part: Part,
     place: Place,
-    /// What it was last known to keep.
-    bytes: usize,
+    /// What it takes by itself, and what it was last known to keep.
+    own_bytes: usize,
+    kept_bytes: usize,
 }
 
 enum Place {
@@ -118,10 +123,14 @@ enum Place {
     Removed(Record),
 }
 
-/// While this much waits for images to be complete, or is kept by them, whoever adds to it has them handed over faster: `PRESS` times what was
-/// added. So what waits is at most this and a part of the images' own size.
-const PRESSED_BYTES: usize = 8 * 1024 * 1024;
-const PRESS: usize = 16;
+/// While more than this waits for images to be complete, or is kept by them, whoever adds to it has them handed over faster: `PRESS` times what
+/// was added, and twice as fast with each `PRESS_STEP` more. However large an image is, it is through before there are 16 such steps:
+/// by then it would have been of a tebibyte.
+const PRESSED_BYTES: usize = 4 * 1024 * 1024;
+const PRESS: u64 = 16;
+const PRESS_STEP: usize = 1024 * 1024;
+/// What an image takes, however little it keeps.
+const IMAGE_BYTES: usize = 256;
 
 /// Of all the snapshots given up since the last one whose walk came to its end, each may have left a stamp of its own on some records.
 const GIVEN_UP_MAX: u8 = STAMP_MAX - 2;
@@ -179,7 +188,10 @@ impl Snapshot {
         let id = self.last_image;
         let Some(part) = sink.begin(home, record, id) else { return false };
         let place = Place::In(db, record.key().into());
-        self.images.push_back(Image { id, part, place, bytes: 0 });
+        let own_bytes = IMAGE_BYTES + record.key().len() + part.head.memory();
+        self.images.push_back(Image { id, part, place, own_bytes, kept_bytes: 0 });
+        self.kept += own_bytes;
+        self.press(own_bytes);
         true
     }
 
@@ -187,8 +199,9 @@ impl Snapshot {
     fn look_after_image(&mut self, record: &Record) {
         let Some((id, bytes)) = value::image(record) else { return };
         let Some(image) = self.images.iter_mut().find(|image| image.id == id) else { return };
-        let added = bytes.saturating_sub(std::mem::replace(&mut image.bytes, bytes));
-        self.press(added);
+        let before = std::mem::replace(&mut image.kept_bytes, bytes);
+        self.kept = self.kept - before + bytes;
+        self.press(bytes.saturating_sub(before));
     }
 
     /// So many bytes more wait.
@@ -196,11 +209,23 @@ impl Snapshot {
         if added == 0 || self.images.is_empty() {
             return;
         }
-        let aside = self.sink.as_ref().map_or(0, |sink| sink.aside_bytes());
-        let kept: usize = self.images.iter().map(|image| image.bytes).sum();
-        if aside + kept > PRESSED_BYTES {
-            self.owed = self.owed.saturating_add(added.saturating_mul(PRESS));
+        let aside = self.sink.as_ref().map_or(0, |sink| sink.aside_bytes()) + self.kept;
+        self.aside_peak = self.aside_peak.max(aside);
+        if let Some(over) = aside.checked_sub(PRESSED_BYTES) {
+            let times = PRESS << (over / PRESS_STEP).min(40);
+            self.owed = self.owed.saturating_add(times.saturating_mul(added as u64));
         }
+    }
+
+    /// Images must be handed over before anything else is changed.
+    #[inline]
+    pub fn is_pressed(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// The most bytes that waited for images, or were kept by them, so far.
+    pub fn aside_peak(&self) -> usize {
+        self.aside_peak
     }
 
     /// The collection with this image is stored there now.
@@ -257,7 +282,9 @@ impl Keyspace {
             position: 0,
             images: VecDeque::new(),
             last_image: 0,
+            kept: 0,
             owed: 0,
+            aside_peak: 0,
             flushed: Vec::new(),
             keys: Progress { done: 0, total },
             copied_bytes: 0,
@@ -279,6 +306,14 @@ impl Keyspace {
         self.snapshot.is_some()
     }
 
+    /// Hands over what must be before more is changed, if anything: asked after each command, since a turn may change much.
+    #[inline]
+    pub fn relieve_snapshot(&mut self, garbage: &mut Vec<Garbage>) {
+        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_pressed()) {
+            self.walk_snapshot(&mut || false, garbage);
+        }
+    }
+
     /// Goes on with the snapshot while `may_go_on` and the sink has room. Tables that were flushed end in `garbage`.
     pub fn walk_snapshot(&mut self, may_go_on: &mut dyn FnMut() -> bool, garbage: &mut Vec<Garbage>) -> Walked {
         let Some(mut snapshot) = self.snapshot.take() else { return Walked::Done };
@@ -298,6 +333,7 @@ impl Keyspace {
     pub fn give_up_snapshot(&mut self, garbage: &mut Vec<Garbage>) {
         let Some(mut snapshot) = self.snapshot.take() else { return };
         snapshot.sink = None;
+        (snapshot.kept, snapshot.owed) = (0, 0);
         for image in std::mem::take(&mut snapshot.images) {
             match image.place {
                 Place::Removed(record) => garbage.push(Garbage::Record(record)),
@@ -366,9 +402,12 @@ impl Keyspace {
                     assert!(is_there, "a snapshot knows where the collections of its images are");
                 }
             }
-            snapshot.owed = snapshot.owed.saturating_sub(PART_BYTES);
-            if !has_more && let Some(Image { place: Place::Removed(record), .. }) = snapshot.images.pop_front() {
-                garbage.push(Garbage::Record(record));
+            snapshot.owed = snapshot.owed.saturating_sub(PART_BYTES as u64);
+            if !has_more && let Some(image) = snapshot.images.pop_front() {
+                snapshot.kept -= image.own_bytes + image.kept_bytes;
+                if let Place::Removed(record) = image.place {
+                    garbage.push(Garbage::Record(record));
+                }
             }
             if snapshot.owed == 0
                 && let Some(stopped) = snapshot.why_stop(may_go_on)

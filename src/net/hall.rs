@@ -171,9 +171,10 @@ fn refusal(server: &Server, is_local: bool) -> Option<&'static str> {
     }
     if config.protected_mode && !server.needs_password() && !is_local {
         return Some(
-            "-DENIED Protected mode is on and no password is set, so only clients on this machine are let in. To serve others, \
-             set a password (requirepass), or turn protected mode off (CONFIG SET protected-mode no, from this machine) if the \
-             network keeps strangers out.\r\n",
+            // Programs and people look for the first sentence.
+            "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default \
+             user. Only clients on this machine are let in. To serve others, set a password (requirepass), or turn protected mode \
+             off (CONFIG SET protected-mode no, from this machine) if the network keeps strangers out.\r\n",
         );
     }
     None

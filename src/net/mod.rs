@@ -9,6 +9,7 @@ mod hall;
 mod host;
 mod listener;
 mod listeners;
+mod old_certificates;
 mod signals;
 mod tls;
 mod tls_rules;

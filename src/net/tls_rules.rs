@@ -6,13 +6,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{Error, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
+use super::old_certificates::{Verifier, is_about_key};
 use crate::config::{Config, TlsAuthClients};
 use crate::util::io_error;
 
@@ -29,10 +31,17 @@ pub fn tls_rules(config: &Config) -> Result<Arc<ServerConfig>, String> {
     let builder = match config.tls_auth_clients {
         TlsAuthClients::No => builder.with_no_client_auth(),
         who => {
-            let verifier =
-                WebPkiClientVerifier::builder_with_provider(authorities(config)?.into(), Arc::clone(&provider));
-            let verifier = if who == TlsAuthClients::Optional { verifier.allow_unauthenticated() } else { verifier };
-            builder.with_client_cert_verifier(verifier.build().map_err(|error| format!("Failed to load CA: {error}"))?)
+            let authorities = authorities(config)?;
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(authorities.iter().cloned());
+            if store.is_empty() {
+                return Err("No CA certificate that can be used was found".into());
+            }
+            let library = WebPkiClientVerifier::builder_with_provider(store.into(), Arc::clone(&provider));
+            let library = if who == TlsAuthClients::Optional { library.allow_unauthenticated() } else { library };
+            let library = library.build().map_err(|error| format!("Failed to load CA: {error}"))?;
+            let algorithms = provider.signature_verification_algorithms;
+            builder.with_client_cert_verifier(Arc::new(Verifier { library, authorities, algorithms }))
         }
     };
     let identity = identity(config, &provider)?;
@@ -57,17 +66,17 @@ fn identity(config: &Config, provider: &CryptoProvider) -> Result<CertifiedKey, 
     let file = config.tls_cert_file.path_if_set().ok_or("No tls-cert-file configured!")?;
     let chain = certificates(file).map_err(|error| format!("Failed to load certificate: {error}"))?;
     let file = config.tls_key_file.path_if_set().ok_or("No tls-key-file configured!")?;
-    let key = private_key(file).map_err(|error| format!("Failed to load private key: {error}"))?;
+    let key =
+        private_key(file, &config.tls_key_file_pass).map_err(|error| format!("Failed to load private key: {error}"))?;
     let key = provider.key_provider.load_private_key(key);
     let key = key.map_err(|error| format!("Failed to load private key: {}: {error}", file.display()))?;
     let identity = CertifiedKey::new(chain, key);
-    match identity.keys_match() {
-        Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err("tls-key-file does not belong to tls-cert-file".into())
-        }
-        // A certificate of an old kind can be shown though it cannot be taken apart here: its clients decide.
-        _ => Ok(identity),
+    // A certificate that cannot be read can be shown all the same: its clients decide.
+    let belongs = identity.key.public_key().and_then(|key| is_about_key(identity.cert.first()?, &key));
+    if belongs == Some(false) {
+        return Err("tls-key-file does not belong to tls-cert-file".into());
     }
+    Ok(identity)
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -80,21 +89,35 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+/// The first key of the file; `password` opens one that is encrypted (PKCS #8, which is how OpenSSL has long written them).
+fn private_key(file: &Path, password: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     let text = fs::read(file).map_err(|error| format!("{}: {}", file.display(), io_error::reason(&error)))?;
     let has = |word: &[u8]| memchr::memmem::find(&text, word).is_some();
-    if has(b"ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
-        return Err(format!(
-            "{}: keys with a password (tls-key-file-pass) are not supported; write the key without one, for example with openssl pkey",
-            file.display()
-        ));
+    let key = if has(b"ENCRYPTED PRIVATE KEY") {
+        decrypted(&text, password)
+    } else if has(b"Proc-Type: 4,ENCRYPTED") {
+        Err("encrypted in the old way; openssl pkey -aes256 writes it in the new one".into())
+    } else {
+        PrivateKeyDer::from_pem_slice(&text).map_err(|error| error.to_string())
+    };
+    key.map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn decrypted(text: &[u8], password: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    if password.is_empty() {
+        return Err("the key is encrypted and tls-key-file-pass is not set".into());
     }
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| format!("{}: {error}", file.display()))
+    let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+    let begin = text.find("-----BEGIN ENCRYPTED").unwrap_or(0);
+    let (_, sealed) = SecretDocument::from_pem(&text[begin..]).map_err(|error| error.to_string())?;
+    let sealed = EncryptedPrivateKeyInfo::try_from(sealed.as_bytes()).map_err(|error| error.to_string())?;
+    let open = sealed.decrypt(password).map_err(|_| "tls-key-file-pass does not open it")?;
+    Ok(PrivatePkcs8KeyDer::from(open.as_bytes().to_vec()).into())
 }
 
 /// Those whose signature makes a client's certificate good.
-fn authorities(config: &Config) -> Result<RootCertStore, String> {
-    let mut store = RootCertStore::empty();
+fn authorities(config: &Config) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut all = Vec::new();
     let (file, folder) = (config.tls_ca_cert_file.path_if_set(), config.tls_ca_cert_dir.path_if_set());
     if file.is_none() && folder.is_none() {
         return Err(
@@ -102,8 +125,7 @@ fn authorities(config: &Config) -> Result<RootCertStore, String> {
         );
     }
     if let Some(file) = file {
-        let found = certificates(file).map_err(|error| format!("Failed to load CA certificates: {error}"))?;
-        store.add_parsable_certificates(found);
+        all.extend(certificates(file).map_err(|error| format!("Failed to load CA certificates: {error}"))?);
     }
     if let Some(folder) = folder {
         let entries = fs::read_dir(folder).map_err(|error| {
@@ -111,10 +133,10 @@ fn authorities(config: &Config) -> Result<RootCertStore, String> {
         })?;
         for entry in entries.flatten() {
             // Other files may lie beside the certificates.
-            store.add_parsable_certificates(certificates(&entry.path()).unwrap_or_default());
+            all.extend(certificates(&entry.path()).unwrap_or_default());
         }
     }
-    if store.is_empty() { Err("No CA certificate that can be used was found".into()) } else { Ok(store) }
+    Ok(all)
 }
 
 fn versions(names: &str) -> Result<Vec<&'static SupportedProtocolVersion>, String> {

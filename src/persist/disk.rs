@@ -119,11 +119,17 @@ pub struct DiskError {
     pub call: &'static str,
     pub path: PathBuf,
     pub error: io::Error,
+    /// How much of the file was there by then, where that matters.
+    pub offset: Option<u64>,
 }
 
 impl DiskError {
     pub fn new(call: &'static str, path: &Path, error: io::Error) -> Self {
-        Self { call, path: path.to_owned(), error }
+        Self { call, path: path.to_owned(), error, offset: None }
+    }
+
+    pub fn at(self, offset: u64) -> Self {
+        Self { offset: Some(offset), ..self }
     }
 
     /// The system's words for it, without the number that Rust appends.
@@ -131,10 +137,11 @@ impl DiskError {
         io_error::reason(&self.error)
     }
 
-    /// "No space left on device (write appendonlydir/x, errno 28)": for the log and for refusals.
+    /// "No space left on device (write appendonlydir/x, errno 28) at offset 4096": for the log and for refusals.
     pub fn in_full(&self) -> String {
         let number = self.error.raw_os_error().map(|number| format!(", errno {number}")).unwrap_or_default();
-        format!("{} ({} {}{number})", self.reason(), self.call, self.path.display())
+        let offset = self.offset.map(|offset| format!(" at offset {offset}")).unwrap_or_default();
+        format!("{} ({} {}{number}){offset}", self.reason(), self.call, self.path.display())
     }
 }
 

@@ -1,58 +1,133 @@
-//! Asks the kernel for huge pages under the heap: most of a lookup among millions of keys is the walk of the page tables.
+//! Puts huge pages under the heap: most of a lookup among millions of keys is the walk of the page tables.
 //!
-//! The allocator reserves its memory in regions of a gigabyte or so and cannot ask by itself without also refusing to give
-//! memory back, so its regions are found in `/proc/self/maps`: at the start, and again whenever the heap has grown.
+//! Whoever asks the kernel for huge pages beforehand waits for them when it first touches new memory, some tens of milliseconds where free
+//! memory is scattered. So memory is used in small pages first, and a thread has what is filled collapsed into huge ones behind the
+//! server's back. The allocator's regions are found in `/proc/self/maps`; it may give back any part of them later, as ever.
 
-use std::fs;
+use std::collections::HashSet;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
+
+use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::util::memory;
 
-/// Smaller mappings are stacks and the like, which huge pages would only bloat.
+/// The unit: a huge page, and the small ones that it replaces.
+const HUGE: usize = 2 << 20;
+const SMALL: usize = 4096;
+const SMALL_IN_HUGE: usize = HUGE / SMALL;
+/// A huge page replaces at least this many small ones that are in use: what was given back is not to be taken again.
+const FILLED_MIN: usize = SMALL_IN_HUGE - SMALL_IN_HUGE / 16;
+/// Smaller mappings are stacks and the like.
 const REGION_MIN: usize = 64 << 20;
-/// The heap has to grow by this much before a new region is looked for.
-const GROWTH: u64 = 32 << 20;
+/// The heap has to change by this much, and by that share of itself, before it is looked at again.
+const CHANGE_MIN: u64 = 4 << 20;
+const CHANGE_SHARE: u64 = 32;
 
-/// Where the heap's regions have been asked for.
-#[derive(Default)]
+/// How long the thread rests for each page: so much, and so many times what the page took.
+const REST_MIN: Duration = Duration::from_millis(5);
+const REST_TIMES: u32 = 10;
+
+/// The server's end of the thread that follows its heap.
 pub struct HugePages {
-    is_off: bool,
-    next_look_at: u64,
+    seen: u64,
+    /// Away where huge pages are not wanted, or cannot be had.
+    thread: Option<Sender<()>>,
 }
 
 impl HugePages {
-    /// For a process that does without.
-    pub fn off() -> Self {
-        Self { is_off: true, next_look_at: u64::MAX }
+    /// Starts the thread. It ends with this value, or when the kernel says that it knows no such thing.
+    pub fn start() -> Self {
+        let (sender, receiver) = bounded(1);
+        let started = thread::Builder::new().name("huge-pages".into()).spawn(move || follow(&receiver));
+        Self { seen: 0, thread: started.is_ok().then_some(sender) }
     }
 
-    /// Looks for new regions, if the heap has grown. O(1), with a file of some dozen lines to read every 32 MiB.
+    /// For a process that does without.
+    pub fn off() -> Self {
+        Self { seen: 0, thread: None }
+    }
+
+    /// Has the thread look, if the heap has changed. O(1), and never waits.
     pub fn follow_heap(&mut self) {
+        let Some(thread) = &self.thread else { return };
         let used = memory::used();
-        if self.is_off || used < self.next_look_at {
-            return;
-        }
-        self.next_look_at = used + GROWTH;
-        let Ok(maps) = fs::read_to_string("/proc/self/maps") else {
-            self.is_off = true;
-            return;
-        };
-        for (start, length) in maps.lines().filter_map(region) {
-            // SAFETY: advice about memory of this process changes nothing that can be seen in it. That the kernel may have none to
-            // give is its business.
-            unsafe { libc::madvise(start as *mut libc::c_void, length, libc::MADV_HUGEPAGE) };
+        // One that is still at it will find the rest next time.
+        if has_changed(self.seen, used) && thread.try_send(()).is_ok() {
+            self.seen = used;
         }
     }
 }
 
-/// The start and length of a mapping, if it is one of the heap's: large, private, writable, without a file or a name.
-fn region(line: &str) -> Option<(usize, usize)> {
+fn has_changed(seen: u64, used: u64) -> bool {
+    used.abs_diff(seen) > CHANGE_MIN.max(used / CHANGE_SHARE)
+}
+
+/// One page at a time, with rests, and only when nobody else wants the processor: there may be just one.
+fn follow(asked: &Receiver<()>) {
+    // SAFETY: on Linux a thread's priority is its own; where it cannot be lowered it stays as it is.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
+    // Those that need not be made again, as far as anybody knows.
+    let mut made = HashSet::new();
+    while asked.recv().is_ok() {
+        let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return };
+        for page in maps.lines().filter_map(region).flat_map(|region| whole_pages(&region)) {
+            if filled(page) < FILLED_MIN {
+                made.remove(&page);
+            } else if !made.contains(&page) {
+                let began = Instant::now();
+                match collapse(page) {
+                    Collapse::Done => _ = made.insert(page),
+                    Collapse::NotNow => {}
+                    Collapse::Unknown => return,
+                }
+                thread::sleep(REST_MIN.max(began.elapsed() * REST_TIMES));
+            }
+        }
+    }
+}
+
+/// The huge pages that a region has room for, by their addresses.
+fn whole_pages(region: &Range<usize>) -> impl Iterator<Item = usize> + use<> {
+    (region.start.next_multiple_of(HUGE)..region.end / HUGE * HUGE).step_by(HUGE)
+}
+
+/// How many of the small pages in a huge one's place are in use.
+fn filled(page: usize) -> usize {
+    let mut resident = [0u8; SMALL_IN_HUGE];
+    // SAFETY: the kernel writes a byte for each of the pages, and an error where they are not there any more.
+    let result = unsafe { libc::mincore(page as *mut libc::c_void, HUGE, resident.as_mut_ptr()) };
+    if result == 0 { resident.iter().filter(|flags| **flags & 1 == 1).count() } else { 0 }
+}
+
+enum Collapse {
+    Done,
+    /// Memory is short or scattered: it may do later.
+    NotNow,
+    /// The kernel is older than 6.1, or has no huge pages.
+    Unknown,
+}
+
+/// Makes one page of many.
+fn collapse(page: usize) -> Collapse {
+    // SAFETY: what the pages hold stays, and whoever touches them meanwhile waits.
+    let result = unsafe { libc::madvise(page as *mut libc::c_void, HUGE, libc::MADV_COLLAPSE) };
+    match io::Error::last_os_error().raw_os_error() {
+        _ if result == 0 => Collapse::Done,
+        Some(libc::ENOMEM | libc::EAGAIN | libc::EBUSY) => Collapse::NotNow,
+        _ => Collapse::Unknown,
+    }
+}
+
+/// A mapping, if it is one of the heap's: large, private, writable, without a file or a name.
+fn region(line: &str) -> Option<Range<usize>> {
     let mut words = line.split_ascii_whitespace();
     let (start, end) = words.next()?.split_once('-')?;
     let (rights, inode) = (words.next()?, words.nth(2)?);
-    let start = usize::from_str_radix(start, 16).ok()?;
-    let length = usize::from_str_radix(end, 16).ok()?.checked_sub(start)?;
+    let (start, end) = (usize::from_str_radix(start, 16).ok()?, usize::from_str_radix(end, 16).ok()?);
     let is_heap = rights == "rw-p" && inode == "0" && words.next().is_none();
-    (is_heap && length >= REGION_MIN).then_some((start, length))
+    (is_heap && end.checked_sub(start)? >= REGION_MIN).then_some(start..end)
 }
 
 #[cfg(test)]
@@ -61,7 +136,7 @@ mod tests {
 
     #[test]
     fn only_large_nameless_memory_is_the_heaps() {
-        assert_eq!(region("20000000000-20040000000 rw-p 00000000 00:00 0 "), Some((0x200_0000_0000, 0x4000_0000)));
+        assert_eq!(region("20000000000-20040000000 rw-p 00000000 00:00 0 "), Some(0x200_0000_0000..0x200_4000_0000));
         for other in [
             "20000000000-20000200000 rw-p 00000000 00:00 0 ",
             "20000000000-20040000000 r--p 00000000 00:00 0 ",
@@ -77,15 +152,33 @@ mod tests {
     }
 
     #[test]
-    fn the_heap_is_looked_for_when_it_has_grown() {
-        let mut pages = HugePages::default();
+    fn pages_are_those_that_lie_whole_in_their_region() {
+        assert_eq!(whole_pages(&(HUGE - 1..3 * HUGE + 5)).collect::<Vec<_>>(), [HUGE, 2 * HUGE]);
+        assert_eq!(whole_pages(&(HUGE + 1..2 * HUGE + 5)).count(), 0);
+    }
+
+    #[test]
+    fn what_is_touched_is_filled_and_keeps_its_bytes() {
+        let bytes: Vec<u8> = (0..4 * HUGE).map(|at| (at % 251) as u8).collect();
+        let start = bytes.as_ptr().addr();
+        for page in whole_pages(&(start..start + bytes.len())) {
+            assert_eq!(filled(page), SMALL_IN_HUGE);
+            collapse(page);
+        }
+        assert!(bytes.iter().enumerate().all(|(at, byte)| *byte == (at % 251) as u8));
+        assert_eq!(filled(HUGE), 0, "nothing is mapped at the bottom");
+    }
+
+    #[test]
+    fn the_heap_is_looked_at_when_it_has_changed() {
+        let (sender, receiver) = bounded(1);
+        let mut pages = HugePages { seen: u64::MAX, thread: Some(sender) };
         pages.follow_heap();
-        let next = pages.next_look_at;
-        assert!(next >= GROWTH);
-        pages.follow_heap();
-        assert!(pages.next_look_at <= next + GROWTH);
+        assert!(receiver.try_recv().is_ok() && pages.seen < u64::MAX);
+        assert!(has_changed(0, CHANGE_MIN + 1) && has_changed(1 << 34, 1 << 33));
+        assert!(!has_changed(1 << 34, (1 << 34) + CHANGE_MIN + 1));
         let mut off = HugePages::off();
         off.follow_heap();
-        assert_eq!(off.next_look_at, u64::MAX);
+        assert_eq!(off.seen, 0);
     }
 }

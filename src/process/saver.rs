@@ -36,7 +36,7 @@ impl Saver {
     ) -> Result<(Box<dyn Sink>, PathBuf), String> {
         self.begun += 1;
         let temporary = PathBuf::from(format!("temp-{}-background-{}.rdb", std::process::id(), self.begun));
-        let plan = Plan { temporary: temporary.clone(), target, is_aof_base: false, functions, now_ms };
+        let plan = Plan { temporary: temporary.clone(), target, is_aof_base: false, requests: None, functions, now_ms };
         let processors = config.bio_cpulist.display().into_owned();
         let prepare = move || affinity::bind_to(&processors);
         let started: io::Result<_> =

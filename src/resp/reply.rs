@@ -98,6 +98,22 @@ impl Output {
         self.shared_bytes += other.shared_bytes;
     }
 
+    /// Puts other bytes in the place of what stands between two marks. False, and nothing done, where they do not hold any more.
+    pub fn replace(&mut self, start: Mark, end: Mark, bytes: &[u8]) -> bool {
+        let is_there = start.own <= end.own && end.own <= self.own.len();
+        if !is_there || start.shared > end.shared || end.shared > self.shared.len() {
+            return false;
+        }
+        for (_, payload) in self.shared.drain(start.shared..end.shared) {
+            self.shared_bytes -= payload.len();
+        }
+        for (at, _) in &mut self.shared[start.shared..] {
+            *at = *at - (end.own - start.own) + bytes.len();
+        }
+        self.own.splice(start.own..end.own, bytes.iter().copied());
+        true
+    }
+
     pub fn append(&mut self, other: Output) {
         self.insert(self.mark(), other);
     }

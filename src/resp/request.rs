@@ -57,6 +57,13 @@ impl<'a> Request<'a> {
         &self.bytes[span.start as usize..][..span.len as usize]
     }
 
+    /// The argument at `index`, where there is one.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        let span = self.spans.get(index)?;
+        Some(&self.bytes[span.start as usize..][..span.len as usize])
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + Clone + use<'a> {
         let bytes = self.bytes;
         self.spans.iter().map(move |span| &bytes[span.start as usize..][..span.len as usize])

@@ -300,7 +300,7 @@ impl Server {
     }
 
     #[inline]
-    fn refusal_for_durability(&mut self) -> Option<Stop> {
+    pub(super) fn refusal_for_durability(&mut self) -> Option<Stop> {
         if self.durability.refusal.is_some() {
             let reason = self.durability.refusal.as_deref().unwrap_or_default();
             return Some(error_with(format!("MISCONF Errors writing to the AOF file: {reason}")));

@@ -318,7 +318,7 @@ impl Server {
             Admission::Hold => return,
             Admission::CutOff => return out.clear(),
         }
-        self.note_journaled(id, entry, request, journaled);
+        self.note_journaled(id, entry, request, journaled, (start, out.mark()));
         if self.counts_slot_usage()
             && let Some(entry) = self.sessions.get(id).last_command
             && entry.command.takes(request.len())
@@ -421,9 +421,8 @@ impl Server {
         if outermost {
             self.call_began = end;
         }
-        if outermost || caller == Caller::Exec {
-            self.note_time(id, entry, request, elapsed);
-        }
+        self.note_time(caller, id, entry, request, elapsed);
+        self.keyspace.relieve_snapshot(&mut self.garbage);
         let replied = reply.output().len().saturating_sub(replied);
         self.note_size(caller, id, entry, request, replied as u64);
     }
@@ -553,16 +552,24 @@ impl Server {
         !self.watches.is_empty() || !self.waiting.is_empty() || self.tracking.is_used() || self.notifies()
     }
 
-    /// What a client's command took, for SLOWLOG and the latency events.
+    /// What a command took, for SLOWLOG and the latency events.
     #[inline]
-    fn note_time(&mut self, id: SessionId, entry: &'static Entry, request: Request, elapsed: u64) {
-        let session = self.sessions.get(id);
+    pub(super) fn note_time(
+        &mut self,
+        caller: Caller,
+        id: SessionId,
+        entry: &'static Entry,
+        request: Request,
+        elapsed: u64,
+    ) {
         let threshold = self.config.slowlog_log_slower_than;
         if threshold >= 0 && elapsed >= us_to_ticks(threshold as u64) && !entry.has(Flag::SkipSlowlog) {
             let elapsed_us = ticks_to_us(elapsed);
             let when_s = self.clock.unix_us / 1_000_000;
             let limit = usize::try_from(self.config.slowlog_max_len).unwrap_or(0);
-            self.stats.slowlog.add(when_s, elapsed_us, entry, request, session, limit);
+            // A script's own client has neither address nor name in Redis.
+            let client = (caller != Caller::Script).then(|| self.sessions.get(id));
+            self.stats.slowlog.add(when_s, elapsed_us, entry, request, client, limit);
         }
         let threshold = self.config.latency_monitor_threshold;
         if threshold > 0 && elapsed >= us_to_ticks((threshold as u64).saturating_mul(1000)) {
@@ -583,15 +590,15 @@ impl Server {
         if !(large_request || large_reply) || entry.has(Flag::SkipSlowlog) {
             return;
         }
-        let (session, when_s) = (self.sessions.get(id), self.clock.unix_us / 1_000_000);
+        let (client, when_s) = (Some(self.sessions.get(id)), self.clock.unix_us / 1_000_000);
         let limit = |max_len: i64| usize::try_from(max_len).unwrap_or(0);
         if large_request {
             let limit = limit(config.commandlog_large_request_max_len);
-            self.stats.large_requests.add(when_s, came, entry, request, session, limit);
+            self.stats.large_requests.add(when_s, came, entry, request, client, limit);
         }
         if large_reply {
             let limit = limit(config.commandlog_large_reply_max_len);
-            self.stats.large_replies.add(when_s, replied, entry, request, session, limit);
+            self.stats.large_replies.add(when_s, replied, entry, request, client, limit);
         }
     }
 

@@ -3,11 +3,16 @@
 //! The process around writes the journal and tells here how far it has got (`note_durable`). Under `appendfsync always` a session's
 //! replies wait for the journal's offset behind its own last write, and behind the last write to any key it has read; who reads what
 //! nobody has just written waits for nothing.
+//!
+//! Under the other policies replies wait for no more than the turn's write to the log. Where that fails the turn's writers are told so, in place
+//! of what they would have been told: what they did stays, and gets into the log with what else waits for it, but nobody was promised that.
 
+use super::admit::text_of;
 use super::session::SessionId;
 use super::{Closing, Server};
 use crate::cmd::command::{Find, Flag, Run};
 use crate::cmd::table::Entry;
+use crate::resp::reply::Mark;
 use crate::resp::request::Request;
 
 /// Slots of the memory of last writes. Keys that share a slot wait for each other, which costs time and nothing else.
@@ -28,6 +33,8 @@ pub struct Durability {
     /// The data set is being read from files: clients are told to wait.
     pub loading: Option<Loading>,
     last_writes: Option<Box<LastWrites>>,
+    /// What this turn's writers are told, until the log has what they did.
+    answers: Vec<Answer>,
     /// Sessions that wait for the disk by WAITAOF.
     pub waiting: Vec<SessionId>,
 }
@@ -49,7 +56,7 @@ pub struct RewriteFacts {
     pub began_ms: Option<u64>,
     pub is_scheduled: bool,
     pub last_took_ms: Option<u64>,
-    pub last_failed: bool,
+    pub last_error: Option<String>,
     pub count: u64,
     pub failures_in_a_row: u64,
 }
@@ -59,6 +66,14 @@ pub struct Loading {
     pub began_ms: u64,
     pub total_bytes: u64,
     pub loaded_bytes: u64,
+}
+
+/// A reply to a write, in its session's output.
+struct Answer {
+    session: SessionId,
+    client_id: u64,
+    start: Mark,
+    end: Mark,
 }
 
 /// When keys were last written, by their hash.
@@ -100,15 +115,54 @@ impl Server {
         entry: Option<&'static Entry>,
         request: Request,
         before: u64,
+        (start, end): (Mark, Mark),
     ) {
         let after = self.journal.offset();
-        if after != before {
+        if self.durability.is_always() {
+            if after != before {
+                let session = self.sessions.get_mut(id);
+                (session.wrote_until, session.gate) = (after, after);
+            }
+            return self.note_last_writes(id, entry, request, before);
+        }
+        // A key that a reader found lapsed has gone whether that is kept or not.
+        if after != before && !entry.is_some_and(|entry| entry.has(Flag::Readonly)) {
             let session = self.sessions.get_mut(id);
             (session.wrote_until, session.gate) = (after, after);
+            if self.durability.is_on {
+                self.durability.answers.push(Answer { session: id, client_id: session.client_id, start, end });
+            }
         }
-        if self.durability.is_always() {
-            self.note_last_writes(id, entry, request, before);
+    }
+
+    /// The log has all of the turn.
+    #[inline]
+    pub fn keep_answers(&mut self) {
+        self.durability.answers.clear();
+    }
+
+    /// The log could not be written: this turn's writers are told why.
+    pub fn take_back_answers(&mut self) {
+        let mut answers = std::mem::take(&mut self.durability.answers);
+        // From the last to the first, so that those before stay where they are.
+        for answer in answers.drain(..).rev() {
+            let text = match self.refusal_for_durability() {
+                Some(stop) => text_of(&stop).into_owned(),
+                None => return,
+            };
+            let released = self.durability.released;
+            let Some(session) = self.sessions.find_mut(answer.session) else { continue };
+            if session.client_id != answer.client_id {
+                continue;
+            }
+            session.gate = session.gate.min(released);
+            let refusal = [b"-", &*text, b"\r\n"].concat();
+            if answer.start != answer.end && session.output.replace(answer.start, answer.end, &refusal) {
+                self.stats.count_error_text(&text);
+                self.flush_later(answer.session);
+            }
         }
+        self.durability.answers = answers;
     }
 
     fn note_last_writes(&mut self, id: SessionId, entry: Option<&'static Entry>, request: Request, before: u64) {

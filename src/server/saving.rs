@@ -28,7 +28,7 @@ pub struct Saving {
     pub count: u64,
     /// Changes that the running save will have on disk.
     dirty_at_begin: u64,
-    /// Most bytes that waited for the disk during the save that is running, or that was the last.
+    /// Most bytes that waited for the disk, or for images to be complete, during the save that is running, or that was the last.
     pub waiting_bytes_peak: usize,
     /// What that save had to copy because it was about to change.
     pub copied_bytes: u64,
@@ -139,8 +139,10 @@ impl Server {
         if !self.saving.is_running() {
             return;
         }
+        let aside = self.keyspace.snapshot().map_or(0, |snapshot| snapshot.aside_peak());
+        let waiting = self.host.save_waiting_bytes() + aside;
+        self.saving.waiting_bytes_peak = self.saving.waiting_bytes_peak.max(waiting);
         self.saving.copied_bytes = self.copied_for_save();
-        self.saving.waiting_bytes_peak = self.saving.waiting_bytes_peak.max(self.host.save_waiting_bytes());
         match self.host.save_outcome() {
             None => {}
             Some(Outcome::Finished { bytes }) => self.note_finished(bytes),

@@ -65,13 +65,15 @@ impl Histogram {
         last_ns
     }
 
-    /// Cumulative counts up to powers of two microseconds, as LATENCY HISTOGRAM shows them.
+    /// Cumulative counts as LATENCY HISTOGRAM shows them: up to powers of two nanoseconds, of which Redis's histogram counts one in 128 more as
+    /// equal. What took longer than a second counts there.
     pub fn cumulative_us(&self) -> Vec<(u64, u64)> {
         let mut rows: Vec<(u64, u64)> = Vec::new();
         let mut seen = 0;
         for (end_ns, count) in self.counts() {
             seen += count;
-            let us = end_ns.div_ceil(1000).next_power_of_two();
+            let power_ns = end_ns.clamp(1 << 10, 1 << 30).next_power_of_two();
+            let us = (power_ns + power_ns / 128 - 1) / 1000;
             match rows.last_mut() {
                 Some((last, total)) if *last == us => *total = seen,
                 _ => rows.push((us, seen)),
@@ -317,7 +319,7 @@ impl CommandLog {
         value: u64,
         entry: &Entry,
         request: Request,
-        session: &super::session::Session,
+        client: Option<&super::session::Session>,
         limit: usize,
     ) {
         let entry = LogEntry {
@@ -325,8 +327,8 @@ impl CommandLog {
             when_s,
             value,
             args: trimmed_args(entry, request),
-            address: session.peer.address.clone(),
-            client_name: session.name.clone(),
+            address: client.map(|client| client.peer.address.clone()).unwrap_or_default(),
+            client_name: client.map(|client| client.name.clone()).unwrap_or_default(),
         };
         self.next_id += 1;
         self.entries.push_front(entry);
@@ -411,6 +413,7 @@ mod tests {
         assert!(median == histogram.percentile_ns(99.0) && median < worst);
         let rows = histogram.cumulative_us();
         assert_eq!(rows.iter().map(|(_, count)| *count).collect::<Vec<_>>(), [99, 100]);
-        assert!(rows.iter().all(|(us, _)| us.is_power_of_two()));
+        let known = |us| (10..=30).any(|bits| us == ((1u64 << bits) + (1 << (bits - 7)) - 1) / 1000);
+        assert!(rows.iter().all(|(us, _)| known(*us)), "{rows:?}");
     }
 }

@@ -403,6 +403,7 @@ impl Server {
     }
 }
 
+/// CLIENT's subcommands, of which SETINFO alone counts as a command of its own.
 fn is_of_client(entry: &'static Entry) -> bool {
-    entry.parent.is_some_and(|parent| parent.name == "CLIENT")
+    entry.parent.is_some_and(|parent| parent.name == "CLIENT") && entry.command.name != "SETINFO"
 }

@@ -261,7 +261,7 @@ impl Server {
         }
         self.waiting.pass_on(&blocked);
         if self.journal.is_open() {
-            self.note_journaled(id, Some(blocked.entry), blocked.request.borrow(), journaled);
+            self.note_journaled(id, Some(blocked.entry), blocked.request.borrow(), journaled, (start, out.mark()));
         }
         self.ended_wait(id, start, out);
         self.append_messages(id, out);
@@ -301,6 +301,8 @@ impl Server {
         let start = out.mark();
         how(&blocked, &mut Reply::new(&mut out, protocol));
         self.stats.count_call(blocked.entry.id, blocked.ticks, failed, self.config.latency_tracking);
+        // The time that it waited is not its own.
+        self.note_time(Caller::Resumed, id, blocked.entry, blocked.request.borrow(), blocked.ticks);
         self.ended_wait(id, start, &mut out);
         self.sessions.get_mut(id).output = out;
         self.flush_later(id);

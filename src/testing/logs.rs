@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::snapshots::{damage, rich, saved};
+use super::snapshots::{GOOD, damage};
 use super::{Chooser, Playground};
 use crate::config::Config;
 use crate::persist::aof::Manifest;
@@ -40,7 +40,7 @@ fn log() -> HostileDisk {
         format!("file {name} seq {number} type {kind}\n")
     });
     disk.put(Path::new(MANIFEST), lines.concat().as_bytes());
-    disk.put(Path::new(BASE), &saved(&rich()));
+    disk.put(Path::new(BASE), &GOOD);
     let increment = |lines: &[&str]| -> Vec<u8> {
         let request = |line: &&str| {
             let words: Vec<&str> = line.split(' ').collect();

@@ -1,6 +1,7 @@
 //! Snapshots under test: what was saved loads as it was, and what is broken never harms.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use super::{Chooser, Playground, digest};
 use crate::config::Config;
@@ -9,7 +10,6 @@ use crate::persist::disk::{Disk, read_all};
 use crate::persist::rdb::dump;
 use crate::server::snapshots::{Keeping, Load};
 use crate::types::codec::Dialect;
-use crate::types::value::Record;
 use crate::util::crc64::crc64;
 
 const KEEPING: Keeping = Keeping { lapsed: true, replace: false };
@@ -96,6 +96,21 @@ pub(super) fn rich() -> Playground {
     playground
 }
 
+/// A good file with something of everything; made once, so that most of a fuzz run's time is for what is done to it.
+pub(super) static GOOD: LazyLock<Vec<u8>> = LazyLock::new(|| saved(&rich()));
+
+/// Payloads of every type, in either dialect, compressed or not.
+static PAYLOADS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+    let mut rich = rich();
+    let id = rich.client("");
+    let view = rich.server.view(id);
+    let dialects = [Dialect::Redis, Dialect::Valkey];
+    let manners = dialects.into_iter().flat_map(|dialect| [(dialect, true), (dialect, false)]);
+    manners
+        .flat_map(|(dialect, packed)| view.records().map(move |record| dump::dump(&record, dialect, packed)))
+        .collect()
+});
+
 /// Bytes from anywhere as a snapshot file: as they are, or as damage to a good one.
 pub fn fuzz_snapshots(data: &[u8]) {
     let mut choose = Chooser { data, position: 0 };
@@ -103,7 +118,7 @@ pub fn fuzz_snapshots(data: &[u8]) {
         0 => [b"REDIS0011", data].concat(),
         1 => [b"VALKEY080", data].concat(),
         how => {
-            let mut file = saved(&rich());
+            let mut file = GOOD.clone();
             damage(&mut file, &mut choose, how == 2);
             file
         }
@@ -116,14 +131,10 @@ pub fn fuzz_snapshots(data: &[u8]) {
 /// Bytes from anywhere as a payload for RESTORE, checksum and version put right.
 pub fn fuzz_restore(data: &[u8]) {
     let mut choose = Chooser { data, position: 0 };
-    let mut rich = rich();
-    let mut payloads = Vec::new();
-    let id = rich.client("");
-    for record in rich.server.view(id).records() {
-        payloads.push(payload(&record, &mut choose));
-    }
-    payloads.push([&data[..data.len().min(200)], &[0; 10]].concat());
-    let mut payload = payloads.swap_remove(choose.below(payloads.len()));
+    let mut payload = match choose.below(PAYLOADS.len() + 4) {
+        at if at < PAYLOADS.len() => PAYLOADS[at].clone(),
+        _ => [&data[..data.len().min(200)], &[0; 10]].concat(),
+    };
     payload.truncate(payload.len() - 10);
     damage(&mut payload, &mut choose, false);
     payload.extend_from_slice(if choose.below(2) == 0 { &[12, 0] } else { &[80, 0] });
@@ -134,11 +145,6 @@ pub fn fuzz_restore(data: &[u8]) {
     playground.run("", [&b"RESTORE"[..], b"key", b"0", &payload].iter());
     playground.server.keyspace.check();
     exercise(&mut playground);
-}
-
-fn payload(record: &Record, choose: &mut Chooser<'_>) -> Vec<u8> {
-    let dialect = if choose.below(2) == 0 { Dialect::Redis } else { Dialect::Valkey };
-    dump::dump(record, dialect, choose.below(2) == 0)
 }
 
 /// Changes, inserts, removes and cuts, a few times.

@@ -150,6 +150,11 @@ pub fn collection_len(record: &Record) -> Option<usize> {
     any_collection(record).map(AnyCollection::len)
 }
 
+/// Whether it is a collection of more elements, or bytes. O(1), but for lists and streams of few elements, whose parts are counted.
+pub fn is_larger(record: &Record, elements: usize, bytes: usize) -> bool {
+    any_collection(record).is_some_and(|collection| collection.len() > elements || collection.memory() > bytes)
+}
+
 pub fn kind(record: RecordRef<'_>) -> Kind {
     kind_of(&record)
 }

@@ -8,68 +8,87 @@
 ///   111ooooo  llllllll oooooooo l + 9 bytes from o + 1 bytes back              (9 to 264)
 /// ```
 const LITERAL_MAX: usize = 32;
-const MATCH_MIN: usize = 3;
 const MATCH_MAX: usize = 264;
 const LONG: usize = 7;
-const DISTANCE_MAX: usize = 1 << 13;
+const MATCH_BYTES_MAX: usize = 3;
+const DISTANCE_MAX: u32 = 1 << 13;
 
 const SLOTS_BITS: u32 = 13;
+/// Short texts use a part of the table, which then stays in the nearest cache.
+const SLOTS_BITS_MIN: u32 = 9;
+/// After so many bytes without a match (as a power of two) every second is tried, then every third, and so on: random data cost little.
+const PATIENCE_BITS: usize = 6;
 
 /// Compresses one text after another, with a table that is made once.
 pub struct Compressor {
-    /// Where three bytes with this hash were last seen. May be of an earlier text: every use is checked.
+    /// Where three bytes with this hash were last seen, counted from the first text on: what is below `base` is of an earlier text.
     last_seen: Box<[u32; 1 << SLOTS_BITS]>,
+    /// Where the text begins in that count.
+    base: u32,
 }
 
 impl Compressor {
     pub fn new() -> Self {
-        Self { last_seen: Box::new([0; 1 << SLOTS_BITS]) }
+        Self { last_seen: Box::new([0; 1 << SLOTS_BITS]), base: 1 }
     }
 
     /// Appends the compressed text, if it is smaller by at least `gain` bytes; otherwise leaves `out` as it was and
     /// says false. Texts of 4 GiB and more are not compressed.
     pub fn compress(&mut self, text: &[u8], gain: usize, out: &mut Vec<u8>) -> bool {
-        let start = out.len();
-        let Some(size_max) = text.len().checked_sub(gain).filter(|_| u32::try_from(text.len()).is_ok()) else {
-            return false;
-        };
-        let (mut at, mut literal) = (0, 0);
-        while at + MATCH_MIN <= text.len() {
-            let Some((back, len)) = self.find(text, at) else {
-                at += 1;
-                continue;
-            };
-            write_literals(&text[literal..at], out);
-            write_match(back, len, out);
-            if out.len() - start > size_max {
-                break;
-            }
-            at += len;
-            literal = at;
-            // So that the next repetition is found from where this one ended, too.
-            if at + 1 < text.len() {
-                self.last_seen[slot(text, at - 2)] = (at - 2) as u32;
-            }
+        let Some(len) = u32::try_from(text.len()).ok().filter(|&len| len < u32::MAX) else { return false };
+        let Some(size_max) = text.len().checked_sub(gain) else { return false };
+        if self.base.checked_add(len).is_none() {
+            self.last_seen.fill(0);
+            self.base = 1;
         }
-        write_literals(&text[literal..], out);
-        let smaller = out.len() - start <= size_max;
-        if !smaller {
+        let start = out.len();
+        let is_smaller = self.compress_within(text, start.saturating_add(size_max), out);
+        self.base += len;
+        if !is_smaller {
             out.truncate(start);
         }
-        smaller
+        is_smaller
     }
 
-    /// How far back, and how long, the bytes at `at` were last seen. Remembers them.
-    #[inline]
-    fn find(&mut self, text: &[u8], at: usize) -> Option<(usize, usize)> {
-        let seen = std::mem::replace(&mut self.last_seen[slot(text, at)], at as u32) as usize;
-        let back = at.checked_sub(seen).filter(|back| (1..=DISTANCE_MAX).contains(back))?;
-        let (here, there) = (&text[at..], &text[seen..]);
-        if here[..MATCH_MIN] != there[..MATCH_MIN] {
-            return None;
+    /// Appends the compressed text while `out` is not longer than `end_max`. Whether all of it fits.
+    fn compress_within(&mut self, text: &[u8], end_max: usize, out: &mut Vec<u8>) -> bool {
+        let shift = u32::BITS - (text.len().max(1).ilog2() + 5).clamp(SLOTS_BITS_MIN, SLOTS_BITS);
+        let (mut at, mut literal) = (0, 0);
+        while let Some(three) = three_at(text, at) {
+            let Some(seen) = self.look_up(three, at, shift).filter(|&seen| three_at(text, seen) == Some(three)) else {
+                at += 1 + ((at - literal) >> PATIENCE_BITS);
+                continue;
+            };
+            let before = common_before(&text[literal..at], &text[..seen]);
+            let (here, there) = (at - before, seen - before);
+            let len = common(&text[here..], &text[there..]);
+            if literals_len(here - literal) + MATCH_BYTES_MAX > end_max.saturating_sub(out.len()) {
+                return false;
+            }
+            write_literals(&text[literal..here], out);
+            write_match(at - seen, len, out);
+            at = here + len;
+            literal = at;
+            // So that the next repetition is found from where this one ended, too.
+            if let Some(three) = three_at(text, at - 2) {
+                self.look_up(three, at - 2, shift);
+            }
         }
-        let pairs = here.iter().zip(there).take(MATCH_MAX);
-        Some((back, pairs.take_while(|(one, two)| one == two).count()))
+        let fits = literals_len(text.len() - literal) <= end_max.saturating_sub(out.len());
+        if fits {
+            write_literals(&text[literal..], out);
+        }
+        fits
+    }
+
+    /// Where bytes with the hash of these were last seen in the text, if that is near enough to be told. Remembers them.
+    #[inline]
+    fn look_up(&mut self, three: u32, at: usize, shift: u32) -> Option<usize> {
+        let slot = (three.wrapping_mul(0x9E37_79B1) >> shift) as usize % self.last_seen.len();
+        let here = self.base + at as u32;
+        let seen = std::mem::replace(&mut self.last_seen[slot], here);
+        (seen >= self.base && (1..=DISTANCE_MAX).contains(&(here.wrapping_sub(seen))))
+            .then(|| (seen - self.base) as usize)
     }
 }
 
@@ -79,10 +98,36 @@ impl Default for Compressor {
     }
 }
 
+/// The three bytes there, where a fourth follows.
 #[inline]
-fn slot(text: &[u8], at: usize) -> usize {
-    let three = u32::from_le_bytes([text[at], text[at + 1], text[at + 2], 0]);
-    (three.wrapping_mul(0x9E37_79B1) >> (32 - SLOTS_BITS)) as usize
+fn three_at(text: &[u8], at: usize) -> Option<u32> {
+    let four = text.get(at..)?.first_chunk::<4>()?;
+    Some(u32::from_le_bytes(*four) << 8)
+}
+
+/// How many bytes both begin with, of the most that one match can tell of.
+fn common(here: &[u8], there: &[u8]) -> usize {
+    let (here, there) = (&here[..here.len().min(MATCH_MAX)], &there[..there.len().min(MATCH_MAX)]);
+    let words = here.as_chunks::<8>().0.iter().zip(there.as_chunks::<8>().0);
+    for (at, (one, two)) in words.enumerate() {
+        let difference = u64::from_le_bytes(*one) ^ u64::from_le_bytes(*two);
+        if difference != 0 {
+            return at * 8 + difference.trailing_zeros() as usize / 8;
+        }
+    }
+    let whole = here.len().min(there.len()) / 8 * 8;
+    let rest = here[whole..].iter().zip(&there[whole..]);
+    whole + rest.take_while(|(one, two)| one == two).count()
+}
+
+/// How many bytes both end with.
+fn common_before(here: &[u8], there: &[u8]) -> usize {
+    here.iter().rev().zip(there.iter().rev()).take_while(|(one, two)| one == two).count()
+}
+
+/// What so many bytes take as they are.
+fn literals_len(bytes: usize) -> usize {
+    bytes + bytes.div_ceil(LITERAL_MAX)
 }
 
 fn write_literals(text: &[u8], out: &mut Vec<u8>) {

@@ -12,4 +12,5 @@ pub mod long_double;
 pub mod lzf;
 pub mod memory;
 pub mod number;
+pub mod partial_sort;
 pub mod random;

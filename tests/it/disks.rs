@@ -120,6 +120,64 @@ fn a_log_that_is_switched_on_has_everything() {
     assert_eq!(server.connect().command(&["DBSIZE"]), format!(":{}", BEFORE + after));
 }
 
+/// A base of requests holds one moment, too, and is written beside the loop.
+#[test]
+fn a_base_of_requests_is_of_one_moment() {
+    let options =
+        ["--appendonly", "yes", "--aof-use-rdb-preamble", "no", "--save", "", "--enable-debug-command", "yes"];
+    let mut server = start(&options);
+    let mut client = server.connect();
+    client.command(&["DEBUG", "POPULATE", "50000", "key"]);
+    client.command(&["EVAL", LARGE_COLLECTIONS, "0"]);
+    client.command(&["SET", "long", &"x".repeat(100_000)]);
+    client.command(&["FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function() return 1 end)"]);
+    client.command(&["BGREWRITEAOF"]);
+    let mut rounds = 0;
+    let mut seen_running = false;
+    while info(&mut client, "aof_rewrite_in_progress") == "1" || rounds < 50 {
+        seen_running |= info(&mut client, "aof_rewrite_in_progress") == "1";
+        let number = rounds.to_string();
+        for words in [
+            &["RPOPLPUSH", "list", "list"][..],
+            &["SADD", "set", &number],
+            &["SPOP", "set"],
+            &["ZINCRBY", "zset", "0.5", "m7"],
+            &["HINCRBY", "hash", "f9", "1"],
+            &["XADD", "stream", "*", "n", &number],
+            &["XREADGROUP", "GROUP", "g", "c", "COUNT", "3", "STREAMS", "stream", ">"],
+            &["XACK", "stream", "g", &format!("{}-1", rounds + 1)],
+            &["SET", &format!("key:{number}"), &number],
+            &["APPEND", "long", "y"],
+        ] {
+            let reply = client.command(words);
+            assert!(!reply.starts_with('-'), "{words:?}: {reply}");
+        }
+        rounds += 1;
+    }
+    assert!(seen_running, "the base is written in the background");
+    assert_eq!(info(&mut client, "aof_last_bgrewrite_status"), "ok", "{}", server.log());
+    let manifest = fs::read_to_string(server.folder.path("appendonlydir/appendonly.aof.manifest")).unwrap();
+    assert!(manifest.contains("appendonly.aof.2.base.aof seq 2 type b"), "{manifest}");
+    let before = client.command(&["DEBUG", "DIGEST"]);
+    server.signal(libc::SIGKILL);
+    server.ended();
+    let folder = std::mem::replace(&mut server.folder, Folder::new());
+    fs::remove_file(folder.path("port")).unwrap();
+    let server = start_in(folder, &options, |_| {});
+    let mut client = server.connect();
+    assert_eq!(client.command(&["DEBUG", "DIGEST"]), before);
+    assert_eq!(client.command(&["FCALL", "f", "0"]), ":1");
+}
+
+/// One of each type that is handed over in parts.
+const LARGE_COLLECTIONS: &str = "for n = 1, 5000 do
+    redis.call('RPUSH', 'list', 'item' .. n) redis.call('SADD', 'set', 'member' .. n) redis.call('ZADD', 'zset', n / 3, 'm' .. n)
+    redis.call('HSET', 'hash', 'f' .. n, n) redis.call('XADD', 'stream', n .. '-1', 'n', n)
+end
+redis.call('HPEXPIRE', 'hash', 100000000, 'FIELDS', 1, 'f1') redis.call('XGROUP', 'CREATE', 'stream', 'g', 0)
+redis.call('XREADGROUP', 'GROUP', 'g', 'c', 'COUNT', 4000, 'STREAMS', 'stream', '>')
+redis.call('PEXPIRE', 'set', 100000000)";
+
 /// A file system of so many bytes, where this process may make one.
 struct SmallDisk(CString);
 
@@ -197,18 +255,37 @@ fn the_log_waits_on_a_full_disk_and_goes_on_when_there_is_room() {
     };
     let options = ["--appendonly", "yes", "--appenddirname", "small", "--save", "", "--enable-debug-command", "yes"];
     let mut server = start_in(folder, &options, |_| {});
-    // What cannot be written is not acknowledged: whoever was the first to meet with the full disk waits for room.
-    let mut writer = server.connect();
-    let writer = std::thread::spawn(move || refusal_of_many(&mut writer));
+    // What cannot be written is not acknowledged: already whoever is the first to meet with the full disk is told.
     let mut client = server.connect();
-    wait_for("the disk to be full", || (info(&mut client, "aof_last_write_status") == "err").then_some(()));
-    let refusal = client.command(&["SET", "a", "b"]);
-    assert!(refusal.starts_with("-MISCONF Errors writing to the AOF file: No space left on device"), "{refusal}");
-    assert!(refusal.contains("errno 28"), "{refusal}");
+    let first = refusal_of_many(&mut client).expect("the disk is full in the end");
+    for refusal in [first, client.command(&["SET", "a", "b"])] {
+        assert!(refusal.starts_with("-MISCONF Errors writing to the AOF file: No space left on device"), "{refusal}");
+        assert!(refusal.contains("errno 28"), "{refusal}");
+    }
+    assert_eq!(info(&mut client, "aof_last_write_status"), "err");
     disk.remount("size=200m", 0);
     wait_for_writes(&mut client);
-    // Its reply came; what came after was written, or refused in time.
-    writer.join().expect("the writer waits no longer");
+    let before = client.command(&["DEBUG", "DIGEST"]);
+    server.signal(libc::SIGKILL);
+    server.ended();
+    let folder = std::mem::replace(&mut server.folder, Folder::new());
+    fs::remove_file(folder.path("port")).unwrap();
+    let server = start_in(folder, &options, |_| {});
+    assert_eq!(server.connect().command(&["DEBUG", "DIGEST"]), before);
+}
+
+/// The log's folder is removed under a running server: it is made again, with all that there is.
+#[test]
+fn a_vanished_log_is_written_anew() {
+    let options = ["--appendonly", "yes", "--save", "", "--enable-debug-command", "yes"];
+    let mut server = start(&options);
+    let mut client = server.connect();
+    assert_eq!(client.command(&["SET", "before", "x"]), "OK");
+    let folder = server.folder.path("appendonlydir");
+    fs::remove_dir_all(&folder).unwrap();
+    wait_for("a new log", || folder.join("appendonly.aof.2.base.rdb").exists().then_some(()));
+    wait_for_writes(&mut client);
+    assert_eq!(info(&mut client, "aof_last_write_status"), "ok");
     let before = client.command(&["DEBUG", "DIGEST"]);
     server.signal(libc::SIGKILL);
     server.ended();

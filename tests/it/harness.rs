@@ -89,6 +89,11 @@ pub fn start_in(folder: Folder, options: &[&str], prepare: impl FnOnce(&mut Comm
 }
 
 impl Running {
+    /// Its descriptors: sockets, files and what else it holds.
+    pub fn open_files(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("a /proc file system").count()
+    }
+
     fn wait_for_port(&mut self) -> u16 {
         let path = self.folder.path("port");
         wait_for("the port file", || {

@@ -1,6 +1,6 @@
 //! A real process is killed at random moments, started again, and must have what it acknowledged.
 //!
-//! `RUNNEL_KILL_ROUNDS=200 cargo test killed` goes on for longer; rounds take turns among the three policies.
+//! `RUNNEL_KILL_ROUNDS=200 cargo test killed` goes on for longer; rounds take turns among the three policies and both kinds of base.
 
 use std::io::Write;
 use std::process::Command;
@@ -16,8 +16,9 @@ fn rounds() -> u64 {
     std::env::var("RUNNEL_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(6)
 }
 
-fn start(folder: Folder, policy: &str) -> Running {
+fn start(folder: Folder, policy: &str, preamble: &str) -> Running {
     let options = ["--appendonly", "yes", "--appendfsync", policy, "--auto-aof-rewrite-min-size", "4kb", "--save", ""];
+    let options = [&options[..], &["--aof-use-rdb-preamble", preamble]].concat();
     start_in(folder, &options, |_: &mut Command| {})
 }
 
@@ -80,7 +81,7 @@ fn what_was_acknowledged_survives_kill_9() {
     let mut answered = vec![0; CLIENTS];
     for round in 0..rounds() {
         let policy = ["always", "everysec", "no"][round as usize % 3];
-        let mut server = start(folder, policy);
+        let mut server = start(folder, policy, if round % 2 == 0 { "yes" } else { "no" });
         let mut client = server.connect();
         for (number, answered) in answered.iter_mut().enumerate() {
             let value = client.command(&["GET", &format!("counter:{number}")]);

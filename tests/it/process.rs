@@ -452,7 +452,7 @@ fn processor_time(pid: i32) -> Duration {
 #[test]
 fn too_many_connections_for_the_kernel_wait_and_do_not_spin() {
     let server = start(&[]);
-    let open = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count() as u64;
+    let open = server.open_files() as u64;
     let limit = libc::rlimit { rlim_cur: open + 2, rlim_max: open + 2 };
     // SAFETY: the limit is live, and nothing is asked for in return.
     assert_eq!(unsafe { libc::prlimit(server.pid(), libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) }, 0);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::harness::{Client, Folder, Link, Running, request, run, start_in, text, wait_for};
@@ -53,12 +54,9 @@ impl Certificates {
 
     /// A connection whose handshake has ended well, with the certificate of that name.
     fn connect(&self, own: Option<&str>) -> io::Result<Client> {
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_file(self.folder.path("ca.crt")).expect("a certificate");
-        roots.add(ca).expect("an authority");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.expect("protocols").with_root_certificates(roots);
+        let builder = builder.expect("protocols").with_root_certificates(self.roots());
         let rules = match own {
             None => builder.with_no_client_auth(),
             Some(name) => {
@@ -68,6 +66,17 @@ impl Certificates {
                 builder.with_client_auth_cert(vec![chain], key).expect("a pair")
             }
         };
+        self.connect_by(rules)
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(self.folder.path("ca.crt")).expect("a certificate");
+        roots.add(ca).expect("an authority");
+        roots
+    }
+
+    fn connect_by(&self, rules: ClientConfig) -> io::Result<Client> {
         let name = ServerName::try_from("localhost").expect("a name");
         let state = ClientConnection::new(Arc::new(rules), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(state, self.plain());
@@ -153,6 +162,30 @@ fn clients_show_a_certificate_where_they_must() {
 }
 
 #[test]
+fn clients_certificates_of_version_1_are_good_too() {
+    let certificates = Certificates::new();
+    let old = |name: &str| format!("{}/tests/it/old_certificates/{name}", env!("CARGO_MANIFEST_DIR"));
+    let server = certificates.start(&["--tls-ca-cert-file", &old("authority.crt")]);
+    let connect = |name: &str, version: &'static rustls::SupportedProtocolVersion| {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let chain = vec![CertificateDer::from_pem_file(old(name)).expect("a certificate")];
+        let key = PrivateKeyDer::from_pem_file(old("client.key")).expect("a key");
+        let key = provider.key_provider.load_private_key(key).expect("a key that signs");
+        let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+        let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[version]);
+        let builder = builder.expect("a protocol").with_root_certificates(certificates.roots());
+        certificates.connect_by(builder.with_client_cert_resolver(Arc::new(shown)))
+    };
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        assert!(connect("client.crt", version).is_ok(), "{version:?}");
+        assert!(connect("expired.crt", version).is_err(), "{version:?}");
+    }
+    let mut admin = server.connect();
+    assert_eq!(admin.command(&["CONFIG", "SET", "tls-ca-cert-file", &old("other-authority.crt")]), "OK");
+    assert!(connect("client.crt", &rustls::version::TLS13).is_err(), "of another authority's name");
+}
+
+#[test]
 fn certificates_are_read_again_and_bad_ones_change_nothing() {
     let certificates = Certificates::new();
     let server = certificates.start(&["--tls-auth-clients", "no"]);
@@ -204,7 +237,34 @@ fn a_server_without_what_tls_needs_says_so_and_ends() {
     );
     let locked = certificates.folder.text("locked.key");
     let log = ended(&["--tls-auth-clients", "no", "--tls-cert-file", &crt, "--tls-key-file", &locked]);
-    assert!(log.contains("tls-key-file-pass) are not supported"), "{log}");
+    assert!(log.contains("the key is encrypted and tls-key-file-pass is not set"), "{log}");
+    lock_key(&certificates);
+    let with = ["--tls-auth-clients", "no", "--tls-cert-file", &crt, "--tls-key-file", &locked, "--tls-key-file-pass"];
+    let log = ended(&[&with[..], &["wrong"]].concat());
+    assert!(log.contains("tls-key-file-pass does not open it"), "{log}");
+}
+
+/// The server's key with a password, as OpenSSL writes it.
+fn lock_key(certificates: &Certificates) {
+    let key = PrivateKeyDer::from_pem_file(certificates.folder.path("server.key")).expect("a key");
+    let open = pkcs8::PrivateKeyInfo::try_from(key.secret_der()).expect("PKCS #8");
+    let parameters = pkcs8::pkcs5::pbes2::Parameters::pbkdf2_sha256_aes256cbc(2048, &[7; 16], &[9; 16]);
+    let locked = open.encrypt_with_params(parameters.expect("parameters"), "a password").expect("a locked key");
+    let text = locked.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).expect("PEM");
+    write(&certificates.folder, "locked.key", &text);
+}
+
+#[test]
+fn a_key_with_a_password_is_opened() {
+    let certificates = Certificates::new();
+    lock_key(&certificates);
+    let locked = certificates.folder.text("locked.key");
+    let server = certificates.start(&["--tls-key-file", &locked, "--tls-key-file-pass", "a password"]);
+    assert!(certificates.connect(Some("client")).is_ok());
+    let mut admin = server.connect();
+    let refused = admin.command(&["CONFIG", "SET", "tls-key-file-pass", "another"]);
+    assert!(refused.ends_with("Unable to update TLS configuration. Check server logs."), "{refused}");
+    assert!(certificates.connect(Some("client")).is_ok(), "the old rules stay");
 }
 
 #[test]
@@ -217,15 +277,23 @@ fn half_handshakes_and_noise_harm_nobody() {
         line.parse::<usize>().expect("a number")
     };
     let mut admin = server.connect();
+    assert_eq!(connected(&mut admin), 1);
+    let files_before = server.open_files();
     let mut plain = certificates.plain();
     plain.write_all(b"*1\r\n$4\r\nPING\r\n").expect("the server reads");
     let mut answer = Vec::new();
     // A reset is an end too.
     let _ = plain.read_to_end(&mut answer);
     assert!(!text(&answer).contains("PONG"), "an alert at most");
-    // The beginning of a ClientHello, and nothing more.
+    let memory = |admin: &mut Client| {
+        let info = admin.command(&["INFO", "memory"]);
+        let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("a field");
+        line.parse::<usize>().expect("a number")
+    };
+    let memory_before = memory(&mut admin);
+    // Nothing at all, or the beginning of a ClientHello and nothing more.
     let mut half: Vec<TcpStream> = (0..1000).map(|_| certificates.plain()).collect();
-    for stream in &mut half {
+    for stream in half.iter_mut().step_by(2) {
         stream.write_all(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01]).expect("the server reads");
     }
     let mut client = certificates.connect(Some("client")).expect("the server lets it in");
@@ -238,4 +306,9 @@ fn half_handshakes_and_noise_harm_nobody() {
     // The rest does not even go: the server has no patience for ever.
     wait_for("the others to be sent away", || (connected(&mut admin) == 2).then_some(()));
     assert_eq!(client.command(&["GET", "a"]), "1");
+    drop(client);
+    drop(half);
+    wait_for("their sockets to be closed", || (server.open_files() <= files_before).then_some(()));
+    let memory_after = memory(&mut admin);
+    assert!(memory_after < memory_before + 1_000_000, "{memory_before} bytes, then {memory_after}");
 }

@@ -225,3 +225,26 @@ fn searches_are_refused() {
         "#,
     );
 }
+
+#[test]
+fn places_equally_far_come_in_the_order_of_redis() {
+    check(
+        r#"
+        > GEOADD g 179.99999 37 300 15.087269 -85.05112878 ab 179.99999 38.115556 m7 15.087269 48.864716 a 0 -33.8 m3 13.5 0 m5
+        (integer) 6
+        > GEOADD g 13.361389 40.7 m7 179.99999 -85.05112878 "" 15.087269 48.864716 1 179.99999 37 0.5 -0.127758 0 m6 13.5 48.864716 m9
+        (integer) 5
+        > GEOSEARCH g FROMMEMBER m5 BYRADIUS 20000 KM COUNT 10
+         1) "m5"
+         2) "m6"
+         3) "m3"
+         4) "m7"
+         5) "m9"
+         6) "a"
+         7) "1"
+         8) "ab"
+         9) ""
+        10) "0.5"
+        "#,
+    );
+}

@@ -433,7 +433,7 @@ fn shards(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -
     }
     text_field(reply, "role", "master");
     reply.bulk(b"replication-offset");
-    reply.int(0);
+    reply.int(server.replication_offset() as i64);
     text_field(reply, "health", "online");
     reply.finish_map(fields, count);
     Ok(())

@@ -359,10 +359,20 @@ fn append_only(server: &Server, text: &mut Text) {
     text.put("aof_rewrite_scheduled", u8::from(rewrite.is_scheduled));
     text.put("aof_last_rewrite_time_sec", seconds(rewrite.last_took_ms));
     text.put("aof_current_rewrite_time_sec", seconds(rewrite.began_ms.map(|began| now.saturating_sub(began))));
-    text.put("aof_last_bgrewrite_status", status(rewrite.last_failed));
+    text.put("aof_last_bgrewrite_status", status(rewrite.last_error.is_some()));
     text.put("aof_rewrites", rewrite.count);
     text.put("aof_rewrites_consecutive_failures", rewrite.failures_in_a_row);
     text.put("aof_last_write_status", status(durability.refusal.is_some()));
+    // What went wrong, while something is: no other server tells.
+    for (name, error) in [
+        ("aof_last_bgrewrite_error", rewrite.last_error.as_deref()),
+        ("aof_last_write_error", durability.refusal.as_deref()),
+        ("rdb_last_bgsave_error", server.saving.last_failure.as_ref().map(|failure| failure.text.as_str())),
+    ] {
+        if let Some(error) = error {
+            text.put(name, error);
+        }
+    }
 }
 
 /// How far the loading has got, and when it will be done if it goes on like this.

@@ -207,6 +207,7 @@ fn drawing(name: &str, event: &Event, now_s: u64) -> String {
         text.extend(samples.iter().map(|(_, ms)| mark(*ms)));
         text.push('\n');
     }
+    text.extend(std::iter::repeat_n(' ', samples.len()));
     text.push('\n');
     let ages: Vec<Vec<char>> =
         samples.iter().map(|(when_s, _)| age(now_s.saturating_sub(*when_s)).chars().collect()).collect();
@@ -360,7 +361,7 @@ mod tests {
         let text = drawing("command", &event, 4_603);
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines[0], "command - high 12 ms, low 1 ms (all time high 99 ms)");
-        assert_eq!(lines[2..], [" # ", " |_", " ||", "_||", "", "113", "hms"]);
+        assert_eq!(lines[2..], [" # ", " |_", " ||", "_||", "   ", "113", "hms"]);
     }
 
     #[test]

@@ -196,6 +196,26 @@ mod tests {
     }
 
     #[test]
+    fn scripts_commands_and_waits_that_ended_are_kept_too() {
+        check(
+            r#"
+            > CONFIG SET slowlog-log-slower-than 0
+            OK
+            > SLOWLOG RESET
+            OK
+            > EVAL "return redis.call('SET', KEYS[1], 'v')" 1 k
+            OK
+            b> BLPOP nolist 0.01
+            ~ 20
+            b<
+            (nil)
+            > SLOWLOG LEN
+            (integer) 4
+            "#,
+        );
+    }
+
+    #[test]
     fn large_requests_and_replies_are_kept() {
         let sixty = "x".repeat(60);
         check(&format!(

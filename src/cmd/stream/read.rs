@@ -6,6 +6,7 @@
 use super::super::args::Args;
 use super::super::command::{Access, Begin, COMMAND, Command, Find, Flag, Group, KeyFlag, KeySpec, Run};
 use super::super::error::{Done, Reading, SYNTAX, Stop, TimeoutReply, Wait, error};
+use super::super::keyspec;
 use super::claims::{journal_acks, journal_claims, journal_position};
 use super::{INVALID_ID, Words, count, no_group_text, reply_entry, reply_fields, reply_id};
 use crate::db::effect::{Class, Stir};
@@ -38,6 +39,7 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Write(xreadgroup),
         flags: &[Blocking, MovableKeys],
         keys: &[streams_from(4)],
+        find_keys: Some(keyspec::xreadgroup),
         group: Group::Stream,
         since: "5.0.0",
         cost: "O(M) for each stream, with M the entries returned; O(N log N) to add N of them to what is pending",

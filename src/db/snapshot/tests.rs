@@ -399,7 +399,7 @@ fn a_write_to_a_large_collection_does_work_for_what_it_changes_alone() {
     for at in 1..=ELEMENTS / 10 {
         playground.run("", ["XADD", "stream", &format!("{at}-0"), "field", &format!("value:{at}")].iter());
     }
-    playground.run("", ["XREADGROUP", "GROUP", "group", "me", "COUNT", "100", "STREAMS", "stream", ">"].iter());
+    playground.run("", ["XREADGROUP", "GROUP", "group", "me", "COUNT", "9500", "STREAMS", "stream", ">"].iter());
 
     let meter = Meter::default();
     playground.server.keyspace.begin_snapshot(Box::new(meter.clone()));
@@ -430,6 +430,10 @@ fn a_write_to_a_large_collection_does_work_for_what_it_changes_alone() {
         "XDEL stream 5000-0",
         "XTRIM stream MAXLEN 9990",
         "XACK stream group 5-0",
+        "XACK stream group 9000-0 4000-0 1-0",
+        "XCLAIM stream group you 0 700-0 701-0",
+        "XAUTOCLAIM stream group you 0 3000-0 COUNT 50",
+        "XGROUP CREATECONSUMER stream group third",
         "XREADGROUP GROUP group me COUNT 10 STREAMS stream >",
         "XGROUP CREATE stream other 0",
         "XGROUP DESTROY stream group",
@@ -471,4 +475,76 @@ fn a_write_to_a_large_collection_does_work_for_what_it_changes_alone() {
         assert!(work < 4 * super::PART_BYTES, "a step of the walk hands over {work} bytes");
     }
     assert!(meter.0.lock().unwrap().bytes > ELEMENTS * 50, "everything was handed over");
+}
+
+/// A sink whose images seem to have no end: each is said to have `parts`.
+struct Endless {
+    parts: u64,
+    left: u64,
+    aside: usize,
+}
+
+impl Sink for Endless {
+    fn take(&mut self, _: DbIndex, record: RecordRef<'_>) {
+        self.aside += crate::types::value::string(&record).map_or(0, |text| text.to_vec().len());
+    }
+
+    fn is_large(&self, record: &Record) -> bool {
+        crate::types::value::collection_len(record).is_some()
+    }
+
+    fn begin(&mut self, db: DbIndex, record: &mut Record, id: ImageId) -> Option<Part> {
+        let mut head = Chunk::new(false);
+        let encoding = Encoding::begin(record, id, Dialect::Redis, &mut head)?;
+        Some(Part { db, head, encoding })
+    }
+
+    fn go_on(&mut self, part: &mut Part, record: &mut Record) -> bool {
+        if self.left == 0 {
+            self.left = self.parts;
+        }
+        self.left -= 1;
+        if self.left == 0 {
+            while !part.encoding.is_done() {
+                part.encoding.go_on(record, usize::MAX, &mut Chunk::new(false));
+            }
+            self.aside = 0;
+        }
+        self.left > 0
+    }
+
+    fn aside_bytes(&self) -> usize {
+        self.aside
+    }
+
+    fn has_room(&mut self) -> bool {
+        false
+    }
+
+    fn finish(self: Box<Self>) {}
+}
+
+/// While an image is handed over what waits for it is bounded, however large it is, although the walk is given no time at all.
+#[test]
+fn what_waits_for_an_image_is_bounded_at_any_size() {
+    const PEAK_MAX: usize = 21 * 1024 * 1024;
+    for size_bytes in [1 << 20, 100 << 20, 20_u64 << 30] {
+        let mut playground = Playground::default();
+        let members: Vec<String> = (0..5000).map(|at| format!("member:{at}")).collect();
+        playground.run("", ["SADD".into(), "large".into()].into_iter().chain(members).collect::<Vec<String>>().iter());
+        let value = "x".repeat(10_000);
+        for at in 0..6000 {
+            playground.run("", ["SET", &format!("text:{at}"), &value].iter());
+        }
+        let parts = size_bytes / super::PART_BYTES as u64;
+        playground.server.keyspace.begin_snapshot(Box::new(Endless { parts, left: 0, aside: 0 }));
+        playground.run("", ["SREM", "large", "member:1"].iter());
+        for at in 0..6000 {
+            playground.run("", ["SET", &format!("text:{at}"), "changed"].iter());
+            playground.run("", ["SREM", "large", &format!("member:{at}")].iter());
+        }
+        let peak = playground.server.keyspace.snapshot().expect("it is on").aside_peak();
+        assert!(peak <= PEAK_MAX, "{peak} bytes wait beside an image of {size_bytes}");
+        assert!(peak > 0);
+    }
 }

@@ -8,7 +8,8 @@
 //!
 //! Under `everysec` and `no` the loop writes each turn's bytes itself before the turn's replies leave, which costs one system call and no
 //! hand-over; the thread syncs behind it. Under `always` the bytes are handed to the thread whole, and replies wait until `synced` has
-//! passed them. What cannot be written is kept and tried again every second.
+//! passed them. What cannot be written is kept and tried again every second; whoever wrote it is told so at once (`server::durability`), as
+//! a reply that says otherwise would be a promise.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -264,6 +265,7 @@ impl Log {
         orders: &mut Vec<Order>,
     ) -> Option<&DiskError> {
         if bytes.is_empty() {
+            self.pass(end, orders);
             return None;
         }
         self.size += bytes.len() as u64;
@@ -281,6 +283,21 @@ impl Log {
         let failed = self.write(bytes, end).is_err();
         bytes.clear();
         self.failure.as_ref().filter(|_| failed)
+    }
+
+    /// What was journaled up to `end` was not for the log.
+    fn pass(&mut self, end: u64, orders: &mut Vec<Order>) {
+        if self.failure.is_some() {
+            self.backlog_end = end;
+        } else if self.handed > self.written {
+            self.hand_over(Vec::new(), end, orders);
+        } else {
+            let is_safe = self.synced == self.written;
+            (self.written, self.handed) = (end, end);
+            if is_safe {
+                self.synced = end;
+            }
+        }
     }
 
     /// As the second changes, notes it in the file: what lies behind happened not before.
@@ -379,7 +396,10 @@ impl Log {
             self.backlog = backlog;
             return None;
         }
-        if !backlog.is_empty() && self.write(&backlog, self.backlog_end).is_err() {
+        let end = self.backlog_end.max(self.written);
+        if backlog.is_empty() {
+            (self.written, self.handed) = (end, self.handed.max(end));
+        } else if self.write(&backlog, end).is_err() {
             return None;
         }
         self.failure = None;

@@ -1,15 +1,17 @@
 //! Brings a snapshot to its file: beside the place where it will stand, forced to the disk, then renamed into it.
 //!
-//! Whoever saves fills chunks; a thread packs and writes them meanwhile. A save that fails leaves the old file as it was.
+//! Whoever saves fills chunks; a thread packs and writes them meanwhile, and where it falls behind whoever saves packs, too, instead of
+//! waiting. A save that fails leaves the old file as it was.
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::write::Writer;
 use crate::persist::disk::{Disk, DiskError, DiskFile, folder_of, sync_folder_of};
 use crate::types::codec::Chunk;
+use crate::util::lzf::Compressor;
 
 /// Chunks of about this size are handed to the thread.
 pub const CHUNK_BYTES: usize = 256 * 1024;
@@ -22,6 +24,8 @@ pub struct Sink {
     full: Sender<Chunk>,
     empty: Receiver<Chunk>,
     compresses: bool,
+    compressor: Compressor,
+    room: Vec<u8>,
 }
 
 /// The thread has met with an error, which `save` will tell.
@@ -44,7 +48,14 @@ impl Sink {
     fn flush(&mut self) -> Result<(), Stopped> {
         let next = self.empty.try_recv();
         let next = next.unwrap_or_else(|_| Chunk::with_capacity(self.compresses, CHUNK_BYTES + CHUNK_BYTES / 4));
-        self.full.send(std::mem::replace(&mut self.chunk, next)).map_err(|_| Stopped)
+        match self.full.try_send(std::mem::replace(&mut self.chunk, next)) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Disconnected(_)) => Err(Stopped),
+            Err(TrySendError::Full(chunk)) => {
+                let packed = chunk.packed(&mut self.compressor, &mut self.room);
+                self.full.send(packed).map_err(|_| Stopped)
+            }
+        }
     }
 }
 
@@ -84,10 +95,18 @@ fn write_beside(
     options: Options,
     fill: impl FnOnce(&mut Sink) -> Result<(), Stopped>,
 ) -> Result<u64, DiskError> {
-    let file = disk.create(path).map_err(|error| DiskError::new("open", path, error))?;
+    let failed = |call, error, offset| DiskError::new(call, path, error).at(offset);
+    let file = disk.create(path).map_err(|error| failed("open", error, 0))?;
     let (full, chunks) = bounded::<Chunk>(CHUNKS_WAITING);
     let (done, empty) = bounded::<Chunk>(CHUNKS_WAITING + 1);
-    let mut sink = Sink { chunk: Chunk::new(options.compress), full, empty, compresses: options.compress };
+    let mut sink = Sink {
+        chunk: Chunk::new(options.compress),
+        full,
+        empty,
+        compresses: options.compress,
+        compressor: Compressor::new(),
+        room: Vec::new(),
+    };
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| write_chunks(&*file, options, chunks, done));
         // Where the thread has stopped, its error is the one to tell.
@@ -95,9 +114,9 @@ fn write_beside(
             let _ = sink.flush();
         }
         drop(sink);
-        thread.join().unwrap_or_else(|_| Err(("write", io::Error::other("the thread that writes has died"))))
+        thread.join().unwrap_or_else(|_| Err(("write", io::Error::other("the thread that writes has died"), 0)))
     })
-    .map_err(|(call, error)| DiskError::new(call, path, error))
+    .map_err(|(call, error, offset)| failed(call, error, offset))
 }
 
 fn write_chunks(
@@ -105,17 +124,19 @@ fn write_chunks(
     options: Options,
     chunks: Receiver<Chunk>,
     done: Sender<Chunk>,
-) -> Result<u64, (&'static str, io::Error)> {
+) -> Result<u64, (&'static str, io::Error, u64)> {
     let mut writer = Writer::new(Output(file), options.checksums);
     for mut chunk in chunks {
-        writer.write(&chunk).map_err(|error| ("write", error))?;
+        if let Err(error) = writer.write(&chunk) {
+            return Err(("write", error, writer.bytes()));
+        }
         chunk.clear();
         // Nobody may want it any more.
         let _ = done.try_send(chunk);
     }
     let bytes = writer.bytes();
-    writer.finish().map_err(|error| ("write", error))?;
-    file.sync().map_err(|error| ("fsync", error))?;
+    writer.finish().map_err(|error| ("write", error, bytes))?;
+    file.sync().map_err(|error| ("fsync", error, bytes))?;
     Ok(bytes)
 }
 

@@ -169,8 +169,9 @@ impl<W: Write> Writer<W> {
             }
         };
         self.checksum = self.checksum.map(|checksum| crc64::update(checksum, bytes));
+        self.output.write_all(bytes)?;
         self.bytes += bytes.len() as u64;
-        self.output.write_all(bytes)
+        Ok(())
     }
 
     /// A text that is too large for a chunk. Beyond `COMPRESSED_MAX` it is written as it is, which takes no memory.

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use super::temporary;
-use crate::persist::aof::commands::{write_database, write_function, write_record};
+use crate::persist::aof::commands::Requests;
 use crate::persist::aof::log::Places;
 use crate::persist::disk::{Disk, DiskError, DiskFile};
 use crate::persist::rdb::write::{self, Facts, Writer};
@@ -40,23 +40,19 @@ fn databases(server: &Server) -> impl Iterator<Item = usize> {
 }
 
 fn write_commands(file: &dyn DiskFile, server: &Server) -> io::Result<()> {
-    let mut file = BufWriter::with_capacity(CHUNK, file);
-    let mut out = Vec::new();
+    let mut requests = Requests::new(file);
     if server.config.aof_timestamp_enabled {
-        out.extend_from_slice(format!("#TS:{}\r\n", server.clock.unix_us / 1_000_000).as_bytes());
+        requests.time(server.clock.unix_us / 1_000_000);
     }
-    server.scripts.functions.sources().iter().for_each(|source| write_function(&mut out, source));
-    file.write_all(&out)?;
-    out.clear();
+    server.scripts.functions.sources().iter().for_each(|source| requests.function(source));
     for db in databases(server) {
-        write_database(&mut out, db);
+        requests.database(db);
         for record in server.keyspace.db(db).records() {
-            write_record(&mut out, record);
-            file.write_all(&out)?;
-            out.clear();
+            requests.record(record);
+            requests.check()?;
         }
     }
-    file.flush()
+    requests.flush()
 }
 
 fn write_snapshot(file: &dyn DiskFile, server: &Server) -> io::Result<()> {

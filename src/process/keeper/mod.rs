@@ -26,7 +26,7 @@ use crate::persist::aof::flusher::{Order, Report};
 use crate::persist::aof::log::{self, Event, Places, Policy};
 use crate::persist::aof::{Log, Manifest};
 use crate::persist::disk::{Disk, DiskError, write_all};
-use crate::persist::snapshot::{self, Job, Outcome, Plan};
+use crate::persist::snapshot::{self, AsRequests, Job, Outcome, Plan};
 use crate::server::{HostRequest, Server, SessionId};
 use crate::util::clock::monotonic_us;
 use base::Prepared;
@@ -57,6 +57,7 @@ pub struct Keeper {
 struct Rewriting {
     job: Job,
     path: PathBuf,
+    is_rdb: bool,
     began_us: u64,
 }
 
@@ -262,6 +263,7 @@ impl Keeper {
         {
             server.durability.refusal = Some(failed.in_full());
         }
+        if log.failure().is_some() { server.take_back_answers() } else { server.keep_answers() }
     }
 
     fn hear(&mut self, server: &mut Server) -> Result<(), Fatal> {
@@ -333,7 +335,7 @@ impl Keeper {
             // As soon as the other image of the data set is complete.
             return;
         }
-        if let (Some(ring), true) = (self.ring.clone(), server.config.aof_use_rdb_preamble) {
+        if let Some(ring) = self.ring.clone() {
             return self.turn_on_in_background(server, ring);
         }
         let places = places(&self.folder, &server.config);
@@ -484,12 +486,9 @@ impl Keeper {
         facts.count += 1;
         facts.began_ms = Some(server.clock.unix_ms());
         let began_us = monotonic_us();
-        let done = match (&self.ring, server.config.aof_use_rdb_preamble) {
-            (Some(ring), true) => {
-                let ring = Arc::clone(ring);
-                self.begin_background(server, ring, began_us)
-            }
-            _ => self.write_anew(server).map(|()| true),
+        let done = match self.ring.clone() {
+            Some(ring) => self.begin_background(server, ring, began_us),
+            None => self.write_anew(server).map(|()| true),
         };
         match done {
             Ok(false) => tracing::info!("Background append only file rewriting started"),
@@ -504,7 +503,7 @@ impl Keeper {
         let facts = &mut server.durability.rewrite;
         facts.began_ms = None;
         facts.last_took_ms = Some(took_ms);
-        facts.last_failed = done.is_err();
+        facts.last_error = done.as_ref().err().cloned();
         match done {
             Ok(()) => {
                 facts.failures_in_a_row = 0;
@@ -554,10 +553,15 @@ impl Keeper {
         began_us: u64,
     ) -> Result<(), DiskError> {
         let path = temporary(&places(&self.folder, &server.config), "rewriteaof-bg");
+        let is_rdb = server.config.aof_use_rdb_preamble;
         let plan = Plan {
             temporary: path.clone(),
             target: None,
             is_aof_base: true,
+            requests: (!is_rdb).then(|| AsRequests {
+                limits: server.snapshot_options().limits,
+                has_time: server.config.aof_timestamp_enabled,
+            }),
             functions: server.scripts.functions.sources(),
             now_ms: server.clock.unix_ms(),
         };
@@ -567,16 +571,16 @@ impl Keeper {
         let (sink, job) = snapshot::start(Arc::clone(&self.disk), plan, config, keyspace, ring, prepare)
             .map_err(|error| DiskError::new("start a thread for", &path, error))?;
         server.keyspace.begin_snapshot(sink);
-        self.rewriting = Some(Rewriting { job, path, began_us });
+        self.rewriting = Some(Rewriting { job, path, is_rdb, began_us });
         Ok(())
     }
 
     /// Takes notice of the end of the base that is being written.
     fn hear_of_base(&mut self, server: &mut Server) {
         let Some(outcome) = self.rewriting.as_mut().and_then(|rewriting| rewriting.job.poll()) else { return };
-        let Some(Rewriting { path, began_us, .. }) = self.rewriting.take() else { return };
+        let Some(Rewriting { path, is_rdb, began_us, .. }) = self.rewriting.take() else { return };
         let done = match outcome {
-            Outcome::Finished { .. } => self.put_base(server, &path).map_err(|error| error.in_full()),
+            Outcome::Finished { .. } => self.put_base(server, &path, is_rdb).map_err(|error| error.in_full()),
             Outcome::Failed(failure) => Err(failure.text),
         };
         if done.is_err() {
@@ -589,13 +593,13 @@ impl Keeper {
         self.rewritten(server, began_us, done);
     }
 
-    fn put_base(&mut self, server: &Server, path: &Path) -> Result<(), DiskError> {
+    fn put_base(&mut self, server: &Server, path: &Path, is_rdb: bool) -> Result<(), DiskError> {
         if let Some(log) = &mut self.log {
-            return log.finish_rewrite(path, true, &mut self.orders);
+            return log.finish_rewrite(path, is_rdb, &mut self.orders);
         }
         let places = places(&self.folder, &server.config);
         let mut manifest = log::find(&*self.disk, &places).ok().flatten().unwrap_or_default();
-        log::adopt_base(&*self.disk, &places, &mut manifest, path, true, 0)?;
+        log::adopt_base(&*self.disk, &places, &mut manifest, path, is_rdb, 0)?;
         log::forget_history(&*self.disk, &places, &mut manifest, &mut self.orders)
     }
 

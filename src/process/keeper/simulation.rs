@@ -12,7 +12,7 @@ use super::{Fatal, Hands, Keeper, Progress};
 use crate::config::Config;
 use crate::persist::aof::flusher::{self, Order, Report};
 use crate::persist::disk::Disk;
-use crate::persist::disk::hostile::{HostileDisk, INPUT_OUTPUT, NO_SPACE};
+use crate::persist::disk::hostile::{HostileDisk, INPUT_OUTPUT, NO_SPACE, READ_ONLY};
 use crate::server::session::Peer;
 use crate::server::{Clock, Server, SessionId};
 use crate::testing::Playground;
@@ -211,8 +211,9 @@ impl World {
         for client in &mut self.clients {
             let session = self.server.sessions.get_mut(client.id);
             if self.server.durability.may_leave(session.gate) {
+                let refused = session.output.to_vec().windows(8).any(|part| part == b"-MISCONF");
                 session.output.clear();
-                let last = client.in_flight.drain(..).max();
+                let last = client.in_flight.drain(..).max().filter(|_| !refused);
                 promise.acknowledged = promise.acknowledged.max(last.map_or(0, |last| last + 1));
             }
         }
@@ -388,11 +389,10 @@ fn a_full_disk_refuses_writes_and_says_why_until_there_is_room() {
     let mut world = World::new(1, &config("everysec", &[]));
     assert_eq!(say(&mut world, &["SET", "a", "1"]), "+OK");
     world.disk.set_room(Some(3));
-    assert_eq!(say(&mut world, &["SET", "b", "1"]), "(waits)", "what is not in the file is not acknowledged");
     let refusal = "-MISCONF Errors writing to the AOF file: No space left on device \
                    (write appendonlydir/appendonly.aof.1.incr.aof, errno 28)";
-    world.clients[0].id = world.server.connect(Peer::default());
-    for words in [&["SET", "c", "1"][..], &["PING"], &["DEL", "a"]] {
+    // What is not in the file is not acknowledged, nor is anybody left waiting.
+    for words in [&["SET", "b", "1"][..], &["SET", "c", "1"], &["PING"], &["DEL", "a"]] {
         assert_eq!(say(&mut world, words), refusal);
     }
     assert_eq!(say(&mut world, &["GET", "a"]), "$1\r\n1");
@@ -402,6 +402,136 @@ fn a_full_disk_refuses_writes_and_says_why_until_there_is_room() {
     let (again, ..) = boot(&world.disk, &world.server.config).expect("it loads");
     assert!(["a", "b", "c"].iter().all(|key| again.keyspace.contains(0, key.as_bytes())));
     again.keyspace.check();
+}
+
+/// In the turn in which the disk turns out to be full every writer is told, and nobody else.
+#[test]
+fn only_what_was_not_written_is_answered_with_an_error() {
+    let mut world = World::new(1, &config("everysec", &[]));
+    let long = "x".repeat(20_000);
+    assert_eq!(say(&mut world, &["SET", "long", &long]), "+OK");
+    let waiter = world.server.connect(Peer::default());
+    world.server.consume(waiter, b"BLPOP queue 0\r\n");
+    let other = world.server.connect(Peer::default());
+    world.disk.set_room(Some(0));
+    world.server.consume(other, b"GET lapsed\r\nGET long\r\n");
+    let writer = world.clients[0].id;
+    world.server.consume(
+        writer,
+        b"GET a\r\nSET a 1\r\nGET long\r\nMULTI\r\nINCR a\r\nGET long\r\nEXEC\r\nGET a\r\nRPUSH queue 1 2\r\nPING\r\nCLIENT REPLY SKIP\r\nSET a 5\r\n",
+    );
+    world.keeper.end_turn(&mut world.server).expect("nothing fatal");
+    let mut heard = |id| {
+        let session = world.server.sessions.get_mut(id);
+        assert!(world.server.durability.may_leave(session.gate), "nobody is left waiting");
+        let text = String::from_utf8(session.output.to_vec()).expect("text");
+        text.replace(&long, "LONG")
+            .split("\r\n")
+            .map(|line| line.chars().take(8).collect::<String>())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(heard(other), ["$-1", "$20000", "LONG", ""]);
+    assert_eq!(heard(waiter), ["-MISCONF", ""]);
+    let replies = "$-1 -MISCONF $20000 LONG +OK +QUEUED +QUEUED -MISCONF $1 2 -MISCONF +PONG ";
+    assert_eq!(heard(writer).join(" "), replies);
+    world.disk.recover();
+    world.pass_time(1100).expect("the disk is well again");
+    let (again, ..) = boot(&world.disk, &world.server.config).expect("it loads");
+    assert_eq!(again.view_of(0).string(b"a").expect("a string").map(|value| value.item().as_int()), Some(Some(5)));
+}
+
+/// Whatever call fails, and however: it is said which, where and why, and all is well again once the disk is.
+#[test]
+fn failing_calls_are_told_and_survived() {
+    let path = "appendonlydir/appendonly.aof.1.incr.aof";
+    for (errno, reason) in [
+        (INPUT_OUTPUT, "Input/output error"),
+        (READ_ONLY, "Read-only file system"),
+        (NO_SPACE, "No space left on device"),
+    ] {
+        for call in ["write", "fsync"] {
+            let mut world = World::new(1, &config("everysec", &[]));
+            world.disk.fail_all(call, errno);
+            let first = say(&mut world, &["SET", "a", "1"]);
+            world.pass_time(1100).expect("nothing fatal");
+            world.pass_time(100).expect("nothing fatal");
+            let in_full = format!("{reason} ({call} {path}, errno {errno})");
+            let refusal = format!("-MISCONF Errors writing to the AOF file: {in_full}");
+            assert_eq!(first, if call == "write" { refusal.as_str() } else { "+OK" });
+            assert_eq!(say(&mut world, &["SET", "b", "1"]), refusal);
+            let told = say(&mut world, &["INFO", "persistence"]);
+            assert!(told.contains("aof_last_write_status:err\r\n"), "{told}");
+            assert!(told.contains(&format!("aof_last_write_error:{in_full}\r\n")), "{told}");
+
+            world.disk.recover();
+            for _ in 0..30 {
+                world.pass_time(100).expect("the disk is well again");
+            }
+            assert_eq!(say(&mut world, &["SET", "b", "1"]), "+OK", "{call} {errno}");
+            let told = say(&mut world, &["INFO", "persistence"]);
+            assert!(told.contains("aof_last_write_status:ok\r\n") && !told.contains("aof_last_write_error"), "{told}");
+            let (again, ..) = boot(&world.disk, &world.server.config).expect("it loads");
+            assert!([&b"a"[..], b"b"].iter().all(|key| again.keyspace.contains(0, key)));
+        }
+        for call in ["create", "rename", "write", "fsync"] {
+            let mut world = World::new(1, &config("no", &[]));
+            assert_eq!(say(&mut world, &["SET", "a", "1"]), "+OK");
+            world.disk.fail_all(call, errno);
+            say(&mut world, &["BGREWRITEAOF"]);
+            let told = say(&mut world, &["INFO", "persistence"]);
+            assert!(told.contains("aof_last_bgrewrite_status:err\r\n"), "{call}: {told}");
+            let line = told.lines().find(|line| line.starts_with("aof_last_bgrewrite_error:")).unwrap_or_default();
+            assert!(line.contains(reason) && line.contains(&format!("errno {errno}")), "{call}: {line}");
+            world.disk.recover();
+            assert_eq!(say(&mut world, &["SET", "b", "1"]), "+OK", "{call}");
+            say(&mut world, &["BGREWRITEAOF"]);
+            assert!(say(&mut world, &["INFO", "persistence"]).contains("aof_last_bgrewrite_status:ok\r\n"));
+            let (again, ..) = boot(&world.disk, &world.server.config).expect("it loads");
+            assert!([&b"a"[..], b"b"].iter().all(|key| again.keyspace.contains(0, key)));
+        }
+    }
+}
+
+/// Somebody removes the log under a running server.
+#[test]
+fn a_log_that_has_vanished_is_written_anew() {
+    let mut world = World::new(1, &config("everysec", &[]));
+    assert_eq!(say(&mut world, &["SET", "a", "1"]), "+OK");
+    for path in world.disk.paths() {
+        world.disk.remove(&path).expect("it is there");
+    }
+    world.disk.fail_all("create", INPUT_OUTPUT);
+    world.pass_time(1100).expect("nothing fatal");
+    let refusal = say(&mut world, &["SET", "b", "1"]);
+    assert!(
+        refusal.contains("No such file or directory") && refusal.contains("appendonly.aof.1.incr.aof, errno 2"),
+        "{refusal}"
+    );
+    world.disk.recover();
+    for _ in 0..30 {
+        world.pass_time(100).expect("the disk is well again");
+    }
+    assert_eq!(say(&mut world, &["SET", "b", "1"]), "+OK");
+    let (again, ..) = boot(&world.disk, &world.server.config).expect("it loads");
+    assert!([&b"a"[..], b"b"].iter().all(|key| again.keyspace.contains(0, key)));
+}
+
+/// What is for replicas alone has an offset, too, which nobody must wait for.
+#[test]
+fn messages_wait_for_nothing() {
+    for policy in ["always", "everysec"] {
+        let mut world = World::new(1, &config(policy, &[]));
+        world.server.journal.open_for_replicas();
+        say(&mut world, &["SET", "a", "1"]);
+        world.queue.work();
+        world.pass_time(1).expect("nothing fails");
+        assert!(say(&mut world, &["PUBLISH", "channel", "text"]).ends_with(":0"), "{policy}");
+        say(&mut world, &["SET", "a", "1"]);
+        say(&mut world, &["PUBLISH", "channel", "text"]);
+        world.queue.work();
+        world.keeper.end_turn(&mut world.server).expect("nothing fatal");
+        assert!(world.server.durability.may_leave(world.server.journal.offset()), "{policy}");
+    }
 }
 
 #[test]

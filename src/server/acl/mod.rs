@@ -175,7 +175,7 @@ impl User {
         self.passwords.iter().fold(false, |found, known| found | known.is(&given))
     }
 
-    /// Whether a request whose arity is right may run: the root permissions or one selector must allow all of it.
+    /// Whether a request may run: the root permissions or one selector must allow all of it.
     #[inline]
     pub fn check(&self, entry: &Entry, request: Request) -> Result<(), Denied> {
         let Err(mut denied) = self.root.check(entry, request) else { return Ok(()) };
@@ -384,7 +384,7 @@ impl Server {
         if self.sessions.get(id).transaction.is_some() { Context::Multi } else { Context::Toplevel }
     }
 
-    /// Why the session's user may not run a request whose arity is right; `None` where it may. Nothing is noted.
+    /// Why the session's user may not run a request; `None` where it may. Nothing is noted.
     #[inline]
     pub fn acl_denial(&self, id: SessionId, entry: &Entry, request: Request) -> Option<Denied> {
         let session = self.sessions.get(id);

@@ -39,7 +39,8 @@ impl Permissions {
         self.keys.all && self.channels.all && self.commands.are_all()
     }
 
-    /// Whether a request whose arity is right may run. O(1) where the command has one key, else O(arguments × patterns).
+    /// Whether a request may run. What it lacks of its arguments, where a script only asks, lacks no right. O(1) where the command has one
+    /// key, else O(arguments × patterns).
     #[inline]
     pub fn check(&self, entry: &Entry, request: Request) -> Result<(), Denied> {
         if !self.commands.allow(entry, request) {
@@ -55,7 +56,7 @@ impl Permissions {
             return Ok(());
         }
         if let Some(sole) = entry.sole_key
-            && self.keys.allow(request.arg(usize::from(sole.index)), sole.needs)
+            && request.get(usize::from(sole.index)).is_some_and(|key| self.keys.allow(key, sole.needs))
         {
             return Ok(());
         }
@@ -66,10 +67,14 @@ impl Permissions {
         if !keyspec::has_keys(entry.command) {
             return Ok(());
         }
+        let mut denied = None;
+        let all_fits = keyspec::each_range(entry.command, request, |range| {
+            let needs = Needs::of(range.flags);
+            denied = denied.or_else(|| range.indices().find(|&index| !self.keys.allow(request.arg(index), needs)));
+        });
         // Where the arguments do not tell their keys the command itself will refuse them.
-        let found = keyspec::keys_of(entry.command, request).unwrap_or_default();
-        match found.iter().find(|key| !self.keys.allow(request.arg(key.index), Needs::of(key.flags))) {
-            Some(key) => Err(Denied { reason: Reason::Key, position: key.index }),
+        match denied.filter(|_| all_fits.is_some()) {
+            Some(position) => Err(Denied { reason: Reason::Key, position }),
             None => Ok(()),
         }
     }
@@ -79,7 +84,7 @@ impl Permissions {
         let (last, are_patterns) = match entry.command.channels {
             Channels::None => return Ok(()),
             _ if self.channels.all => return Ok(()),
-            Channels::First => (1, false),
+            Channels::First => (1.min(request.len() - 1), false),
             Channels::All => (request.len() - 1, false),
             Channels::Patterns => (request.len() - 1, true),
         };

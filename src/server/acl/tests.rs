@@ -609,3 +609,36 @@ fn new_users_channels_follow_the_configuration() {
         "#,
     );
 }
+
+#[test]
+fn what_a_script_may_ask_and_what_hides_a_key() {
+    check(
+        r#"
+        > ACL SETUSER u on nopass ~open* ~st* +@all
+        OK
+        > XADD secret 1-1 f v
+        "1-1"
+        > XGROUP CREATE secret streams 0
+        OK
+        > GEOADD opengeo 1 1 a
+        (integer) 1
+        u> AUTH u x
+        OK
+        u> EVAL "return {redis.acl_check_cmd('GET'), redis.acl_check_cmd('SUBSCRIBE'), redis.acl_check_cmd('SORT'), redis.acl_check_cmd('RENAME', 'x')}" 0
+        1) (integer) 1
+        2) (integer) 1
+        3) (integer) 1
+        4) (integer) 1
+        u> EVAL "return redis.acl_check_cmd('PUBLISH', 'ch') or redis.acl_check_cmd('SET', 'x') or redis.acl_check_cmd('LMOVE', 'x', 'y')" 0
+        (nil)
+        u> XREADGROUP COUNT 1 GROUP streams stc streams secret >
+        (error) NOPERM No permissions to access a key
+        u> GEORADIUS opengeo 1 1 10 m STORE open2 STORE secret
+        (error) NOPERM No permissions to access a key
+        u> GEORADIUSBYMEMBER opengeo a 10 m STORE open2 STORE secret
+        (error) NOPERM No permissions to access a key
+        u> GEORADIUSBYMEMBER opengeo a 10 m STORE open2 STOREDIST open3
+        (integer) 1
+        "#,
+    );
+}

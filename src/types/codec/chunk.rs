@@ -62,6 +62,23 @@ impl Chunk {
         self.bytes.is_empty()
     }
 
+    /// Bytes it takes.
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + self.texts.capacity() * size_of::<Range<usize>>()
+    }
+
+    /// The same with its bytes packed: nothing in it is to be compressed any more. `room` is for the bytes and comes back filled with the old ones.
+    pub fn packed(mut self, compressor: &mut Compressor, room: &mut Vec<u8>) -> Self {
+        if self.is_packed() {
+            return self;
+        }
+        room.clear();
+        self.pack(compressor, room);
+        std::mem::swap(&mut self.bytes, room);
+        self.texts.clear();
+        self
+    }
+
     /// Whether packing would change nothing.
     pub fn is_packed(&self) -> bool {
         self.texts.is_empty()
@@ -194,13 +211,15 @@ fn compress(compressor: &mut Compressor, text: &[u8], out: &mut Vec<u8>) -> bool
         out.truncate(start);
         return false;
     }
-    let size = out.len() - data;
-    let mut head = Vec::with_capacity(9);
-    write_length(&mut head, size as u64);
+    let (end, mut head) = (out.len(), [0; 9]);
+    write_length(out, (end - data) as u64);
+    let head = &mut head[..out.len() - end];
+    head.copy_from_slice(&out[end..]);
+    out.truncate(end);
     if head.len() == room {
-        out[start + 1..start + 1 + room].copy_from_slice(&head);
+        out[start + 1..start + 1 + room].copy_from_slice(head);
     } else {
-        out.splice(start + 1..start + 1 + room, head);
+        out.splice(start + 1..start + 1 + room, head.iter().copied());
     }
     true
 }

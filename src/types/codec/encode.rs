@@ -4,6 +4,7 @@
 //! that began (`ds::image`), whatever becomes of it in between.
 
 use super::beyond::{NACKED_OWNER, nacked};
+use super::old_group::{self, GroupPart};
 use super::{Chunk, Dialect, Form};
 use crate::ds::deque::Content;
 use crate::ds::image::ImageId;
@@ -12,7 +13,7 @@ use crate::ds::record::Payload;
 use crate::types::hash::{self, Hash};
 use crate::types::list::List;
 use crate::types::set::Set;
-use crate::types::stream::{Group, History, NodeView, StreamBox, StreamId};
+use crate::types::stream::{Group, History, NodeView, Pending, StreamBox, StreamId};
 use crate::types::value::{self, Collection, Kind, Record};
 use crate::types::zset::{self, Zset};
 
@@ -110,13 +111,6 @@ enum Place {
     Elements,
     /// A stream's groups; within the first that is not written, where.
     Groups(Option<GroupPart>),
-}
-
-enum GroupPart {
-    /// Pending entries from this id on.
-    Pending(StreamId),
-    /// This many consumers are written, and of the next its entries below this id, if any.
-    Consumers(usize, Option<StreamId>),
 }
 
 impl Encoding {
@@ -293,11 +287,8 @@ fn write_history(len: u64, first_id: StreamId, history: History, out: &mut Chunk
 
 fn write_old_groups(stream: &mut StreamBox, part: &mut Option<GroupPart>, enough: usize, out: &mut Chunk) -> bool {
     while let Some((name, group)) = stream.old_group() {
-        let at = part.take().unwrap_or_else(|| {
-            write_group_head(name, group, out);
-            GroupPart::Pending(StreamId::MIN)
-        });
-        *part = write_group_part(group, at, enough, out);
+        let at = part.take().unwrap_or_else(|| old_group::begin(name, group, out));
+        *part = old_group::go_on(group, at, enough, out);
         if part.is_some() {
             return true;
         }
@@ -306,65 +297,25 @@ fn write_old_groups(stream: &mut StreamBox, part: &mut Option<GroupPart>, enough
     false
 }
 
+/// All of a group at once. What is written in parts is `old_group`'s.
 fn write_group(name: &[u8], group: &Group, out: &mut Chunk) {
-    write_group_head(name, group, out);
-    write_group_part(group, GroupPart::Pending(StreamId::MIN), usize::MAX, out);
-}
-
-/// Where to go on with this group, or nothing where all of it is written.
-fn write_group_part(group: &Group, part: GroupPart, enough: usize, out: &mut Chunk) -> Option<GroupPart> {
-    let (written, from) = match part {
-        GroupPart::Consumers(written, from) => (written, from),
-        GroupPart::Pending(from) => {
-            for entry in group.pending_from(from) {
-                if out.len() >= enough {
-                    return Some(GroupPart::Pending(entry.id));
-                }
-                out.raw(&entry.id.to_key());
-                out.word(entry.owner.map_or(0, |_| entry.delivered_ms));
-                out.length(entry.deliveries);
-            }
-            out.length(group.consumers().len() as u64 + u64::from(nacked(group).needs_owner()));
-            (0, None)
-        }
-    };
-    write_consumers(group, written, from, enough, out)
-}
-
-fn write_group_head(name: &[u8], group: &Group, out: &mut Chunk) {
     out.text(name);
     out.length(group.last_delivered_id().ms);
     out.length(group.last_delivered_id().seq);
     out.length(group.entries_read().unwrap_or(u64::MAX));
     out.length(group.pending_len());
-}
-
-fn write_consumers(
-    group: &Group,
-    mut written: usize,
-    from: Option<StreamId>,
-    enough: usize,
-    out: &mut Chunk,
-) -> Option<GroupPart> {
+    group.pending_from(StreamId::MIN).for_each(|entry| write_pending(entry, out));
     let nacked = nacked(group);
-    let mut from = from;
-    for (index, consumer) in group.consumers().skip(written) {
+    out.length(group.consumers().len() as u64 + u64::from(nacked.needs_owner()));
+    for (index, consumer) in group.consumers() {
         let adopts = nacked.len > 0 && consumer.name() == NACKED_OWNER;
-        if from.is_none() {
-            out.text(consumer.name());
-            out.word(consumer.seen_ms());
-            out.length(consumer.pending_len() + if adopts { nacked.len } else { 0 });
-        }
-        for entry in group.pending_of(index, from.take().unwrap_or(StreamId::MIN)) {
-            if out.len() >= enough {
-                return Some(GroupPart::Consumers(written, Some(entry.id)));
-            }
-            out.raw(&entry.id.to_key());
-        }
+        out.text(consumer.name());
+        out.word(consumer.seen_ms());
+        out.length(consumer.pending_len() + if adopts { nacked.len } else { 0 });
+        group.pending_of(index, StreamId::MIN).for_each(|entry| out.raw(&entry.id.to_key()));
         if adopts {
             nacked.ids().for_each(|id| out.raw(&id.to_key()));
         }
-        written += 1;
     }
     if nacked.needs_owner() {
         // No other server knows entries without an owner: there they belong to a consumer of this name.
@@ -373,5 +324,10 @@ fn write_consumers(
         out.length(nacked.len);
         nacked.ids().for_each(|id| out.raw(&id.to_key()));
     }
-    None
+}
+
+pub(super) fn write_pending(entry: Pending, out: &mut Chunk) {
+    out.raw(&entry.id.to_key());
+    out.word(entry.owner.map_or(0, |_| entry.delivered_ms));
+    out.length(entry.deliveries);
 }

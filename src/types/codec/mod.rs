@@ -9,6 +9,7 @@ mod chunk;
 mod decode;
 mod encode;
 mod legacy;
+mod old_group;
 mod source;
 #[cfg(test)]
 mod tests;

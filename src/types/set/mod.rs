@@ -438,11 +438,19 @@ impl Members {
     fn remove(&mut self, member: &[u8]) -> bool {
         let hash = self.table.hash(member);
         let removed = self.table.remove(hash, member).is_some();
-        if removed && let Some(image) = &mut self.image {
-            image.note(hash, member, 0, || Some(()));
+        if removed {
+            self.note_gone(member);
         }
         self.member_bytes -= if removed { Member::memory_of(member.len()) } else { 0 };
         removed
+    }
+
+    /// A member has gone, of which an image may want to know.
+    #[inline]
+    fn note_gone(&mut self, member: &[u8]) {
+        if let Some(image) = &mut self.image {
+            image.note(self.table.hash(member), member, 0, || Some(()));
+        }
     }
 
     #[inline]

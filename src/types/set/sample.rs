@@ -73,6 +73,7 @@ impl Set {
             }
             PartMut::Boxed(members) => {
                 let member = members.table.take_random(random)?;
+                members.note_gone(member.bytes());
                 members.member_bytes -= Member::memory_of(member.bytes().len());
                 Some(read(Item::Bytes(member.bytes())))
             }
@@ -89,7 +90,9 @@ impl Set {
     ) -> usize {
         let len = self.len();
         let count = count.min(len);
-        if count == len {
+        // What has an image stays what it is until that was shown.
+        let has_image = self.image().is_some();
+        if count == len && !has_image {
             self.iter().for_each(show);
             *self = Self::new();
             return count;
@@ -102,7 +105,7 @@ impl Set {
             self.pop_walking(Selection::new(count, len), random, show);
         }
         // Redis builds a set of what is left where that is much less than what is taken, and starts with a listpack.
-        if matches!(self.0.part(), Part::Boxed(_)) && (len - count).saturating_mul(5) <= count {
+        if matches!(self.0.part(), Part::Boxed(_)) && !has_image && (len - count).saturating_mul(5) <= count {
             let small = Self::of_listpack(self.iter(), len - count, limits);
             small.into_iter().for_each(|small| *self = small);
         }
@@ -119,15 +122,21 @@ impl Set {
         match self.0.part_mut() {
             PartMut::Boxed(members) => {
                 let bytes = &mut members.member_bytes;
+                let has_image = members.image.is_some();
+                let mut gone: Vec<Box<[u8]>> = Vec::new();
                 members.table.retain(|member| {
                     let taken = selection.takes(random);
                     if taken {
                         let member = member.bytes();
                         *bytes -= Member::memory_of(member.len());
+                        if has_image {
+                            gone.push(member.into());
+                        }
                         show(Item::Bytes(member));
                     }
                     !taken
                 });
+                gone.iter().for_each(|member| members.note_gone(member));
             }
             PartMut::Packed(listpack) => {
                 let mut next = listpack.first();

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::old_group::OldGroup;
 use super::pending::{ConsumerIndex, Occurrences, Owners, Pending, PendingTable};
 use super::{Log, StreamId};
 
@@ -13,16 +14,18 @@ use super::{Log, StreamId};
 pub struct Group {
     pub(super) last_delivered_id: StreamId,
     pub(super) entries_read: Option<u64>,
-    table: PendingTable,
+    pub(super) table: PendingTable,
     consumers: Consumers,
     /// The turn of the entry that is released next.
     next_turn: u64,
+    /// What it was at a moment that a snapshot wants to know of.
+    pub(super) old: Option<Box<OldGroup>>,
 }
 
 /// One who reads for a group.
 #[derive(Clone)]
 pub struct Consumer {
-    name: Arc<[u8]>,
+    pub(super) name: Arc<[u8]>,
     seen_ms: u64,
     active_ms: Option<u64>,
     pending: u64,
@@ -57,6 +60,7 @@ impl Group {
             table: PendingTable::new(),
             consumers: Consumers::default(),
             next_turn: 0,
+            old: None,
         }
     }
 

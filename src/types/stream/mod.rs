@@ -10,6 +10,7 @@ mod id;
 mod log;
 mod node;
 mod old;
+mod old_group;
 mod parts;
 mod pending;
 mod producers;
@@ -27,8 +28,9 @@ pub use id::{IdError, IdText, NewId, ReadFrom, StreamId};
 pub use log::{AppendError, Log, Lookup, NewIdError, Range, RangeBack, SetIdError};
 pub use node::{Entry, Fields, NodeLimits};
 pub use old::OldStream;
+pub use old_group::{OldConsumer, OldGroup};
 pub use parts::{History, Loader, Malformed, NodeView};
-pub use pending::{DELIVERIES_MAX, Pending};
+pub use pending::{ConsumerIndex, DELIVERIES_MAX, Pending};
 pub use producers::{ProducerLimits, Producers};
 pub use trim::{Deletion, RefPolicy, Trim, TrimTo};
 
@@ -177,7 +179,8 @@ impl Stream {
 impl Clone for Stream {
     /// A copy, as COPY makes it.
     fn clone(&self) -> Self {
-        Self { log: self.log.clone(), groups: self.groups.clone(), producers: self.producers.clone(), old: None }
+        let groups = self.groups.iter().map(|(name, group)| (name.clone(), group.clone().without_image()));
+        Self { log: self.log.clone(), groups: groups.collect(), producers: self.producers.clone(), old: None }
     }
 }
 

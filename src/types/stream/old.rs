@@ -1,9 +1,11 @@
 //! A stream as it was at one moment, shown in parts while it goes on changing: what a snapshot writes.
 //!
 //! Nodes are known by their first ids. One that changes or goes before it was shown is kept as it was, once; one that came later is none of the
-//! image. A group that changes before it was shown is kept whole. How much has been shown is for whoever shows to remember.
+//! image. Groups have images of their own (`old_group`). How much has been shown is for whoever shows to remember.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::node::Node;
 use super::parts::NodeView;
@@ -90,31 +92,32 @@ pub struct OldStream {
     names: Vec<Box<[u8]>>,
     /// Of those the first few are shown.
     shown: usize,
-    kept: BTreeMap<Box<[u8]>, Group>,
-    bytes: usize,
+    /// Groups of the image that have gone.
+    gone: BTreeMap<Box<[u8]>, Group>,
+    /// What the groups' images keep.
+    bytes: Arc<AtomicUsize>,
 }
 
 impl OldStream {
     /// A group is about to change.
     #[cold]
-    pub(super) fn keep(&mut self, name: &[u8], group: &Group) {
+    pub(super) fn keep(&self, name: &[u8], group: &mut Group) {
         if self.wants(name) {
-            self.bytes += group.heap_bytes();
-            self.kept.insert(name.into(), group.clone());
+            group.begin_image(&self.bytes);
         }
     }
 
     /// A group has gone.
-    pub(super) fn keep_gone(&mut self, name: &[u8], group: Group) {
+    pub(super) fn keep_gone(&mut self, name: &[u8], mut group: Group) {
         if self.wants(name) {
-            self.bytes += group.heap_bytes();
-            self.kept.insert(name.into(), group);
+            group.begin_image(&self.bytes);
+            self.gone.insert(name.into(), group);
         }
     }
 
     fn wants(&self, name: &[u8]) -> bool {
         let at = self.names.binary_search_by(|one| (**one).cmp(name));
-        at.is_ok_and(|at| at >= self.shown) && !self.kept.contains_key(name)
+        at.is_ok_and(|at| at >= self.shown) && !self.gone.contains_key(name)
     }
 
     pub fn groups_len(&self) -> usize {
@@ -134,8 +137,8 @@ impl Stream {
             history: self.log.history(),
             names: self.groups.keys().cloned().collect(),
             shown: 0,
-            kept: BTreeMap::new(),
-            bytes: 0,
+            gone: BTreeMap::new(),
+            bytes: Arc::default(),
         }));
         true
     }
@@ -161,38 +164,47 @@ impl Stream {
         self.old.as_deref()
     }
 
-    /// The next of the groups in the image: its name, and what it was like.
-    pub fn old_group(&self) -> Option<(&[u8], &Group)> {
-        let old = self.old.as_deref()?;
+    /// The next of the groups in the image: its name, and itself with an image of its own.
+    pub fn old_group(&mut self) -> Option<(&[u8], &Group)> {
+        let old = self.old.as_deref_mut()?;
         let name = old.names.get(old.shown)?;
-        let group = old.kept.get(name).or_else(|| self.groups.get(name));
-        Some((name, group.expect("a group of the image is kept before it goes")))
+        let group = match old.gone.get_mut(name) {
+            Some(gone) => gone,
+            None => self.groups.get_mut(name).expect("a group of the image is kept as it goes"),
+        };
+        group.begin_image(&old.bytes);
+        Some((name, group))
     }
 
     /// That group was shown.
     pub fn pass_old_group(&mut self) {
-        if let Some(old) = &mut self.old {
-            old.kept.remove(&old.names[old.shown]);
-            old.shown += 1;
+        let Some(old) = &mut self.old else { return };
+        let name = &old.names[old.shown];
+        if old.gone.remove(name).is_none()
+            && let Some(group) = self.groups.get_mut(name)
+        {
+            group.end_image();
         }
+        old.shown += 1;
     }
 
     pub fn end_image(&mut self) {
         self.log.old = None;
         self.old = None;
+        self.groups.values_mut().for_each(Group::end_image);
     }
 
     /// The image that is not through, and about how much memory it takes.
     pub fn image(&self) -> Option<(ImageId, usize)> {
         let nodes = self.log.old.as_ref().map_or(0, |old| old.bytes);
-        self.old.as_ref().map(|old| (old.id, old.bytes + nodes))
+        self.old.as_ref().map(|old| (old.id, old.bytes.load(Ordering::Relaxed) + nodes))
     }
 
     /// Before a group changes.
     #[inline]
     pub(super) fn note_group(&mut self, name: &[u8]) {
-        if let Some(old) = &mut self.old
-            && let Some(group) = self.groups.get(name)
+        if let Some(old) = &self.old
+            && let Some(group) = self.groups.get_mut(name)
         {
             old.keep(name, group);
         }

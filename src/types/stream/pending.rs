@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 
 use super::StreamId;
+use super::old_group::OldChunks;
 use crate::ds::rax::{Rax, Seek, Tally};
 
 /// A consumer's place in its group's table of consumers.
-pub(super) type ConsumerIndex = u32;
+pub type ConsumerIndex = u32;
 
 /// One pending entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Pending {
 pub(super) struct PendingTable {
     chunks: Rax<Box<Chunk>>,
     chunk_bytes: usize,
+    /// What it was at a moment that a snapshot wants to know of.
+    pub(super) old: Option<Box<OldChunks>>,
 }
 
 /// In which chunks a consumer has entries: the chunks' keys in order.
@@ -61,8 +64,8 @@ pub(super) trait Owners {
 }
 
 #[derive(Clone)]
-struct Chunk {
-    key: StreamId,
+pub(super) struct Chunk {
+    pub(super) key: StreamId,
     mark: u64,
     entries: Entries,
 }
@@ -95,7 +98,7 @@ const NARROW_DELIVERIES_MAX: u16 = u16::MAX;
 
 impl PendingTable {
     pub(super) fn new() -> Self {
-        Self { chunks: Rax::new(), chunk_bytes: 0 }
+        Self { chunks: Rax::new(), chunk_bytes: 0, old: None }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -263,6 +266,19 @@ impl PendingTable {
         }
     }
 
+    /// The chunk whose key is the next above this one.
+    pub(super) fn chunk_after(&self, key: Option<StreamId>) -> Option<&Chunk> {
+        match key {
+            None => self.chunks.first().map(|chunk| &**chunk),
+            Some(key) => self.chunks.seek(&key.to_key(), Seek::Above).map(|chunk| &**chunk),
+        }
+    }
+
+    /// The key of the last chunk.
+    pub(super) fn last_key(&self) -> Option<StreamId> {
+        self.chunks.last().map(|chunk| chunk.key)
+    }
+
     /// Asserts the invariants; `occurs` tells what a consumer's occurrences are.
     pub(super) fn check<'a>(&self, mut occurs: impl FnMut(ConsumerIndex) -> &'a Occurrences) {
         self.chunks.check(|chunk| chunk.tally());
@@ -323,16 +339,27 @@ impl PendingTable {
         self.chunk_bytes += chunk.heap_bytes();
         let tally = chunk.tally();
         self.chunks.insert(&key.to_key(), Box::new(chunk), tally);
+        if let Some(old) = &mut self.old {
+            old.note_new(key);
+        }
         key
     }
 
     fn take_chunk(&mut self, key: StreamId) -> Box<Chunk> {
         let chunk = self.chunks.remove(&key.to_key()).expect("the chunk was found before");
         self.chunk_bytes -= chunk.heap_bytes();
+        if let Some(old) = &mut self.old {
+            old.keep_gone(&chunk);
+        }
         chunk
     }
 
     fn edit<R>(&mut self, key: StreamId, change: impl FnOnce(&mut Chunk) -> R) -> R {
+        if let Some(old) = &mut self.old
+            && let Some(chunk) = self.chunks.get(&key.to_key())
+        {
+            old.keep(chunk);
+        }
         let bytes = &mut self.chunk_bytes;
         let edited = self.chunks.update(&key.to_key(), |chunk| {
             *bytes -= chunk.heap_bytes();
@@ -488,8 +515,13 @@ impl Chunk {
         self.entries.len() >= CHUNK_LEN_MAX && self.entries.find(id).is_err()
     }
 
-    fn heap_bytes(&self) -> usize {
+    pub(super) fn heap_bytes(&self) -> usize {
         size_of::<Self>() + self.entries.heap_bytes()
+    }
+
+    /// Its entries in order of ids.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Pending> {
+        (0..self.entries.len()).map(|at| self.entries.get(at))
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::types::hash::Hash;
 use crate::types::list::{End, List};
 use crate::types::set::Set;
-use crate::types::stream::{NewId, RefPolicy, Trim, TrimTo};
+use crate::types::stream::{NackMode, NewId, RefPolicy, Trim, TrimTo};
 use crate::types::zset::{Rule, Zset};
 use crate::util::random::Random;
 
@@ -21,7 +21,16 @@ fn text(random: &mut Random, names: usize) -> Vec<u8> {
 fn change_set(record: &mut Record, random: &mut Random, grows: bool) {
     let set = record.get_mut::<Set>().unwrap();
     let (member, limits) = (text(random, 4000), limits().set);
-    if random.index(10) < if grows { 8 } else { 3 } {
+    let len = set.len();
+    let count = [1, 3, len / 3, len][random.index(4)];
+    let mut choose = || random.next_u64();
+    if !grows && choose().is_multiple_of(8) {
+        set.pop(&mut choose, |_| {});
+    } else if !grows && choose().is_multiple_of(if count > 3 { 200 } else { 20 }) {
+        set.pop_many(count, &limits, &mut choose, |_| {});
+        // What is empty is stored nowhere.
+        set.add(b"never empty", &limits);
+    } else if random.index(10) < if grows { 8 } else { 3 } {
         set.add(&member, &limits);
     } else {
         set.remove(&member);
@@ -86,8 +95,12 @@ fn change_stream(record: &mut Record, random: &mut Random, grows: bool) {
     let top = stream.log().last_id().ms + 1;
     let any = StreamId::new(random.index(top as usize) as u64, 0);
     let group = [&b"one"[..], b"two", b"three"][random.index(3)];
-    let name = [&b"alice"[..], b"bob"][random.index(2)];
-    match random.index(if grows { 4 } else { 16 }) {
+    let name = [&b"alice"[..], b"bob", b"carol", b"runnel:nacked"][random.index(4)];
+    match random.index(if grows { 4 } else { 18 }) {
+        16 | 17 => {
+            let Some(mut reader) = stream.reader(group, 78) else { return };
+            reader.nack(any, NackMode::Fail, None, true);
+        }
         5 | 6 => _ = stream.delete(any),
         7 => {
             stream.create_group(group, any, None);
