@@ -6,6 +6,7 @@
 use bytes::Bytes;
 
 use crate::util::float::write_f64;
+use crate::util::memory::block_size;
 use crate::util::number::IntegerText;
 
 /// From this size on a shared payload is referred to instead of copied.
@@ -35,7 +36,8 @@ impl Output {
 
     /// Memory held for this client, shared payloads counted in full as the output-buffer limits mean them.
     pub fn memory(&self) -> usize {
-        self.own.capacity() + self.shared_bytes + self.shared.len() * size_of::<(usize, Bytes)>()
+        let own = if self.own.capacity() == 0 { 0 } else { block_size(self.own.capacity()) };
+        own + self.shared_bytes + self.shared.len() * size_of::<(usize, Bytes)>()
     }
 
     /// Room for own bytes.

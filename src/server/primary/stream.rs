@@ -111,7 +111,7 @@ impl Server {
         whole.extend_from_slice(bytes);
         self.keyspace.stream_db = self.sessions.find(id).map(|session| session.db);
         self.stats.primary_input_bytes += whole.len() as u64;
-        self.go_on_with_history(whole.into());
+        self.go_on_with_history(&whole);
     }
 
     /// Up to where the stream is safe on the disk, where a log is kept.

@@ -106,6 +106,8 @@ struct Waiter {
     offset: u64,
 }
 
+/// A piece of the stream that all outputs share is no longer than this: the allocator has blocks of just that size.
+const PIECE_BYTES: usize = 16 * 1024;
 /// So much of a snapshot's file is on its way at a time.
 const PART_BYTES: u64 = 256 * 1024;
 /// Of so many the places are remembered. Who wrote before them has been acknowledged long since.
@@ -312,14 +314,14 @@ impl Server {
             self.replicas.fed = self.journal.offset();
             self.journal.forget_what_replicas_have();
             if is_all {
-                self.spread(news.into());
+                self.spread(&news);
             } else {
                 // From here on the stream is as much shorter than the journal.
-                self.put_in(news.into());
+                self.put_in(&news);
             }
         }
         if std::mem::take(&mut self.replicas.wants_acknowledgements) {
-            self.put_in(request(&[b"REPLCONF", b"GETACK", b"*"]));
+            self.put_in(&request(&[b"REPLCONF", b"GETACK", b"*"]));
         }
     }
 
@@ -360,7 +362,7 @@ impl Server {
     }
 
     /// The stream of the primary has come so much further.
-    pub(super) fn go_on_with_history(&mut self, bytes: Bytes) {
+    pub(super) fn go_on_with_history(&mut self, bytes: &[u8]) {
         self.spread(bytes);
     }
 
@@ -378,7 +380,7 @@ impl Server {
     }
 
     /// A word to the replicas that no journal has.
-    fn put_in(&mut self, piece: Bytes) {
+    fn put_in(&mut self, piece: &[u8]) {
         self.spread(piece);
         let (place, behind) = (self.replicas.fed, self.replication_offset());
         match self.replicas.interludes.back_mut() {
@@ -391,10 +393,11 @@ impl Server {
     }
 
     /// Gives everybody the next piece of the stream.
-    fn spread(&mut self, piece: Bytes) {
-        if piece.is_empty() {
-            return;
-        }
+    fn spread(&mut self, bytes: &[u8]) {
+        bytes.chunks(PIECE_BYTES).for_each(|piece| self.spread_piece(Bytes::copy_from_slice(piece)));
+    }
+
+    fn spread_piece(&mut self, piece: Bytes) {
         // Whoever lags too far behind is closed on the way.
         for id in self.replicas.links.clone() {
             let session = self.sessions.get_mut(id);
@@ -675,7 +678,7 @@ impl Server {
         if !self.is_replica() && now_us.saturating_sub(self.replicas.last_ping_us) >= period_us {
             self.replicas.last_ping_us = now_us;
             self.feed_replicas();
-            self.put_in(request(&[b"PING"]));
+            self.put_in(&request(&[b"PING"]));
         }
         if now_us.saturating_sub(self.replicas.last_newline_us) >= SECOND_US {
             self.replicas.last_newline_us = now_us;
