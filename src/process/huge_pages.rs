@@ -1,11 +1,14 @@
 //! Puts huge pages under the heap: most of a lookup among millions of keys is the walk of the page tables.
 //!
 //! Whoever asks the kernel for huge pages beforehand waits for them when it first touches new memory, some tens of milliseconds where free
-//! memory is scattered. So memory is used in small pages first, and a thread has what is filled collapsed into huge ones behind the
-//! server's back. The allocator's regions are found in `/proc/self/maps`; it may give back any part of them later, as ever.
+//! memory is scattered. So memory is used in small pages first, and once the heap grows no more a thread has what is filled collapsed into
+//! huge ones. The allocator's regions are found in `/proc/self/maps`; it may give back any part of them later, as ever.
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -25,13 +28,21 @@ const REGION_MIN: usize = 64 << 20;
 const CHANGE_MIN: u64 = 4 << 20;
 const CHANGE_SHARE: u64 = 32;
 
+/// A heap that changes by no more than this between two looks is calm. While it grows it needs the page tables itself, and would have
+/// to wait for them as long as a page is being made: half a millisecond, and ten times that where a virtual machine gets its memory late.
+const CALM_MAX: u64 = 256 << 10;
 /// How long the thread rests for each page: so much, and so many times what the page took.
 const REST_MIN: Duration = Duration::from_millis(5);
 const REST_TIMES: u32 = 10;
+/// And how long while the heap is not calm.
+const CALM_REST: Duration = Duration::from_millis(100);
 
 /// The server's end of the thread that follows its heap.
 pub struct HugePages {
+    /// The size at the last look that was asked for, and at the last call.
     seen: u64,
+    before: u64,
+    is_calm: Arc<AtomicBool>,
     /// Away where huge pages are not wanted, or cannot be had.
     thread: Option<Sender<()>>,
 }
@@ -40,21 +51,26 @@ impl HugePages {
     /// Starts the thread. It ends with this value, or when the kernel says that it knows no such thing.
     pub fn start() -> Self {
         let (sender, receiver) = bounded(1);
-        let started = thread::Builder::new().name("huge-pages".into()).spawn(move || follow(&receiver));
-        Self { seen: 0, thread: started.is_ok().then_some(sender) }
+        let is_calm = Arc::new(AtomicBool::new(true));
+        let calm = Arc::clone(&is_calm);
+        let started = thread::Builder::new().name("huge-pages".into()).spawn(move || follow(&receiver, &calm));
+        Self { seen: 0, before: 0, is_calm, thread: started.is_ok().then_some(sender) }
     }
 
     /// For a process that does without.
     pub fn off() -> Self {
-        Self { seen: 0, thread: None }
+        Self { seen: 0, before: 0, is_calm: Arc::default(), thread: None }
     }
 
-    /// Has the thread look, if the heap has changed. O(1), and never waits.
+    /// Has the thread look, if the heap has changed and is calm. O(1), and never waits. To be called some times a second.
     pub fn follow_heap(&mut self) {
         let Some(thread) = &self.thread else { return };
         let used = memory::used();
+        let is_calm = used.abs_diff(self.before) <= CALM_MAX;
+        self.before = used;
+        self.is_calm.store(is_calm, Relaxed);
         // One that is still at it will find the rest next time.
-        if has_changed(self.seen, used) && thread.try_send(()).is_ok() {
+        if is_calm && has_changed(self.seen, used) && thread.try_send(()).is_ok() {
             self.seen = used;
         }
     }
@@ -65,7 +81,7 @@ fn has_changed(seen: u64, used: u64) -> bool {
 }
 
 /// One page at a time, with rests, and only when nobody else wants the processor: there may be just one.
-fn follow(asked: &Receiver<()>) {
+fn follow(asked: &Receiver<()>, is_calm: &AtomicBool) {
     // SAFETY: on Linux a thread's priority is its own; where it cannot be lowered it stays as it is.
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 19) };
     // Those that need not be made again, as far as anybody knows.
@@ -76,6 +92,9 @@ fn follow(asked: &Receiver<()>) {
             if filled(page) < FILLED_MIN {
                 made.remove(&page);
             } else if !made.contains(&page) {
+                while !is_calm.load(Relaxed) {
+                    thread::sleep(CALM_REST);
+                }
                 let began = Instant::now();
                 match collapse(page) {
                     Collapse::Done => _ = made.insert(page),
@@ -172,8 +191,13 @@ mod tests {
     #[test]
     fn the_heap_is_looked_at_when_it_has_changed() {
         let (sender, receiver) = bounded(1);
-        let mut pages = HugePages { seen: u64::MAX, thread: Some(sender) };
+        let mut pages = HugePages { seen: u64::MAX, before: u64::MAX, is_calm: Arc::default(), thread: Some(sender) };
         pages.follow_heap();
+        assert!(receiver.try_recv().is_err() && !pages.is_calm.load(Relaxed), "what changes is not calm");
+        // Other tests take and give memory, too.
+        while !pages.is_calm.load(Relaxed) {
+            pages.follow_heap();
+        }
         assert!(receiver.try_recv().is_ok() && pages.seen < u64::MAX);
         assert!(has_changed(0, CHANGE_MIN + 1) && has_changed(1 << 34, 1 << 33));
         assert!(!has_changed(1 << 34, (1 << 34) + CHANGE_MIN + 1));

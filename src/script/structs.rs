@@ -156,7 +156,7 @@ fn ordered<const N: usize>(mut bytes: [u8; N], big_endian: bool) -> [u8; N] {
 /// A number's low 64 bits, as the processor converts it.
 fn bits_of(value: f64) -> u64 {
     const HALF: f64 = 9_223_372_036_854_775_808.0;
-    if value < HALF { integer(value) as u64 } else { (integer(value - HALF) as u64) ^ 1 << 63 }
+    if value.is_nan() || value < HALF { integer(value) as u64 } else { (integer(value - HALF) as u64) ^ 1 << 63 }
 }
 
 fn unpack(call: &mut Call) -> Result<usize, Raised> {

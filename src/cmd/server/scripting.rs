@@ -541,6 +541,8 @@ mod tests {
             "table"
             > EVAL "return cjson.encode({1,2,{a=cjson.null}}) .. cmsgpack.pack({1}) .. struct.pack('>I2',258) .. bit.tohex(255)" 0
             "[1,2,{\"a\":null}]\x91\x01\x01\x02000000ff"
+            > EVAL "return struct.unpack('>l', struct.pack('>T', 0/0)) == -2^63" 0
+            (integer) 1
             "##,
         );
     }
