@@ -108,6 +108,8 @@ pub enum Flag {
     NoMulti,
     MovableKeys,
     AllowBusy,
+    /// Closed unless a directive opens it: `enable-debug-command`, `enable-module-command`.
+    Protected,
     /// Says WRITE of a `Server` command that changes the keyspace (FLUSHALL and the like).
     Write,
     /// Says READONLY of a `Server` command that reads the keyspace, and of a `Write` one that changes nothing but what it has worked out
@@ -116,7 +118,7 @@ pub enum Flag {
 }
 
 impl Flag {
-    /// All flags with the names clients know, in the order in which they are listed. Redis keeps `MayReplicate` to itself.
+    /// All flags with the names clients know, in the order in which they are listed. Redis keeps `MayReplicate` and `Protected` to itself.
     pub const NAMES: [(Flag, &'static str); 19] = [
         (Flag::Write, "write"),
         (Flag::Readonly, "readonly"),

@@ -3,12 +3,12 @@
 //! The string's format and its arithmetic stand in `ds::hyperloglog`. A count that was worked out is kept in the string's header, which is
 //! why PFCOUNT, a reading command to every client, changes the key.
 
-use super::args::Args;
+use super::args::{Args, Rest};
 use super::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, KeySpec, Run, key, keys};
 use super::error::{Done, Stop, error, error_showing};
-use crate::db::Edit;
 use crate::db::effect::Class;
-use crate::ds::hyperloglog::{self, Encoding, HllError, Registers};
+use crate::db::{Edit, StringBytes};
+use crate::ds::hyperloglog::{self, Encoding, Held, HllError, Registers};
 use crate::resp::reply::Reply;
 use crate::server::{Server, SessionId};
 use crate::types::value::StringRef;
@@ -22,6 +22,7 @@ pub const COMMANDS: &[Command] = &[
         run: Run::Write(pfadd),
         flags: &[DenyOom, Fast],
         keys: &[key(1, Access::Rw, &[KeyFlag::Insert])],
+        element: 2,
         group: Group::Hyperloglog,
         since: "2.8.9",
         cost: "O(1) for each element.",
@@ -98,6 +99,20 @@ impl From<HllError> for Stop {
     }
 }
 
+impl Held for StringBytes<'_> {
+    fn as_slice(&self) -> &[u8] {
+        self.as_slice()
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        self.as_mut_slice()
+    }
+
+    fn splice(&mut self, at: usize, removed: usize, with: &[u8]) {
+        self.splice(at, removed, with);
+    }
+}
+
 /// The bytes of a string that claims to be a HyperLogLog, and how they are encoded; its runs are not looked at yet.
 fn bytes_of<'a>(value: &StringRef<'a>) -> Result<(&'a [u8], Encoding), Stop> {
     let bytes = match *value {
@@ -116,50 +131,55 @@ fn sparse_bytes_max(edit: &Edit) -> usize {
 fn pfadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, elements) = (args.next()?, args.rest());
     let sparse_bytes_max = sparse_bytes_max(edit);
-    let sparse = match edit.string(key)? {
+    let encoding = match edit.string(key)? {
+        Some(value) => Some(bytes_of(&value)?.1),
         None => None,
-        Some(value) => match bytes_of(&value)? {
-            (_, Encoding::Dense) => {
-                let added = edit.change_bytes(key, 0, |bytes, _| {
-                    let added = elements.filter(|element| hyperloglog::add_dense(bytes, element)).count();
-                    if added > 0 {
-                        hyperloglog::mark_stale(bytes);
-                    }
-                    added
-                })?;
-                edit_done(edit, key, added, reply);
-                return Ok(());
-            }
-            (bytes, Encoding::Sparse) => Some(bytes.to_vec()),
-        },
+    };
+    let (added, outcome) = match encoding {
+        None => {
+            let mut bytes = hyperloglog::new();
+            let (added, outcome) = add_all(&mut bytes, elements, sparse_bytes_max);
+            edit.set_raw_string(key, &bytes);
+            (added + 1, outcome)
+        }
+        Some(Encoding::Dense) => (edit.change_bytes(key, 0, |bytes, _| add_all_dense(bytes, elements))?, Ok(())),
+        Some(Encoding::Sparse) => edit.change_string(key, |bytes| add_all(bytes, elements, sparse_bytes_max))?,
     };
 
-    let is_new = sparse.is_none();
-    let mut bytes = sparse.unwrap_or_else(hyperloglog::new);
-    let mut added = usize::from(is_new);
-    for element in elements {
-        added += usize::from(hyperloglog::add(&mut bytes, element, sparse_bytes_max)?);
-    }
-    if added > 0 {
-        hyperloglog::mark_stale(&mut bytes);
-    }
-
-    match () {
-        () if is_new => edit.set_raw_string(key, &bytes),
-        () if added > 0 => edit.change_string(key, |string| string.replace(bytes))?,
-        // It is looked at as something that may grow.
-        () => edit.change_bytes(key, 0, |_, _| ())?,
-    }
-    edit_done(edit, key, added, reply);
-    Ok(())
-}
-
-/// The last two beats of PFADD.
-fn edit_done(edit: &mut Edit, key: &[u8], added: usize, reply: &mut Reply) {
+    // What was added before runs turned out to be broken has been added.
     if added > 0 {
         edit.changed_many(key, Class::String, "pfadd", added);
     }
+    outcome?;
     reply.int(i64::from(added > 0));
+    Ok(())
+}
+
+/// How many of the elements made a register grow, and whether the runs could be read to the end.
+fn add_all(bytes: &mut impl Held, elements: Rest, sparse_bytes_max: usize) -> (usize, Result<(), HllError>) {
+    let mut added = 0;
+    let mut outcome = Ok(());
+    for element in elements {
+        match hyperloglog::add(bytes, element, sparse_bytes_max) {
+            Ok(grew) => added += usize::from(grew),
+            Err(trouble) => {
+                outcome = Err(trouble);
+                break;
+            }
+        }
+    }
+    if added > 0 {
+        hyperloglog::mark_stale(bytes.as_mut_slice());
+    }
+    (added, outcome)
+}
+
+fn add_all_dense(bytes: &mut [u8], elements: Rest) -> usize {
+    let added = elements.filter(|element| hyperloglog::add_dense(bytes, element)).count();
+    if added > 0 {
+        hyperloglog::mark_stale(bytes);
+    }
+    added
 }
 
 fn pfcount(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {

@@ -776,6 +776,20 @@ impl StringBytes<'_> {
         }
     }
 
+    /// Puts `with` in the place of `removed` bytes from `at` on. O(n) with what stands behind them.
+    pub fn splice(&mut self, at: usize, removed: usize, with: &[u8]) {
+        let (was, behind) = (self.len(), at + removed);
+        let len = was - removed + with.len();
+        self.pad_to(len);
+        let bytes = self.as_mut_slice();
+        bytes.copy_within(behind..was, at + with.len());
+        bytes[at..at + with.len()].copy_from_slice(with);
+        match self {
+            StringBytes::Small(bytes) => bytes.truncate(len),
+            StringBytes::Large(blob) => blob.resize(len),
+        }
+    }
+
     /// Pads with zero bytes up to `len` where the string is shorter.
     pub fn pad_to(&mut self, len: usize) {
         if len <= self.len() {

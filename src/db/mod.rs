@@ -15,11 +15,11 @@ mod view;
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
-pub use edit::{Deadline, Edit, moved};
+pub use edit::{Deadline, Edit, StringBytes, moved};
 pub use view::{Touch, View, has_lapsed};
 
 use crate::ds::keytable::{Hash, Prefetch, Seed, Table};
-use crate::types::value::{self, Record, RecordRef, ValueRef};
+use crate::types::value::{self, Record, RecordRef, StringRef, ValueRef};
 
 /// The value is of another type than the command works on.
 #[derive(Debug)]
@@ -181,6 +181,11 @@ impl Keyspace {
     /// The table in which a key's fields or members are looked up, where it has one. Nobody is seen to have read the key.
     pub fn table_at(&self, db: DbIndex, key: &[u8]) -> Option<&dyn Prefetch> {
         value::table(&self.record(db, key)?)
+    }
+
+    /// The string under a key, where there is one. Nobody is seen to have read the key.
+    pub fn string_at(&self, db: DbIndex, key: &[u8]) -> Option<StringRef<'_>> {
+        value::string(&self.record(db, key)?)
     }
 
     /// Keys that readers found lapsed since the last call.

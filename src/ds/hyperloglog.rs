@@ -16,6 +16,8 @@
 //!                                                 └────────────────────────────────────────────┘
 //! ```
 
+use super::keytable;
+
 /// How many registers there are, whatever the encoding.
 pub const REGISTERS: usize = 1 << INDEX_BITS;
 
@@ -34,12 +36,34 @@ pub enum Encoding {
     Sparse,
 }
 
+/// Where a HyperLogLog's bytes stand while elements are added: in a vector, or in the keyspace.
+pub trait Held {
+    fn as_slice(&self) -> &[u8];
+    fn as_mut_slice(&mut self) -> &mut [u8];
+    /// Puts `with` in the place of `removed` bytes from `at` on.
+    fn splice(&mut self, at: usize, removed: usize, with: &[u8]);
+}
+
+impl Held for Vec<u8> {
+    fn as_slice(&self) -> &[u8] {
+        self
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [u8] {
+        self
+    }
+
+    fn splice(&mut self, at: usize, removed: usize, with: &[u8]) {
+        self.splice(at..at + removed, with.iter().copied());
+    }
+}
+
 /// An empty one, sparse.
 pub fn new() -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
     bytes[..4].copy_from_slice(MAGIC);
     bytes[ENCODING_AT] = 1;
-    push_zeros(&mut bytes, REGISTERS);
+    bytes.extend_from_slice(&zeros_run(REGISTERS).0);
     bytes
 }
 
@@ -55,7 +79,7 @@ pub fn encoding(bytes: &[u8]) -> Result<Encoding, HllError> {
 /// Adds an element; says whether a register grew. The caller then calls `mark_stale`.
 ///
 /// A sparse string that would grow beyond `sparse_bytes_max`, header included, becomes dense.
-pub fn add(bytes: &mut Vec<u8>, element: &[u8], sparse_bytes_max: usize) -> Result<bool, HllError> {
+pub fn add(bytes: &mut impl Held, element: &[u8], sparse_bytes_max: usize) -> Result<bool, HllError> {
     let (index, rank) = index_and_rank(element);
     set_register(bytes, index, rank, sparse_bytes_max)
 }
@@ -64,6 +88,16 @@ pub fn add(bytes: &mut Vec<u8>, element: &[u8], sparse_bytes_max: usize) -> Resu
 pub fn add_dense(bytes: &mut [u8], element: &[u8]) -> bool {
     let (index, rank) = index_and_rank(element);
     set_dense(&mut bytes[HEADER..], index, rank)
+}
+
+/// Asks the cache for what adding the element to a string of this length will read, where it is dense. None of it is read here.
+pub fn prefetch(bytes: &[u8], element: &[u8]) {
+    if bytes.len() != DENSE_LEN {
+        return;
+    }
+    let (index, _) = index_and_rank(element);
+    keytable::prefetch(bytes.as_ptr());
+    keytable::prefetch(bytes[HEADER + index / 8 * 6..].as_ptr());
 }
 
 /// The count kept in the header, unless it is stale.
@@ -93,13 +127,16 @@ pub fn count(bytes: &[u8]) -> Result<u64, HllError> {
 }
 
 /// Makes a sparse string dense; says whether it was sparse.
-pub fn make_dense(bytes: &mut Vec<u8>) -> Result<bool, HllError> {
-    if encoding(bytes)? == Encoding::Dense {
+pub fn make_dense(bytes: &mut impl Held) -> Result<bool, HllError> {
+    let sparse = bytes.as_slice();
+    if encoding(sparse)? == Encoding::Dense {
         return Ok(false);
     }
     let mut registers = Registers::new();
-    registers.merge(bytes)?;
-    *bytes = registers.dense_string(&bytes[..HEADER]);
+    registers.merge(sparse)?;
+    let dense = registers.dense_string(&sparse[..HEADER]);
+    let len = sparse.len();
+    bytes.splice(0, len, &dense);
     Ok(true)
 }
 
@@ -314,12 +351,13 @@ impl Iterator for Runs<'_> {
     }
 }
 
-fn push_zeros(out: &mut Vec<u8>, length: usize) {
+/// A run of zeros, and how many bytes it takes.
+fn zeros_run(length: usize) -> ([u8; 2], usize) {
     let stored = length - 1;
-    if length > ZEROS_SHORT_MAX {
-        out.push(0x40 | (stored >> 8) as u8);
+    match length > ZEROS_SHORT_MAX {
+        true => ([0x40 | (stored >> 8) as u8, stored as u8], 2),
+        false => ([stored as u8, 0], 1),
     }
-    out.push(stored as u8);
 }
 
 fn value_run(value: u8, length: usize) -> u8 {
@@ -353,9 +391,9 @@ fn group_of(word: u64) -> [u8; 6] {
 // ---------------------------------------------------------------------------------------------------------------
 // Setting a register
 
-fn set_register(bytes: &mut Vec<u8>, index: usize, rank: u8, sparse_bytes_max: usize) -> Result<bool, HllError> {
-    match encoding(bytes)? {
-        Encoding::Dense => Ok(set_dense(&mut bytes[HEADER..], index, rank)),
+fn set_register(bytes: &mut impl Held, index: usize, rank: u8, sparse_bytes_max: usize) -> Result<bool, HllError> {
+    match encoding(bytes.as_slice())? {
+        Encoding::Dense => Ok(set_dense(&mut bytes.as_mut_slice()[HEADER..], index, rank)),
         Encoding::Sparse => set_sparse(bytes, index, rank, sparse_bytes_max),
     }
 }
@@ -372,41 +410,62 @@ fn set_dense(dense: &mut [u8], index: usize, rank: u8) -> bool {
 }
 
 /// Splits the run that covers the register into up to three, then joins equal neighbours as Redis does.
-fn set_sparse(bytes: &mut Vec<u8>, index: usize, rank: u8, sparse_bytes_max: usize) -> Result<bool, HllError> {
+fn set_sparse(bytes: &mut impl Held, index: usize, rank: u8, sparse_bytes_max: usize) -> Result<bool, HllError> {
     if rank > RUN_VALUE_MAX {
         return set_promoted(bytes, index, rank);
     }
-    let place = find_run(&bytes[HEADER..], index)?;
+    let place = find_run(&bytes.as_slice()[HEADER..], index)?;
     let Run { value, length, size } = place.run;
     if value >= rank {
         return Ok(false);
     }
 
-    let before = index - place.first;
-    let after = place.first + length - 1 - index;
-    let mut runs = Vec::with_capacity(8);
-    let same = |runs: &mut Vec<u8>, length: usize| match (length, value) {
-        (0, _) => {}
-        (_, 0) => push_zeros(runs, length),
-        _ => runs.push(value_run(value, length)),
-    };
-    same(&mut runs, before);
-    runs.push(value_run(rank, 1));
-    same(&mut runs, after);
-
-    if runs.len() > size && bytes.len() + runs.len() - size > sparse_bytes_max {
+    let mut pieces = Pieces::default();
+    pieces.push(value, index - place.first);
+    pieces.push(rank, 1);
+    pieces.push(value, place.first + length - 1 - index);
+    let pieces = pieces.as_slice();
+    if pieces.len() > size && bytes.as_slice().len() + pieces.len() - size > sparse_bytes_max {
         return set_promoted(bytes, index, rank);
     }
-    let at = HEADER + place.at;
-    bytes.reserve_exact(runs.len().saturating_sub(size));
-    bytes.splice(at..at + size, runs);
+    bytes.splice(HEADER + place.at, size, pieces);
     join_values(bytes, HEADER + place.previous);
     Ok(true)
 }
 
-fn set_promoted(bytes: &mut Vec<u8>, index: usize, rank: u8) -> Result<bool, HllError> {
+fn set_promoted(bytes: &mut impl Held, index: usize, rank: u8) -> Result<bool, HllError> {
     make_dense(bytes)?;
-    Ok(set_dense(&mut bytes[HEADER..], index, rank))
+    Ok(set_dense(&mut bytes.as_mut_slice()[HEADER..], index, rank))
+}
+
+/// What one run is split into: at most zeros in two bytes on both sides of a value.
+#[derive(Default)]
+struct Pieces {
+    bytes: [u8; 5],
+    len: usize,
+}
+
+impl Pieces {
+    /// Adds a run of `length` registers of one value, where it has any.
+    fn push(&mut self, value: u8, length: usize) {
+        match (length, value) {
+            (0, _) => {}
+            (_, 0) => {
+                let (zeros, size) = zeros_run(length);
+                zeros[..size].iter().for_each(|&byte| self.push_byte(byte));
+            }
+            _ => self.push_byte(value_run(value, length)),
+        }
+    }
+
+    fn push_byte(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
 }
 
 /// Where the run that covers a register stands.
@@ -456,20 +515,20 @@ fn length_of_short_runs(runs: [u8; 8]) -> Option<usize> {
 }
 
 /// Joins neighbouring runs of one value where both fit one run. Redis looks at five runs from the one before the change.
-fn join_values(bytes: &mut Vec<u8>, mut at: usize) {
+fn join_values(bytes: &mut impl Held, mut at: usize) {
     for _ in 0..5 {
-        let Some(&first) = bytes.get(at) else { return };
+        let runs = bytes.as_slice();
+        let Some(&first) = runs.get(at) else { return };
         if first >> 6 == 1 {
             at += 2;
             continue;
         }
-        if let (1, Some(&second)) = (first >> 7, bytes.get(at + 1))
+        if let (1, Some(&second)) = (first >> 7, runs.get(at + 1))
             && second >> 2 == first >> 2
         {
             let length = usize::from(first & 3) + usize::from(second & 3) + 2;
             if length <= RUN_LENGTH_MAX {
-                bytes[at] = first & !3 | (length - 1) as u8;
-                bytes.remove(at + 1);
+                bytes.splice(at, 2, &[first & !3 | (length - 1) as u8]);
                 continue;
             }
         }

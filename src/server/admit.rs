@@ -53,6 +53,11 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
     if !entry.command.takes(request.len()) {
         return Admission::Refuse(wrong_arity(entry), Some(entry));
     }
+    if entry.has(Flag::Protected)
+        && let Some(stop) = closed(server, id, entry)
+    {
+        return Admission::Refuse(stop, Some(entry));
+    }
     let session = server.sessions.get(id);
     if !session.authenticated && !entry.has(Flag::NoAuth) && server.needs_password() {
         return Admission::Refuse(error("NOAUTH Authentication required."), Some(entry));
@@ -139,6 +144,23 @@ fn cut_off(server: &mut Server, id: SessionId) {
 
 pub fn wrong_arity(entry: &Entry) -> Stop {
     error_with(format!("ERR wrong number of arguments for '{}' command", entry.full_name))
+}
+
+/// DEBUG and MODULE, where their directive keeps them from this client.
+#[cold]
+fn closed(server: &Server, id: SessionId, entry: &Entry) -> Option<Stop> {
+    let config = &server.config;
+    let (name, directive, permit) = match entry.parent {
+        Some(_) => ("MODULE", "enable-module-command", config.enable_module_command),
+        None => ("DEBUG", "enable-debug-command", config.enable_debug_command),
+    };
+    let local = server.sessions.get(id).peer.is_local();
+    (!permit.allows(local)).then(|| {
+        error_with(format!(
+            "ERR {name} command not allowed. If the {directive} option is set to \"local\", you can run it from a local connection, \
+             otherwise you need to set this option in the configuration file, and then restart the server."
+        ))
+    })
 }
 
 /// Commands that act at once even inside MULTI.

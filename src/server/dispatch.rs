@@ -8,14 +8,16 @@ use super::session::{ReplyMode, Session, SessionId};
 use super::stats::reaches;
 use super::{Closing, Server};
 use crate::cmd::args::Args;
-use crate::cmd::command::{Flag, Run};
+use crate::cmd::command::{Flag, Group, Run};
 use crate::cmd::error::{Stop, TimeoutReply};
 use crate::cmd::keyspec::Places;
 use crate::cmd::table::Entry;
 use crate::db::{DbIndex, Edit, View};
+use crate::ds::hyperloglog;
 use crate::ds::keytable::{Hash, Prefetch};
 use crate::resp::reply::{Output, Reply};
 use crate::resp::request::{Limits, OwnedRequest, Parsed, Request, Span};
+use crate::types::value::StringRef;
 use crate::util::args::split_args;
 use crate::util::clock::{ticks, ticks_to_us, us_to_ticks};
 
@@ -256,12 +258,18 @@ impl Server {
             if request.len() <= entry.command.element {
                 continue;
             }
-            let key = request.arg(usize::from(entry.first_key));
+            let (key, element) = (request.arg(usize::from(entry.first_key)), request.arg(entry.command.element));
+            if entry.command.group == Group::Hyperloglog {
+                if let Some(StringRef::Blob(blob)) = self.keyspace.string_at(db, key) {
+                    hyperloglog::prefetch(blob.as_slice(), element);
+                }
+                continue;
+            }
             if last.0 != key {
                 last = (key, self.keyspace.table_at(db, key));
             }
             if let Some(table) = last.1 {
-                let hash = self.keyspace.hash(request.arg(entry.command.element));
+                let hash = self.keyspace.hash(element);
                 table.prefetch_bucket(hash);
                 tables[count] = Some((table, hash));
                 count += 1;

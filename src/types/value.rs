@@ -187,7 +187,6 @@ pub fn set_timed(record: &mut Record, is_timed: bool) {
     record.set_grown(is_timed);
 }
 
-/// What OBJECT ENCODING answers.
 /// The table in which the fields or members of a large collection are looked up.
 pub fn table<'a>(record: &RecordRef<'a>) -> Option<&'a dyn Prefetch> {
     match record.tag() {
@@ -198,6 +197,7 @@ pub fn table<'a>(record: &RecordRef<'a>) -> Option<&'a dyn Prefetch> {
     }
 }
 
+/// What OBJECT ENCODING answers.
 pub fn encoding(record: &Record) -> &'static str {
     match (any_collection(record), record.payload()) {
         (Some(collection), _) => collection.encoding(),

@@ -14,13 +14,13 @@ use crate::server::{HostRequest, Server, SessionId};
 use crate::types::value::{self, RecordRef, StringRef, ValueRef};
 use crate::util::number::parse_i64;
 
-use Flag::{Admin, Loading, Noscript, Stale};
+use Flag::{Admin, Loading, Noscript, Protected, Stale};
 
 pub const COMMANDS: &[Command] = &[Command {
     name: "DEBUG",
     arity: -2,
     run: Run::Server(debug),
-    flags: &[Admin, Noscript, Loading, Stale],
+    flags: &[Admin, Noscript, Loading, Stale, Protected],
     group: Group::Server,
     cost: "Depends on subcommand.",
     is_internal: true,
@@ -72,13 +72,6 @@ const SUBCOMMANDS: &[Subcommand] = &[
 ];
 
 fn debug(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
-    let local = server.sessions.get(id).peer.is_local();
-    if !server.config.enable_debug_command.allows(local) {
-        return Err(error(
-            "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
-             local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
-        ));
-    }
     let name = args.next()?;
     let found = SUBCOMMANDS
         .iter()
@@ -504,6 +497,16 @@ mod tests {
         check(
             r##"
             > DEBUG SLEEP 0
+            (error) ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.
+            > MULTI
+            OK
+            > DEBUG SLEEP 0
+            (error) ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.
+            > EXEC
+            (error) EXECABORT Transaction discarded because of previous errors.
+            > CONFIG SET requirepass secret
+            OK
+            other> DEBUG SLEEP 0
             (error) ERR DEBUG command not allowed. If the enable-debug-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.
             "##,
         );

@@ -7,7 +7,7 @@ use crate::cmd::error::{Done, error};
 use crate::resp::reply::Reply;
 use crate::server::{Server, SessionId};
 
-use Flag::{Admin, NoAsyncLoading, Noscript};
+use Flag::{Admin, NoAsyncLoading, Noscript, Protected};
 
 pub const COMMANDS: &[Command] = &[Command {
     name: "MODULE",
@@ -20,7 +20,7 @@ pub const COMMANDS: &[Command] = &[Command {
 }];
 
 const SUBCOMMAND: Command =
-    Command { flags: &[Admin, Noscript, NoAsyncLoading], group: Group::Server, since: "4.0.0", ..COMMAND };
+    Command { flags: &[Admin, Noscript, NoAsyncLoading, Protected], group: Group::Server, since: "4.0.0", ..COMMAND };
 
 const SUBCOMMANDS: &[Command] = &[
     Command { group: Group::Server, since: "5.0.0", ..HELP },
@@ -66,48 +66,10 @@ fn list(_: &mut Server, _: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     Ok(())
 }
 
-fn refuse(server: &mut Server, id: SessionId, _: &mut Args, _: &mut Reply) -> Done {
-    admitted(server, id)?;
+fn refuse(_: &mut Server, _: SessionId, _: &mut Args, _: &mut Reply) -> Done {
     Err(error("ERR Error loading the extension. Please check the server logs."))
 }
 
-fn unload(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) -> Done {
-    admitted(server, id)?;
-    let _ = args.next()?;
+fn unload(_: &mut Server, _: SessionId, _: &mut Args, _: &mut Reply) -> Done {
     Err(error("ERR Error unloading module: no such module with that name"))
-}
-
-/// The directive that opens these in Redis decides about the error here too.
-fn admitted(server: &Server, id: SessionId) -> Done {
-    let local = server.sessions.get(id).peer.is_local();
-    if server.config.enable_module_command.allows(local) {
-        return Ok(());
-    }
-    Err(error(
-        "ERR MODULE command not allowed. If the enable-module-command option is set to \"local\", you can run it from a \
-         local connection, otherwise you need to set this option in the configuration file, and then restart the server.",
-    ))
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::testing::check;
-
-    #[test]
-    fn there_are_no_modules() {
-        check(
-            r#"
-            > MODULE LIST
-            (empty array)
-            > MODULE LOAD /some.so
-            (error) ERR MODULE command not allowed. If the enable-module-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.
-            > MODULE UNLOAD some
-            (error) ERR MODULE command not allowed. If the enable-module-command option is set to "local", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.
-            > MODULE FOO
-            (error) ERR unknown subcommand 'FOO'. Try MODULE HELP.
-            > MODULE
-            (error) ERR wrong number of arguments for 'module' command
-            "#,
-        );
-    }
 }
