@@ -2,7 +2,7 @@
 //!
 //! The keyspace and the big sets, hashes and sorted sets live in it. An entry is a thin owning pointer that knows its key
 //! bytes (`Slot`); what it holds is the caller's. `bucket.rs` has the inside of a segment, `directory.rs` the way to
-//! it, `walk.rs` everything that goes over many entries: iteration, SCAN, samples, visits of one segment.
+//! it, `walk.rs` everything that goes over many entries: iteration, SCAN, samples, visits of one segment; `common.rs` walks over two tables.
 //!
 //! ```text
 //!   hash    63 ─ prefix ─┐                                   15 ─ tag ─ 0
@@ -23,6 +23,7 @@
 //! Where hashes are so alike that neither helps, entries go to a sorted list of strays: slow, and correct.
 
 mod bucket;
+mod common;
 mod directory;
 mod seed;
 #[cfg(test)]

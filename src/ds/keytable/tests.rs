@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::bucket::{self, Bucket, SLOTS, Spot, pack};
@@ -208,6 +209,38 @@ fn a_table_is_a_map() {
             assert_eq!(alive.get(), 0, "dropping the table drops its entries");
         }
     }
+}
+
+#[test]
+fn what_two_tables_have_in_common_is_shown_once() {
+    let mut walked = 0;
+    for hashing in Hashing::ALL {
+        for (seed, (ours, theirs)) in
+            [(0, 10), (10, 10), (3_000, 40), (300, 3_000), (4_000, 4_000)].into_iter().enumerate()
+        {
+            let mut random = random(seed as u64);
+            let [mut one, mut other] = [Twins::new(hashing), Twins::new(hashing)];
+            (0..ours).for_each(|_| one.set((random() % 6_000) as u32, 1));
+            (0..theirs).for_each(|_| other.set((random() % 6_000) as u32, 2));
+            for (one, other) in [(&one, &other), (&other, &one), (&one, &one)] {
+                if !one.table.walks_with(&other.table) {
+                    continue;
+                }
+                walked += 1;
+                let mut shown = Vec::new();
+                let outcome = one.table.each_common(&other.table, |item| {
+                    shown.push(item.number());
+                    ControlFlow::Continue(())
+                });
+                shown.sort_unstable();
+                let mut expected: Vec<u32> =
+                    one.model.keys().copied().filter(|key| other.model.contains_key(key)).collect();
+                expected.sort_unstable();
+                assert_eq!((shown, outcome), (expected, ControlFlow::Continue(())), "{hashing:?} {ours} {theirs}");
+            }
+        }
+    }
+    assert!(walked >= 60, "{walked} pairs have no strays");
 }
 
 #[test]

@@ -5,12 +5,17 @@
 
 use super::{Limits, Set};
 use crate::ds::item::{Item, ItemText};
-use crate::ds::keytable::{Hash, Seed};
+use crate::ds::keytable::{Hash, Seed, Table};
+use crate::ds::member::Member;
 use crate::ds::trio::Part;
 use crate::types::gathered::Gathered;
 use std::ops::ControlFlow;
 
 const BATCH: usize = 16;
+
+/// Two tables are walked over together where the larger has at most so many times the members of the smaller; else the members of the
+/// smaller are looked up.
+const WALKED_TOGETHER_MAX: usize = 8;
 
 /// A union of more sets than this remembers its members in a table, instead of looking into the sets before.
 const LOOKED_INTO_MAX: usize = 4;
@@ -71,10 +76,38 @@ fn each_common<'a>(sets: &[&'a Set], show: Show<'_, 'a>) -> ControlFlow<()> {
     let mut sets = sets.to_vec();
     sets.sort_by_key(|set| set.len());
     let Some((smallest, others)) = sets.split_first() else { return ControlFlow::Continue(()) };
+    if let Some((second, others)) = others.split_first()
+        && let (Part::Boxed(ours), Part::Boxed(theirs)) = (smallest.0.part(), second.0.part())
+        && second.len() / WALKED_TOGETHER_MAX <= smallest.len()
+        && ours.table.walks_with(&theirs.table)
+    {
+        return each_common_of_tables(&ours.table, &theirs.table, others, show);
+    }
     in_batches(smallest, |batch| {
         others.iter().for_each(|other| sieve(batch, other, true));
         show(batch)
     })
+}
+
+/// The common members of two tables that are in the other sets too.
+fn each_common_of_tables<'a>(
+    ours: &'a Table<Member>,
+    theirs: &'a Table<Member>,
+    others: &[&'a Set],
+    show: Show<'_, 'a>,
+) -> ControlFlow<()> {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut pass_on = |batch: &mut Vec<Item<'a>>| {
+        others.iter().for_each(|other| sieve(batch, other, true));
+        show(batch)?;
+        batch.clear();
+        ControlFlow::Continue(())
+    };
+    ours.each_common(theirs, |member| {
+        batch.push(Item::Bytes(member.bytes()));
+        if batch.len() == BATCH { pass_on(&mut batch) } else { ControlFlow::Continue(()) }
+    })?;
+    pass_on(&mut batch)
 }
 
 fn each_of_any<'a>(sets: &[&'a Set], limits: &Limits, show: Show<'_, 'a>) -> ControlFlow<()> {
