@@ -29,7 +29,7 @@ pub struct Connection {
     pub input: Vec<u8>,
     /// The other side has sent its last byte.
     pub ended: bool,
-    /// The input that is kept may be run on without waiting for more: only the turn was over.
+    /// The input that is kept may be run on without waiting for more: only the turn was over, or the command was noted for fetching ahead.
     pub may_go_on: bool,
     pub in_write_list: bool,
     /// Read and write without waiting for the loop to tell what is ready: a script keeps the loop.

@@ -11,7 +11,7 @@ use super::connection::{Connection, Read, Stream};
 use super::listener::Accepted;
 use super::tls::Tls;
 use super::wake::{Bell, ReadyList};
-use super::{READ_TURN_MAX, read_and_run};
+use super::{READ_TURN_MAX, read_and_run, run_kept};
 use crate::server::{Closing, Server, SessionId};
 
 pub struct Hall {
@@ -142,6 +142,9 @@ fn serve_at_once(connection: &mut Connection, server: &mut Server, buffer: &mut 
     if !server.durability.may_leave(server.sessions.get(id).gate) {
         // It has replies that the log comes before.
         return;
+    }
+    if std::mem::take(&mut connection.may_go_on) {
+        run_kept(connection, server);
     }
     let mut read_in_turn = 0;
     while !connection.ended

@@ -1,7 +1,7 @@
 //! The process's one event loop: a single task that owns every socket and the heart.
 //!
 //! A turn reads every ready socket, runs what is complete, and writes every reply once. Nothing below this module waits; nothing above it
-//! knows a socket. While requests keep coming the task looks again at once instead of sleeping (`SPIN_US`).
+//! knows a socket. While requests keep coming the task looks again at once instead of sleeping (`spin.rs`).
 
 mod connection;
 mod dial;
@@ -11,6 +11,7 @@ mod listener;
 mod listeners;
 mod old_certificates;
 mod signals;
+mod spin;
 mod tls;
 mod tls_rules;
 mod wake;
@@ -36,6 +37,7 @@ use crate::process::saver::Saver;
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
 use crate::process::{self, affinity};
+use crate::server::prefetch::NOTED_MAX;
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
 use crate::util::clock::{monotonic_us, unix_us};
 use crate::util::io_error;
@@ -45,12 +47,10 @@ use hall::{Hall, Lent, lent};
 use listener::Accepted;
 use listeners::Listeners;
 use signals::{Asked, Signals};
+use spin::Spin;
 use tls::Tls;
 use wake::{Bell, ReadyList};
 
-/// After the last request the loop looks for more for this long before it lets the processor sleep: a server that sleeps after every event
-/// loses a tenth of its throughput to being woken.
-const SPIN_US: u64 = 20;
 /// Bytes read from a socket in one call.
 const READ_BYTES: usize = 256 * 1024;
 /// A socket gets its turn after this many bytes at the latest.
@@ -94,11 +94,13 @@ pub struct Net {
     lent: Lent,
     ready_list: Arc<ReadyList>,
     ready: Vec<Arc<Bell>>,
+    /// Connections with a command that was noted.
+    noted: Vec<usize>,
     read_buffer: Box<[u8]>,
     timer: Pin<Box<Sleep>>,
     timer_at_us: u64,
     last_tick_us: u64,
-    last_request_us: u64,
+    spin: Spin,
     free_thread: Sender<Vec<Garbage>>,
     shutdown: Option<Ending>,
     huge_pages: HugePages,
@@ -114,6 +116,15 @@ struct Handshake {
     number: usize,
     client_id: u64,
     deadline_us: u64,
+}
+
+/// What a first look at a connection found.
+enum Heard {
+    /// One command, which the server has noted; it is kept with the connection.
+    Noted,
+    /// Something else, so many bytes of it.
+    Bytes(usize),
+    Nothing,
 }
 
 /// How to end.
@@ -181,11 +192,12 @@ impl Net {
             lent,
             ready_list,
             ready: Vec::new(),
+            noted: Vec::new(),
             read_buffer: vec![0; READ_BYTES].into(),
             timer: Box::pin(sleep(Duration::ZERO)),
             timer_at_us: 0,
             last_tick_us: 0,
-            last_request_us: 0,
+            spin: Spin::default(),
             free_thread: start_free_thread(&server.config)?,
             shutdown: None,
             huge_pages,
@@ -241,8 +253,8 @@ impl Net {
 
         let mut ready = std::mem::take(&mut self.ready);
         self.ready_list.take(&mut ready);
-        for bell in &ready {
-            self.serve(bell.socket);
+        for bells in ready.chunks(NOTED_MAX) {
+            self.serve_together(bells);
         }
         let busy = !ready.is_empty();
         self.ready = ready;
@@ -262,11 +274,8 @@ impl Net {
             return Poll::Ready(ending);
         }
 
-        if busy {
-            self.last_request_us = clock.monotonic_us;
-        }
-        let spins = clock.monotonic_us - self.last_request_us < SPIN_US;
-        if spins || self.server.cron.more_to_expire {
+        let ended_us = busy.then(monotonic_us);
+        if self.spin.looks_again(clock.monotonic_us, ended_us) || self.server.cron.more_to_expire {
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -314,6 +323,45 @@ impl Net {
         self.server.leave_primary();
         self.shutdown = Some(Ending::Shutdown);
         true
+    }
+
+    /// Serves whoever rang. Where several have sent a single command, all are read before the first one runs: what they will look up is
+    /// fetched meanwhile.
+    fn serve_together(&mut self, bells: &[Arc<Bell>]) {
+        if let [bell] = bells {
+            return self.serve(bell.socket);
+        }
+        let mut noted = std::mem::take(&mut self.noted);
+        for bell in bells {
+            match self.hear(bell.socket) {
+                Heard::Noted => noted.push(bell.socket),
+                Heard::Nothing => self.serve(bell.socket),
+                Heard::Bytes(count) => self.serve_heard(bell.socket, count),
+            }
+        }
+        self.server.fetch_noted();
+        noted.drain(..).for_each(|number| self.serve_connection(number));
+        self.noted = noted;
+    }
+
+    /// Reads once from a connection that has nothing left to run.
+    fn hear(&mut self, number: usize) -> Heard {
+        let Some(connection) = self.hall.get_mut(number) else { return Heard::Nothing };
+        let id = connection.session;
+        let session = self.server.sessions.get(id);
+        let is_idle = connection.input.is_empty() && !connection.ended && !session.is_held();
+        if !is_idle || !self.server.durability.may_leave(session.gate) {
+            return Heard::Nothing;
+        }
+        let Read::Bytes(count) = connection.read(&mut self.read_buffer) else { return Heard::Nothing };
+        let input = &self.read_buffer[..count];
+        if !self.server.note_command(id, input) {
+            return Heard::Bytes(count);
+        }
+        count_input(&mut self.server, id, count);
+        connection.input.extend_from_slice(input);
+        connection.may_go_on = true;
+        Heard::Noted
     }
 
     fn serve(&mut self, number: usize) {
@@ -405,21 +453,28 @@ impl Net {
 
     /// Reads what is there and runs it.
     fn serve_connection(&mut self, number: usize) {
-        self.with_connection(number, |net, connection| net.read_connection(number, connection));
+        self.serve_heard(number, 0);
+    }
+
+    /// Runs the first bytes of the read buffer, which `hear` has put there, and then what else there is.
+    fn serve_heard(&mut self, number: usize, heard: usize) {
+        self.with_connection(number, |net, connection| net.read_connection(number, connection, heard));
         self.after_running(number);
     }
 
-    fn read_connection(&mut self, number: usize, connection: &mut Connection) {
+    fn read_connection(&mut self, number: usize, connection: &mut Connection, heard: usize) {
         let id = connection.session;
         if !self.server.durability.may_leave(self.server.sessions.get(id).gate) {
             // Its replies wait for the log. What it has sent since would make them wait longer.
             connection.look_later = true;
             return;
         }
-        if std::mem::take(&mut connection.may_go_on) {
+        if heard > 0 {
+            run_heard(connection, &mut self.server, &self.read_buffer[..heard]);
+        } else if std::mem::take(&mut connection.may_go_on) {
             run_kept(connection, &mut self.server);
         }
-        let mut read_in_turn = 0;
+        let mut read_in_turn = heard;
         while !connection.ended && !connection.may_go_on && self.server.sessions.get(id).closing.is_none() {
             // Once a read is short the socket is known to be drained, and the next look costs no system call.
             match read_and_run(connection, &mut self.server, &mut self.read_buffer) {
@@ -730,21 +785,40 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
         server.bound_clients_memory();
         return read;
     };
+    if kept == 0 {
+        run_heard(connection, server, &buffer[..count]);
+        return read;
+    }
+    count_input(server, id, count);
+    server.sessions.get_mut(id).input_capacity = connection.input.capacity();
+    server.weigh(id);
+    server.bound_clients_memory();
+    if server.sessions.get(id).closing.is_none() {
+        run_kept(connection, server);
+    }
+    bound_input(connection, server);
+    read
+}
+
+fn count_input(server: &mut Server, id: SessionId, count: usize) {
     server.stats.input_bytes += count as u64;
     server.stats.reads += 1;
     server.sessions.get_mut(id).input_bytes += count as u64;
-    if kept == 0 {
-        let consumed = server.consume(id, &buffer[..count]);
-        connection.may_go_on = consumed.turn_over;
-        connection.input.extend_from_slice(&buffer[consumed.bytes..count]);
-    } else {
-        server.sessions.get_mut(id).input_capacity = connection.input.capacity();
-        server.weigh(id);
-        server.bound_clients_memory();
-        if server.sessions.get(id).closing.is_none() {
-            run_kept(connection, server);
-        }
-    }
+}
+
+/// Runs what is complete of input that was just read, with nothing kept before it. The rest is kept.
+fn run_heard(connection: &mut Connection, server: &mut Server, input: &[u8]) {
+    let id = connection.session;
+    count_input(server, id, input.len());
+    let consumed = server.consume(id, input);
+    connection.may_go_on = consumed.turn_over;
+    connection.input.extend_from_slice(&input[consumed.bytes..]);
+    bound_input(connection, server);
+}
+
+/// Closes a connection that keeps more input than is allowed.
+fn bound_input(connection: &Connection, server: &mut Server) {
+    let id = connection.session;
     let session = server.sessions.get_mut(id);
     session.input_capacity = connection.input.capacity();
     if connection.input.len() as u64 > server.config.client_query_buffer_limit && !session.is_primary {
@@ -752,7 +826,6 @@ fn read_and_run(connection: &mut Connection, server: &mut Server, buffer: &mut [
         server.stats.query_limit_disconnections += 1;
         server.close(id, Closing::AtOnce);
     }
-    read
 }
 
 /// Runs what is complete of the input that is kept.

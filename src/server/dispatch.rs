@@ -8,16 +8,13 @@ use super::session::{ReplyMode, Session, SessionId};
 use super::stats::reaches;
 use super::{Closing, Server};
 use crate::cmd::args::Args;
-use crate::cmd::command::{Flag, Group, Run};
+use crate::cmd::command::{Flag, Run};
 use crate::cmd::error::{Stop, TimeoutReply};
-use crate::cmd::keyspec::Places;
 use crate::cmd::table::Entry;
 use crate::db::{DbIndex, Edit, View};
-use crate::ds::hyperloglog;
-use crate::ds::keytable::{Hash, Prefetch};
+use crate::ds::keytable::Hash;
 use crate::resp::reply::{Output, Reply};
 use crate::resp::request::{Limits, OwnedRequest, Parsed, Request, Span};
-use crate::types::value::StringRef;
 use crate::util::args::split_args;
 use crate::util::clock::{ticks, ticks_to_us, us_to_ticks};
 
@@ -38,7 +35,7 @@ pub enum Caller {
 }
 
 /// Commands of one pipeline that are prepared together.
-const BATCH_MAX: usize = 32;
+pub(super) const BATCH_MAX: usize = 32;
 
 /// A command of very many arguments does not leave its room behind.
 const SPANS_KEPT_MAX: usize = 4096;
@@ -58,16 +55,18 @@ pub struct Consumed {
 /// Commands parsed ahead: their arguments' places, where each lies in the input, and the keys they will ask for.
 #[derive(Default)]
 pub struct Batch {
-    spans: Vec<Span>,
-    commands: Vec<Parcel>,
-    keys: Vec<Hash>,
+    pub(super) spans: Vec<Span>,
+    pub(super) commands: Vec<Parcel>,
+    pub(super) keys: Vec<(DbIndex, Hash)>,
 }
 
-struct Parcel {
-    start: usize,
-    end: usize,
-    spans: std::ops::Range<usize>,
-    entry: Option<&'static Entry>,
+pub(super) struct Parcel {
+    pub start: usize,
+    pub end: usize,
+    pub spans: std::ops::Range<usize>,
+    pub entry: Option<&'static Entry>,
+    /// Where its keys are looked up, as far as anybody knows before the commands ahead of it have run.
+    pub db: DbIndex,
 }
 
 impl Batch {
@@ -91,7 +90,7 @@ impl Batch {
         (self.request(parcel, input), parcel.entry, parcel.start, parcel.end)
     }
 
-    fn request<'a>(&'a self, parcel: &Parcel, input: &'a [u8]) -> Request<'a> {
+    pub(super) fn request<'a>(&'a self, parcel: &Parcel, input: &'a [u8]) -> Request<'a> {
         Request::new(&input[parcel.start..parcel.end], &self.spans[parcel.spans.clone()])
     }
 }
@@ -146,7 +145,7 @@ impl Server {
             batch.clear();
             let behind = self.parse_batch(id, input, used, batch);
             commands += batch.commands.len().max(1);
-            self.prefetch(id, input, batch);
+            self.prefetch(input, batch);
             self.call_began = ticks();
             for index in 0..batch.commands.len() {
                 let (request, entry, start, end) = batch.command(index, input);
@@ -189,6 +188,7 @@ impl Server {
             bulk_max: if session.is_primary { u64::MAX } else { self.config.proto_max_bulk_len as u64 },
             authenticated: session.authenticated || session.internal,
         };
+        let db = session.db;
         let batch_max = if limits.authenticated { BATCH_MAX } else { 1 };
         let mut at = from;
         while batch.commands.len() < batch_max {
@@ -196,7 +196,7 @@ impl Server {
             match session.parser.parse(&input[at..], &limits, &mut batch.spans) {
                 Parsed::Complete { consumed } => {
                     let spans = first_span..batch.spans.len();
-                    batch.commands.push(Parcel { start: at, end: at + consumed, spans, entry: None });
+                    batch.commands.push(Parcel { start: at, end: at + consumed, spans, entry: None, db });
                     at += consumed;
                 }
                 Parsed::Empty { consumed } => {
@@ -215,69 +215,6 @@ impl Server {
             }
         }
         Behind::More
-    }
-
-    /// Looks the commands up, and brings what they will touch into the cache: first all buckets, then all records.
-    pub(super) fn prefetch(&self, id: SessionId, input: &[u8], batch: &mut Batch) {
-        let db = self.sessions.get(id).db;
-        let many = batch.commands.len() > 1;
-        let Batch { spans, commands, keys } = batch;
-        for parcel in commands.iter_mut() {
-            let request = Request::new(&input[parcel.start..parcel.end], &spans[parcel.spans.clone()]);
-            let Some(entry) = self.names.find(request.arg(0)) else { continue };
-            parcel.entry = Some(entry);
-            let mut fetch = |index| {
-                let hash = self.keyspace.hash(request.arg(index));
-                self.keyspace.prefetch_bucket(db, hash);
-                keys.push(hash);
-            };
-            match entry.places {
-                // The key of a command that stands alone is asked for at once.
-                Places::One(index) if many && index < request.len() => fetch(index),
-                Places::None | Places::One(_) => {}
-                places => places.indices(request).for_each(fetch),
-            }
-        }
-        for hash in keys {
-            self.keyspace.prefetch_record(db, *hash);
-        }
-        if many {
-            self.prefetch_elements(db, input, batch);
-        }
-    }
-
-    /// The same for the fields and members that the commands will look up in large collections.
-    fn prefetch_elements(&self, db: DbIndex, input: &[u8], batch: &Batch) {
-        let mut tables: [Option<(&dyn Prefetch, Hash)>; BATCH_MAX] = [None; BATCH_MAX];
-        let mut count = 0;
-        // A pipeline often stays with one key.
-        let mut last: (&[u8], Option<&dyn Prefetch>) = (b"", None);
-        for parcel in &batch.commands {
-            let Some(entry) = parcel.entry.filter(|entry| entry.command.element > 0) else { continue };
-            let request = batch.request(parcel, input);
-            if request.len() <= entry.command.element {
-                continue;
-            }
-            let (key, element) = (request.arg(usize::from(entry.first_key)), request.arg(entry.command.element));
-            if entry.command.group == Group::Hyperloglog {
-                if let Some(StringRef::Blob(blob)) = self.keyspace.string_at(db, key) {
-                    hyperloglog::prefetch(blob.as_slice(), element);
-                }
-                continue;
-            }
-            if last.0 != key {
-                last = (key, self.keyspace.table_at(db, key));
-            }
-            if let Some(table) = last.1 {
-                let hash = self.keyspace.hash(element);
-                table.prefetch_bucket(hash);
-                tables[count] = Some((table, hash));
-                count += 1;
-            }
-        }
-        for (table, hash) in tables[..count].iter().flatten() {
-            table.prefetch_entry(*hash);
-        }
     }
 
     fn run_inline(&mut self, id: SessionId, line: &[u8], out: &mut Output) {

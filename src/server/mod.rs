@@ -12,6 +12,7 @@ pub mod durability;
 pub mod host;
 pub mod lines;
 pub mod monitor;
+pub mod prefetch;
 pub mod primary;
 pub mod propagate;
 pub mod pubsub;
@@ -83,6 +84,7 @@ pub struct Server {
     /// When the command now running began, in ticks.
     call_began: u64,
     batch: dispatch::Batch,
+    noted: prefetch::Noted,
     /// Identifies this process to clients and replicas: 40 hexadecimal digits.
     pub run_id: String,
     /// Identifies the history of changes to replicas: 40 hexadecimal digits.
@@ -191,6 +193,7 @@ impl Server {
             slept_us: 0,
             call_began: 0,
             batch: dispatch::Batch::default(),
+            noted: prefetch::Noted::default(),
             run_id,
             replication_id,
             started_ms: clock.unix_ms(),

@@ -30,7 +30,7 @@ impl Server {
             }
             batch.clear();
             let behind = self.parse_batch(id, input, used, &mut batch);
-            self.prefetch(id, input, &mut batch);
+            self.prefetch(input, &mut batch);
             self.call_began = ticks();
             for index in 0..batch.len() {
                 let (request, entry, start, end) = batch.command(index, input);
