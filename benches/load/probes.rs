@@ -154,15 +154,16 @@ fn grow(server: &mut Server, keys: u64) -> io::Result<Growth> {
     (0..GROWTH_BATCH).for_each(|_| batch.push("SET key:{n} xxx", b"", keys));
     let mut numbers = Numbers::new(1);
     let mut growth = Growth { cpu: Histogram::default(), wall: Histogram::default(), cpu_us_each: 0.0 };
+    let helpers = server.helpers()?;
     let first_ns = server.cpu_ns();
-    let mut before_ns = first_ns;
+    let (mut before_ns, mut helpers_before_ns) = (first_ns, helpers.cpu_ns());
     for _ in 0..keys / GROWTH_BATCH {
         let sent = Instant::now();
         server.control().exchange(&mut batch, &mut numbers)?;
         growth.wall.record(sent.elapsed().as_nanos() as u64, 1);
-        let after_ns = server.cpu_ns();
-        growth.cpu.record(after_ns - before_ns, 1);
-        before_ns = after_ns;
+        let (after_ns, helpers_after_ns) = (server.cpu_ns(), helpers.cpu_ns());
+        growth.cpu.record((after_ns - before_ns).saturating_sub(helpers_after_ns.saturating_sub(helpers_before_ns)), 1);
+        (before_ns, helpers_before_ns) = (after_ns, helpers_after_ns);
     }
     growth.cpu_us_each = (before_ns - first_ns) as f64 / 1e3 / keys as f64;
     Ok(growth)

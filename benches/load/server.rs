@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -141,6 +142,14 @@ impl Server {
         cpu_ns(self.pid())
     }
 
+    /// The threads beside the first one, which runs the commands.
+    pub fn helpers(&self) -> io::Result<Helpers> {
+        let pid = self.pid().to_string();
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task"))?.filter_map(Result::ok);
+        let tasks = tasks.filter(|task| task.file_name().to_str() != Some(&pid));
+        Ok(Helpers(tasks.filter_map(|task| File::open(task.path().join("schedstat")).ok()).collect()))
+    }
+
     /// Resident memory now.
     pub fn rss_bytes(&self) -> u64 {
         status_kib(self.pid(), "VmRSS:").unwrap_or(0) * 1024
@@ -248,6 +257,21 @@ pub fn usable_cores() -> Vec<usize> {
 }
 
 /// The process's CPU clock: all threads, living and ended, to the nanosecond.
+/// Threads of a server, by the files that tell how long they ran.
+pub struct Helpers(Vec<File>);
+
+impl Helpers {
+    /// The processor time of all of them, as of when each last slept or the kernel's clock last ticked.
+    pub fn cpu_ns(&self) -> u64 {
+        let ran_ns = |file: &File| {
+            let mut text = [0; 64];
+            let len = file.read_at(&mut text, 0).ok()?;
+            std::str::from_utf8(&text[..len]).ok()?.split_whitespace().next()?.parse::<u64>().ok()
+        };
+        self.0.iter().filter_map(ran_ns).sum()
+    }
+}
+
 fn cpu_ns(pid: u32) -> u64 {
     // SAFETY: both calls write to variables of this frame.
     unsafe {

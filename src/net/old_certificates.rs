@@ -47,7 +47,7 @@ impl ClientCertVerifier for Verifier {
         between: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match Certificate::parse(shown).filter(|old| old.is_version_1) {
+        match Certificate::parse_old(shown) {
             Some(old) => self.verify_old(&old, now).map(|()| ClientCertVerified::assertion()),
             None => self.library.verify_client_cert(shown, between, now),
         }
@@ -59,7 +59,7 @@ impl ClientCertVerifier for Verifier {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let Some(old) = Certificate::parse(shown).filter(|old| old.is_version_1) else {
+        let Some(old) = Certificate::parse_old(shown) else {
             return self.library.verify_tls12_signature(message, shown, signature);
         };
         let schemes = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
@@ -76,7 +76,7 @@ impl ClientCertVerifier for Verifier {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match Certificate::parse(shown).filter(|old| old.is_version_1) {
+        match Certificate::parse_old(shown) {
             Some(old) => {
                 let key = SubjectPublicKeyInfoDer::from(old.key_info);
                 verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
@@ -140,6 +140,11 @@ const SEQUENCE: u8 = 0x30;
 const VERSION: u8 = 0xa0;
 
 impl<'a> Certificate<'a> {
+    /// A certificate of version 1; `None` for all that is something else.
+    fn parse_old(der: &'a [u8]) -> Option<Self> {
+        Self::parse(der).filter(|certificate| certificate.is_version_1)
+    }
+
     fn parse(der: &'a [u8]) -> Option<Self> {
         let mut whole = Reader(der);
         let mut certificate = Reader(whole.take(SEQUENCE)?);

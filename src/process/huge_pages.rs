@@ -31,9 +31,10 @@ const CHANGE_SHARE: u64 = 32;
 /// A heap that changes by no more than this between two looks is calm. While it grows it needs the page tables itself, and would have
 /// to wait for them as long as a page is being made: half a millisecond, and ten times that where a virtual machine gets its memory late.
 const CALM_MAX: u64 = 256 << 10;
-/// How long the thread rests for each page: so much, and so many times what the page took.
-const REST_MIN: Duration = Duration::from_millis(5);
-const REST_TIMES: u32 = 10;
+/// How long the thread rests for each page: so much, and so many times what the page took. A command that needs the page meanwhile waits,
+/// and that is to be a matter of few in a thousand.
+const REST_MIN: Duration = Duration::from_millis(10);
+const REST_TIMES: u32 = 100;
 /// And how long while the heap is not calm.
 const CALM_REST: Duration = Duration::from_millis(100);
 

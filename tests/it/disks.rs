@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::{Client, Folder, request, start, start_in, wait_for};
+use crate::harness::{Client, Folder, Running, request, start, start_in, wait_for};
 
 fn info(client: &mut Client, field: &str) -> String {
     let text = client.command(&["INFO", "persistence"]);
@@ -254,7 +254,7 @@ fn the_log_waits_on_a_full_disk_and_goes_on_when_there_is_room() {
         return eprintln!("no file system can be mounted here: nothing tested");
     };
     let options = ["--appendonly", "yes", "--appenddirname", "small", "--save", "", "--enable-debug-command", "yes"];
-    let mut server = start_in(folder, &options, |_| {});
+    let server = start_in(folder, &options, |_| {});
     // What cannot be written is not acknowledged: already whoever is the first to meet with the full disk is told.
     let mut client = server.connect();
     let first = refusal_of_many(&mut client).expect("the disk is full in the end");
@@ -265,12 +265,18 @@ fn the_log_waits_on_a_full_disk_and_goes_on_when_there_is_room() {
     assert_eq!(info(&mut client, "aof_last_write_status"), "err");
     disk.remount("size=200m", 0);
     wait_for_writes(&mut client);
+    assert_killed_and_back(server, &mut client, &options);
+}
+
+/// What is there before SIGKILL is there after the next start.
+#[track_caller]
+fn assert_killed_and_back(mut server: Running, client: &mut Client, options: &[&str]) {
     let before = client.command(&["DEBUG", "DIGEST"]);
     server.signal(libc::SIGKILL);
     server.ended();
     let folder = std::mem::replace(&mut server.folder, Folder::new());
     fs::remove_file(folder.path("port")).unwrap();
-    let server = start_in(folder, &options, |_| {});
+    let server = start_in(folder, options, |_| {});
     assert_eq!(server.connect().command(&["DEBUG", "DIGEST"]), before);
 }
 
@@ -278,7 +284,7 @@ fn the_log_waits_on_a_full_disk_and_goes_on_when_there_is_room() {
 #[test]
 fn a_vanished_log_is_written_anew() {
     let options = ["--appendonly", "yes", "--save", "", "--enable-debug-command", "yes"];
-    let mut server = start(&options);
+    let server = start(&options);
     let mut client = server.connect();
     assert_eq!(client.command(&["SET", "before", "x"]), "OK");
     let folder = server.folder.path("appendonlydir");
@@ -286,13 +292,7 @@ fn a_vanished_log_is_written_anew() {
     wait_for("a new log", || folder.join("appendonly.aof.2.base.rdb").exists().then_some(()));
     wait_for_writes(&mut client);
     assert_eq!(info(&mut client, "aof_last_write_status"), "ok");
-    let before = client.command(&["DEBUG", "DIGEST"]);
-    server.signal(libc::SIGKILL);
-    server.ended();
-    let folder = std::mem::replace(&mut server.folder, Folder::new());
-    fs::remove_file(folder.path("port")).unwrap();
-    let server = start_in(folder, &options, |_| {});
-    assert_eq!(server.connect().command(&["DEBUG", "DIGEST"]), before);
+    assert_killed_and_back(server, &mut client, &options);
 }
 
 /// A folder that was removed under a running server: snapshots fail, and succeed once there is a folder of its name again.

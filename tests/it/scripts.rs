@@ -55,6 +55,32 @@ fn loops_without_end_can_be_killed() {
 }
 
 #[test]
+fn who_came_in_one_turn_with_a_script_is_answered_while_it_runs() {
+    let server = start(&["--busy-reply-threshold", "50", "--enable-debug-command", "yes"]);
+    let mut caller = server.connect();
+    // Only where there are many keys are single commands read before the first one runs.
+    assert_eq!(caller.command(&["DEBUG", "POPULATE", "10000"]), "OK");
+    let mut others: Vec<_> = (0..8).map(|_| server.connect()).collect();
+    others.iter_mut().for_each(|other| assert_eq!(other.command(&["GET", "key:7"]), "value:7"));
+
+    server.signal(libc::SIGSTOP);
+    let (first, last) = others.split_at_mut(4);
+    first.iter_mut().for_each(|other| other.send(&request(&["GET", "key:7"])));
+    caller.send(&request(&["EVAL", "while true do end", "1", "key:1"]));
+    last.iter_mut().for_each(|other| other.send(&request(&["GET", "key:7"])));
+    server.signal(libc::SIGCONT);
+
+    for other in &mut others {
+        let reply = other.reply();
+        assert!([BUSY, "value:7"].contains(&reply.as_str()), "{reply}");
+    }
+    assert_eq!(others[0].command(&["GET", "key:7"]), BUSY);
+    assert_eq!(others[0].command(&["SCRIPT", "KILL"]), "OK");
+    assert!(caller.reply().contains("Script killed by user"));
+    others.iter_mut().for_each(|other| assert_eq!(other.command(&["GET", "key:7"]), "value:7"));
+}
+
+#[test]
 fn what_has_written_cannot_be_killed_but_the_server_can_be_ended() {
     let (mut server, _caller, mut other) = busy_with("redis.call('set', 'x', 1) while true do end");
     assert!(other.command(&["SCRIPT", "KILL"]).starts_with("-UNKILLABLE"));
