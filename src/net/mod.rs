@@ -24,15 +24,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crossbeam::channel::{Sender, unbounded};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::config::{Config, ShutdownOn};
-use crate::db::Garbage;
+use crate::config::ShutdownOn;
 use crate::db::snapshot::Walked;
 use crate::persist::disk::RealDisk;
 use crate::process::huge_pages::HugePages;
 use crate::process::keeper::{self, Fatal, Keeper, Progress};
+use crate::process::lazy_free::LazyFree;
 use crate::process::saver::Saver;
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
@@ -101,7 +100,7 @@ pub struct Net {
     timer_at_us: u64,
     last_tick_us: u64,
     spin: Spin,
-    free_thread: Sender<Vec<Garbage>>,
+    lazy_free: LazyFree,
     shutdown: Option<Ending>,
     huge_pages: HugePages,
     signals: Signals,
@@ -152,17 +151,6 @@ pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor, huge_pa
     })
 }
 
-fn start_free_thread(config: &Config) -> io::Result<Sender<Vec<Garbage>>> {
-    let (sender, receiver) = unbounded::<Vec<Garbage>>();
-    let processors = config.bio_cpulist.display().into_owned();
-    let thread = std::thread::Builder::new().name("lazy-free".into());
-    thread.spawn(move || {
-        affinity::bind_to(&processors);
-        receiver.into_iter().for_each(drop);
-    })?;
-    Ok(sender)
-}
-
 impl Net {
     fn open(
         mut server: Server,
@@ -198,7 +186,7 @@ impl Net {
             timer_at_us: 0,
             last_tick_us: 0,
             spin: Spin::default(),
-            free_thread: start_free_thread(&server.config)?,
+            lazy_free: LazyFree::start(&server.config)?,
             shutdown: None,
             huge_pages,
             signals: Signals::new()?,
@@ -521,6 +509,7 @@ impl Net {
             self.last_tick_us = clock.monotonic_us;
             self.server.tick();
             self.huge_pages.follow_heap();
+            self.lazy_free.follow_heap();
             let kept = self.keeper.tick(&mut self.server);
             self.end_if_fatal(kept);
             self.end_slow_handshakes(clock);
@@ -572,9 +561,8 @@ impl Net {
             }
         }
         if !self.server.garbage.is_empty() {
-            // A thread that is gone only means that the values are freed here.
             self.server.stats.freed_later += self.server.garbage.len() as u64;
-            let _ = self.free_thread.send(std::mem::take(&mut self.server.garbage));
+            self.lazy_free.free(std::mem::take(&mut self.server.garbage));
         }
     }
 

@@ -10,6 +10,7 @@ pub mod daemon;
 mod facts;
 pub mod huge_pages;
 pub mod keeper;
+pub mod lazy_free;
 pub mod limits;
 mod line;
 pub mod log;

@@ -119,6 +119,16 @@ unsafe impl GlobalAlloc for Accounted {
     }
 }
 
+/// The option's number in the allocator's third version; the bindings have no name for it.
+const PURGE_DELAY: mi::mi_option_t = 15;
+
+/// From now on memory that is free inside the allocator stays there until `purge`, not only for a second.
+pub fn keep_until_purged() {
+    const DAYS_MS: std::ffi::c_long = 1_000_000_000;
+    // SAFETY: an option of this allocator's version, which may be set at any time.
+    unsafe { mi::mi_option_set(PURGE_DELAY, DAYS_MS) }
+}
+
 /// Gives memory that is free inside the allocator back to the system (`MEMORY PURGE`).
 pub fn purge() {
     // SAFETY: may be called at any time from any thread.
@@ -135,6 +145,13 @@ pub fn allocator_version() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_delay_of_purging_is_the_option_that_is_meant() {
+        // SAFETY: reads a number.
+        let (version, delay_ms) = unsafe { (mi::mi_version(), mi::mi_option_get(PURGE_DELAY)) };
+        assert_eq!((version / 10_000, delay_ms), (3, 1000), "the version, and that version's default");
+    }
 
     #[test]
     fn block_sizes_are_the_allocators() {
