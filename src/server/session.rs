@@ -132,7 +132,10 @@ pub struct Session {
     pub input_capacity: usize,
     /// Argument bytes of the command in progress.
     pub argv_memory: usize,
+    /// Bytes of the commands that were queued by MULTI.
     pub multi_memory: usize,
+    /// How many of them EXEC is running.
+    pub executing: usize,
     /// Its part of the sum that `maxmemory-clients` bounds.
     pub weighed: usize,
     /// When the output first exceeded its soft limit (monotonic microseconds).
@@ -245,6 +248,7 @@ impl Session {
             input_capacity: 0,
             argv_memory: 0,
             multi_memory: 0,
+            executing: 0,
             weighed: 0,
             soft_limit_since_us: None,
             in_flush: false,

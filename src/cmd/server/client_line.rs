@@ -15,7 +15,11 @@ pub(super) fn client_line(server: &Server, id: SessionId, asking: Option<(Sessio
     let memory = Memory::of(session, request);
     let now_ms = server.now_ms();
     let idle_ms = if request.is_some() { 0 } else { now_ms.saturating_sub(session.last_used_ms) };
-    let queued = session.transaction.as_ref().map_or(-1, |transaction| transaction.queue.len() as i64);
+    let queued = match (&session.transaction, session.executing) {
+        (Some(transaction), _) => transaction.queue.len() as i64,
+        (None, 0) => -1,
+        (None, executing) => executing as i64,
+    };
     let mut line = String::with_capacity(512);
     let mut field = |name: &str, value: &dyn std::fmt::Display| {
         let space = if line.is_empty() { "" } else { " " };
@@ -104,7 +108,7 @@ pub(super) fn flags(session: &Session) -> String {
         (session.is_primary, 'M'),
         (session.monitor, 'O'),
         (session.is_subscriber(), 'P'),
-        (session.transaction.is_some(), 'x'),
+        (session.transaction.is_some() || session.executing > 0, 'x'),
         (session.blocked.is_some() || session.paused, 'b'),
         (session.tracking.is_some(), 't'),
         (session.tracking.as_ref().is_some_and(|mode| mode.redirect_broken), 'R'),

@@ -87,7 +87,7 @@ fn run_queued(server: &mut Server, id: SessionId, reply: &mut Reply) -> Done {
     let Some(transaction) = server.sessions.get_mut(id).transaction.take() else {
         return Err(error("ERR EXEC without MULTI"));
     };
-    server.sessions.get_mut(id).multi_memory = 0;
+    let memory = std::mem::take(&mut server.sessions.get_mut(id).multi_memory);
     let broken = server.watch_is_broken(id);
     server.watches.unwatch_all(&mut server.sessions, id);
     if server.transaction_crosses_slots(&transaction) {
@@ -101,6 +101,7 @@ fn run_queued(server: &mut Server, id: SessionId, reply: &mut Reply) -> Done {
         return Ok(());
     }
     reply.array(transaction.queue.len());
+    show_executing(server, id, transaction.queue.len(), memory);
     server.journal.begin_transaction();
     for (request, entry) in &transaction.queue {
         let request = request.borrow();
@@ -111,7 +112,15 @@ fn run_queued(server: &mut Server, id: SessionId, reply: &mut Reply) -> Done {
         }
     }
     server.journal.end_transaction();
+    show_executing(server, id, 0, 0);
     Ok(())
+}
+
+/// What CLIENT LIST tells of a session while its EXEC runs.
+fn show_executing(server: &mut Server, id: SessionId, commands: usize, memory: usize) {
+    let session = server.sessions.get_mut(id);
+    session.executing = commands;
+    session.multi_memory = memory;
 }
 
 fn discard(server: &mut Server, id: SessionId, _args: &mut Args, reply: &mut Reply) -> Done {

@@ -119,6 +119,11 @@ fn a_line_tells_the_truth() {
     has(1, "flags=b cmd=blpop argv-mem=7 tot-cmds=0");
     has(2, "flags=x multi=2 watch=2 multi-mem=55 cmd=client|info");
     has(3, "flags=P resp=3 psub=2 sub=0 name=listener cmd=psubscribe");
+    let executed = run("m", "EXEC");
+    for field in ["flags=x", "multi=2", "multi-mem=55", "watch=0"] {
+        assert!(executed.contains(field), "{field} in {executed}");
+    }
+    assert!(run("m", "CLIENT INFO").contains(" flags=N ") && run("m", "CLIENT INFO").contains(" multi=-1 "));
     has(4, "flags=N cmd=client|list qbuf=26 argv-mem=10 multi=-1 redir=-1 user=default io-thread=0");
 }
 
