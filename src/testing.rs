@@ -362,7 +362,14 @@ pub(crate) fn digest_stream(stream: &Stream) -> String {
             let name = String::from_utf8_lossy(consumer.name());
             out.push_str(&format!("consumer {name:?} {}\n", consumer.pending_len()));
         }
-        for pending in group.pending_from(StreamId::MIN) {
+        // Of the turns of entries without an owner only the order means anything.
+        let mut turns: Vec<_> = group.pending_from(StreamId::MIN).filter(|entry| entry.owner.is_none()).collect();
+        turns.sort_by_key(|entry| (entry.delivered_ms, entry.id));
+        let turns: BTreeMap<_, _> = turns.iter().map(|entry| entry.id).zip(0u64..).collect();
+        for mut pending in group.pending_from(StreamId::MIN) {
+            if let Some(&turn) = turns.get(&pending.id) {
+                pending.delivered_ms = turn;
+            }
             let owner = pending.owner.and_then(|owner| group.consumer(owner));
             let owner = owner.map(|owner| String::from_utf8_lossy(owner.name()));
             let (id, time, deliveries) = (pending.id, pending.delivered_ms, pending.deliveries);

@@ -139,6 +139,7 @@ fn pfadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         None => {
             let mut bytes = hyperloglog::new();
             let (added, outcome) = add_all(&mut bytes, elements, sparse_bytes_max);
+            hyperloglog::mark_stale(&mut bytes);
             edit.set_raw_string(key, &bytes);
             (added + 1, outcome)
         }

@@ -59,6 +59,13 @@ fn broken_snapshots_and_payloads_do_no_harm() {
     }
 }
 
+/// What longer runs of the fuzzers have found, once more.
+#[test]
+fn what_was_found_before_stays_mended() {
+    // Two entries of a group are released, and the first of them is given to somebody.
+    fuzz_restore(b"\x51\x04\x3f\xf9\x2c\x1e\x3f\xf9\x2c");
+}
+
 #[test]
 fn broken_logs_do_no_harm() {
     for seed in seeds(100) {
