@@ -37,7 +37,7 @@ impl Output {
     /// Memory held for this client, shared payloads counted in full as the output-buffer limits mean them.
     pub fn memory(&self) -> usize {
         let own = if self.own.capacity() == 0 { 0 } else { block_size(self.own.capacity()) };
-        own + self.shared_bytes + self.shared.len() * size_of::<(usize, Bytes)>()
+        own + self.shared_bytes + self.shared.capacity() * size_of::<(usize, Bytes)>()
     }
 
     /// Room for own bytes.

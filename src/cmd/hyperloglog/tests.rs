@@ -18,6 +18,8 @@ fn elements_are_counted() {
         (integer) 0
         > PFADD empty
         (integer) 1
+        > GET empty
+        "HYLL\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x80\x7f\xff"
         > PFADD empty
         (integer) 0
         > PFCOUNT empty
