@@ -5,12 +5,14 @@
 //! huge ones. The allocator's regions are found in `/proc/self/maps`; it may give back any part of them later, as ever.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -88,8 +90,8 @@ fn follow(asked: &Receiver<()>, is_calm: &AtomicBool) {
     // Those that need not be made again, as far as anybody knows.
     let mut made = HashSet::new();
     while asked.recv().is_ok() {
-        let Ok(maps) = fs::read_to_string("/proc/self/maps") else { return };
-        for page in maps.lines().filter_map(region).flat_map(|region| whole_pages(&region)) {
+        let Ok(regions) = regions() else { return };
+        for page in regions.iter().flat_map(whole_pages) {
             if filled(page) < FILLED_MIN {
                 made.remove(&page);
             } else if !made.contains(&page) {
@@ -106,6 +108,12 @@ fn follow(asked: &Receiver<()>, is_calm: &AtomicBool) {
             }
         }
     }
+}
+
+/// The heap's regions. What the server says it uses includes this thread's memory: line by line it is little.
+fn regions() -> io::Result<Vec<Range<usize>>> {
+    let maps = BufReader::with_capacity(512, File::open("/proc/self/maps")?);
+    Ok(maps.lines().map_while(Result::ok).filter_map(|line| region(&line)).collect())
 }
 
 /// The huge pages that a region has room for, by their addresses.
