@@ -58,6 +58,8 @@ const READ_TURN_MAX: usize = 4 * READ_BYTES;
 const QUIET_TICK_US: u64 = 1_000_000;
 /// A TLS client has this long to finish its handshake.
 const HANDSHAKE_MAX_US: u64 = 10_000_000;
+/// So many receivers of messages are written to in a turn, or half as many as there were replies.
+const MESSAGES_MIN: usize = 32;
 /// The number under which the listeners, all together, ring.
 const LISTENERS: usize = usize::MAX;
 /// The number under which the snapshot's thread rings: that turn looks at the snapshot, as every turn does.
@@ -138,14 +140,15 @@ enum Ending {
 pub fn run(server: Server, title: Option<Title>, supervisor: Supervisor, huge_pages: HugePages) -> io::Result<()> {
     // One event per look at the sockets: the task itself handles everything that is ready in one poll.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().event_interval(1).build()?;
-    // A spawned task is woken without a system call, which the outermost future is not.
+    // A spawned task is woken without a system call, which the outermost future is not. A turn bounds itself: a task that tokio holds to its
+    // budget would find the 129th socket of a turn not ready.
     runtime.block_on(async move {
-        tokio::spawn(async move {
+        tokio::spawn(tokio::task::unconstrained(async move {
             let mut net = Net::open(server, title, supervisor.clone(), huge_pages)?;
             let ending = poll_fn(|context| net.turn(context)).await;
             supervisor.stopping();
             net.end(ending)
-        })
+        }))
         .await
         .map_err(io::Error::other)?
     })
@@ -263,7 +266,8 @@ impl Net {
         }
 
         let ended_us = busy.then(monotonic_us);
-        if self.spin.looks_again(clock.monotonic_us, ended_us) || self.server.cron.more_to_expire {
+        let has_messages = !self.server.outbox.messages.is_empty();
+        if self.spin.looks_again(clock.monotonic_us, ended_us) || has_messages || self.server.cron.more_to_expire {
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -551,9 +555,8 @@ impl Net {
         if self.released != self.server.durability.released {
             self.let_go();
         }
-        for number in std::mem::take(&mut self.hall.to_write) {
-            self.write(number);
-        }
+        let replies = self.write_all();
+        self.write_messages(replies, seen_by_others);
         if self.shutdown.is_none() {
             // At the end of the process everything closes at once: who sees its connection closed finds nobody listening any more.
             for (id, how) in std::mem::take(&mut self.server.outbox.close) {
@@ -564,6 +567,29 @@ impl Net {
             self.server.stats.freed_later += self.server.garbage.len() as u64;
             self.lazy_free.free(std::mem::take(&mut self.server.garbage));
         }
+    }
+
+    /// Has some of those written to who have got messages from others, first come first served.
+    ///
+    /// A message to thousands holds nobody up like that. And who publishes on and on is heard several times for every time that all are
+    /// written to, so that one write carries several messages.
+    fn write_messages(&mut self, replies: usize, seen_by_others: u64) {
+        let slice = if self.shutdown.is_some() { usize::MAX } else { MESSAGES_MIN.max(replies / 2) };
+        for _ in 0..slice {
+            let Some(id) = self.server.outbox.messages.pop_front() else { break };
+            let session = self.server.sessions.get_mut(id);
+            session.in_messages = false;
+            session.gate = session.gate.max(seen_by_others);
+            self.hall.write_later(&self.server, self.hall.number_of(id));
+        }
+        self.write_all();
+    }
+
+    /// Writes to all who are to be written to. Their number.
+    fn write_all(&mut self) -> usize {
+        let numbers = std::mem::take(&mut self.hall.to_write);
+        numbers.iter().for_each(|number| self.write(*number));
+        numbers.len()
     }
 
     /// Lets held sessions go on, and has the log keep what they and all others did, before a reply leaves.

@@ -200,6 +200,9 @@ impl Server {
         for index in 0..self.outbox.flush.len() {
             self.weigh(self.outbox.flush[index]);
         }
+        for index in 0..self.outbox.messages.len() {
+            self.weigh(self.outbox.messages[index]);
+        }
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         if self.cron.clients_memory <= limit {
             return;
@@ -259,6 +262,9 @@ impl Server {
     pub fn remove_session(&mut self, id: SessionId) {
         self.forget_session(id);
         self.outbox.flush.retain(|flushed| *flushed != id);
+        if self.sessions.get(id).in_messages {
+            self.outbox.messages.retain(|receiver| *receiver != id);
+        }
         self.outbox.resume.retain(|resumed| *resumed != id);
         self.outbox.close.retain(|(closed, _)| *closed != id);
         let session = self.sessions.remove(id);

@@ -27,6 +27,7 @@ pub mod waiting;
 pub mod watch;
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 
 use crate::cmd::names::Names;
 use crate::config::Config;
@@ -115,6 +116,8 @@ impl Clock {
 pub struct Outbox {
     /// Sessions that have got output from others' commands.
     pub flush: Vec<SessionId>,
+    /// Sessions that have got messages, in the order in which they are to be written to.
+    pub messages: VecDeque<SessionId>,
     /// Sessions that may go on with the input they already sent.
     pub resume: Vec<SessionId>,
     /// Sessions to close: after their output has left, or at once.

@@ -157,8 +157,8 @@ impl<'a> Delivery<'a> {
             if session.has_long_output() {
                 self.long.push(id);
             }
-            if !std::mem::replace(&mut session.in_flush, true) {
-                self.outbox.flush.push(id);
+            if !std::mem::replace(&mut session.in_messages, true) {
+                self.outbox.messages.push_back(id);
             }
         }
         self.receivers += listeners.len();

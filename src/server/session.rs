@@ -141,6 +141,7 @@ pub struct Session {
     /// When the output first exceeded its soft limit (monotonic microseconds).
     pub soft_limit_since_us: Option<u64>,
     pub in_flush: bool,
+    pub in_messages: bool,
     /// The journal's offset behind this session's last write.
     pub wrote_until: u64,
     /// Output must not leave before the log has been released up to here.
@@ -252,6 +253,7 @@ impl Session {
             weighed: 0,
             soft_limit_since_us: None,
             in_flush: false,
+            in_messages: false,
             wrote_until: 0,
             gate: 0,
             waits_for_host: false,

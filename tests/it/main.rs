@@ -1,6 +1,7 @@
 //! The one integration test binary: what needs sockets, files or several processes.
 
 mod cluster;
+mod crowds;
 mod disks;
 mod following;
 mod fuzz;
