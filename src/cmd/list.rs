@@ -265,7 +265,7 @@ fn push(end: End, edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         _ => list.extend(end, args.rest(), &limits),
     }
     let len = list.len();
-    edit.changed_many(key, Class::List, push_event(end), count);
+    edit.grown(key, Class::List, push_event(end), count);
 
     reply.count(len);
     Ok(())

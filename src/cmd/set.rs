@@ -290,7 +290,7 @@ fn sadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     set.expect(members.len(), members.clone().next().unwrap_or_default(), &limits);
     let added = members.filter(|member| set.add(member, &limits)).count();
     if added > 0 {
-        edit.changed_many(key, Class::Set, "sadd", added);
+        edit.grown(key, Class::Set, "sadd", added);
     }
 
     reply.count(added);

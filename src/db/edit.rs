@@ -14,8 +14,9 @@ use super::{Db, DbId, DbIndex, Garbage, Keyspace, WrongType};
 use crate::config::Config;
 use crate::ds::blob::Blob;
 use crate::ds::item::Item;
-use crate::ds::keytable::{Entry, Hash};
+use crate::ds::keytable::{Entry, Hash, Place};
 use crate::ds::record::Payload;
+use crate::types;
 use crate::types::list::List;
 use crate::types::value::{self, Collection, Kind, Record, RecordRef, StringRef, ValueRef};
 use crate::util::number::{INTEGER_TEXT_MAX, parse_i64, write_i64};
@@ -94,19 +95,19 @@ impl Edit<'_> {
         &mut self.keyspace.dbs[self.db]
     }
 
-    /// Removes the record if it has lapsed. Returns the key's hash.
+    /// Looks up, and removes the record if it has lapsed: the key's hash, and where its record is.
     #[inline]
-    fn settle(&mut self, key: &[u8]) -> Hash {
+    fn settle(&mut self, key: &[u8]) -> (Hash, Option<Place>) {
         let hash = self.hash(key);
-        let now = self.now;
-        let lapsed = match self.table().table.get(hash, key) {
-            Some(record) => view::has_lapsed(&record, now),
-            None => false,
-        };
-        if lapsed {
-            self.expire(key);
+        let table = &self.keyspace.dbs[self.db].table;
+        let place = table.place_of(hash, key);
+        match place {
+            Some(place) if view::has_lapsed(&table.at(place), self.now) => {
+                self.expire(key);
+                (hash, None)
+            }
+            _ => (hash, place),
         }
-        hash
     }
 
     /// Removes a key that has lapsed and makes that known.
@@ -128,14 +129,14 @@ impl Edit<'_> {
     /// The record under `key`, looked at without a trace.
     #[inline]
     pub fn record(&mut self, key: &[u8]) -> Option<RecordRef<'_>> {
-        let hash = self.settle(key);
-        self.table().table.get(hash, key)
+        let (_, place) = self.settle(key);
+        place.map(|place| self.keyspace.dbs[self.db].table.at(place))
     }
 
     /// The record under `key`, touched: looked up in order to change it, which is neither a hit nor a miss.
     pub fn lookup(&mut self, key: &[u8]) -> Option<RecordRef<'_>> {
-        let hash = self.settle(key);
-        let record = self.keyspace.dbs[self.db].table.get(hash, key)?;
+        let (_, place) = self.settle(key);
+        let record = self.keyspace.dbs[self.db].table.at(place?);
         if self.touch == Touch::Yes {
             view::refresh(&record, self.config, self.now, self.random);
         }
@@ -168,8 +169,8 @@ impl Edit<'_> {
 
     /// The record under `key`, looked up as a reader does: a hit or a miss.
     pub fn read_record(&mut self, key: &[u8]) -> Option<RecordRef<'_>> {
-        let hash = self.settle(key);
-        if !self.table().table.contains(hash, key) {
+        let (_, place) = self.settle(key);
+        if place.is_none() {
             self.effects.notice(self.db, key, Class::Miss, "keymiss");
         }
         self.view().counted(key, self.touch)
@@ -184,13 +185,14 @@ impl Edit<'_> {
     /// The collection under `key` for changing, where it is a `C`.
     #[inline]
     pub fn get_mut<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, WrongType> {
-        let hash = self.settle(key);
+        let (_, place) = self.settle(key);
+        let Some(place) = place else { return Ok(None) };
         let (config, now, random) = (self.config, self.now, self.random);
         let touches = self.touch == Touch::Yes;
         let keyspace = &mut *self.keyspace;
         // Hits and misses are counted for reads alone.
         let db = &mut keyspace.dbs[self.db];
-        let Some(mut record) = db.table.get_mut(hash, key) else { return Ok(None) };
+        let mut record = db.table.at_mut(place);
         before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
         if touches {
             view::refresh(&record, config, now, random);
@@ -211,28 +213,26 @@ impl Edit<'_> {
         key: &[u8],
         make: impl FnOnce() -> C,
     ) -> Result<&mut C, WrongType> {
-        let hash = self.settle(key);
+        let (hash, place) = self.settle(key);
         let (config, now, random) = (self.config, self.now, self.random);
-        let touches = self.touch == Touch::Yes;
-        let (db, effects) = (self.db, &mut *self.effects);
         let keyspace = &mut *self.keyspace;
-        let (id, home) = (keyspace.dbs[db].id, keyspace.dbs[db].home);
-        let record = match keyspace.dbs[db].table.entry(hash, key) {
-            Entry::Occupied(occupied) => {
-                let mut record = occupied.into_mut();
-                before_change(&mut keyspace.snapshot, id, home, &mut record);
-                if touches {
+        let db = &mut keyspace.dbs[self.db];
+        let record = match place {
+            Some(place) => {
+                let mut record = db.table.at_mut(place);
+                before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
+                if self.touch == Touch::Yes {
                     view::refresh(&record, config, now, random);
                 }
                 record
             }
-            Entry::Vacant(vacant) => {
+            None => {
                 keyspace.moves += 1;
-                effects.notice(db, key, Class::New, "new");
+                self.effects.notice(self.db, key, Class::New, "new");
                 let record = Record::word(key, make(), None);
                 record.set_clock(super::evict::first_clock(config, now.max(keyspace.replayed_ms)));
                 record.set_stamp(keyspace.stamps.current);
-                vacant.insert(record)
+                db.table.insert_new(hash, record)
             }
         };
         record.into_mut::<C>().ok_or(WrongType)
@@ -255,13 +255,14 @@ impl Edit<'_> {
     /// Removes a collection that has become empty, with a "del" of its own; notes what has become of a hash's deadlines.
     fn tidy(&mut self, key: &[u8]) {
         let hash = self.hash(key);
-        let (is_empty, is_hash) = match self.table().table.get(hash, key).map(value::value) {
-            Some(ValueRef::Collection(collection)) => {
-                (collection.kind() != Kind::Stream && collection.is_empty(), collection.kind() == Kind::Hash)
-            }
-            _ => (false, false),
+        let Some(record) = self.table().table.get(hash, key) else { return };
+        let fields = record.get::<types::hash::Hash>();
+        let is_timed = value::is_timed(&record) || fields.is_some_and(|fields| fields.next_deadline().is_some());
+        let is_empty = match value::value(record) {
+            ValueRef::Collection(collection) => collection.kind() != Kind::Stream && collection.is_empty(),
+            ValueRef::String(_) => false,
         };
-        if is_hash {
+        if is_timed {
             self.note_field_deadlines(hash, key);
         }
         if is_empty {
@@ -291,6 +292,13 @@ impl Edit<'_> {
             return self.effects.touched(self.db, key, class, event);
         }
         self.changed(key, class, event);
+        self.effects.count((count as u64).saturating_sub(1));
+    }
+
+    /// As `changed_many`, for a list, set or sorted set that has got elements and lost none.
+    #[inline]
+    pub fn grown(&mut self, key: &[u8], class: Class, event: &'static str, count: usize) {
+        self.changed_value(key, class, event);
         self.effects.count((count as u64).saturating_sub(1));
     }
 
@@ -423,11 +431,12 @@ impl Edit<'_> {
     /// The bytes of the string under `key` for changing in place: `change` is given a blob or a vector's worth of bytes, made
     /// where there is no string, and keeps the deadline. O(n) for small strings, in place for large ones.
     pub fn change_string<R>(&mut self, key: &[u8], change: impl FnOnce(&mut StringBytes) -> R) -> Result<R, WrongType> {
-        let hash = self.settle(key);
+        let (_, place) = self.settle(key);
         let mut bytes = Vec::new();
         let keyspace = &mut *self.keyspace;
         let db = &mut keyspace.dbs[self.db];
-        if let Some(mut record) = db.table.get_mut(hash, key) {
+        if let Some(place) = place {
+            let mut record = db.table.at_mut(place);
             before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
             if self.touch == Touch::Yes {
                 view::refresh(&record, self.config, self.now, self.random);
@@ -471,10 +480,10 @@ impl Edit<'_> {
         len: usize,
         change: impl FnOnce(&mut [u8], usize) -> R,
     ) -> Result<R, WrongType> {
-        let hash = self.settle(key);
+        let (_, place) = self.settle(key);
         let keyspace = &mut *self.keyspace;
         let db = &mut keyspace.dbs[self.db];
-        if let Some(mut record) = db.table.get_mut(hash, key)
+        if let Some(mut record) = place.map(|place| db.table.at_mut(place))
             && record.bytes_mut().is_some_and(|bytes| bytes.len() >= len)
         {
             before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
@@ -669,7 +678,7 @@ impl Edit<'_> {
 
     /// Gives a key another deadline, or none. Says nothing yet: call `changed_value`.
     pub fn set_deadline(&mut self, key: &[u8], deadline: Option<u64>) {
-        let hash = self.settle(key);
+        let (hash, _) = self.settle(key);
         let keyspace = &mut *self.keyspace;
         let db = &mut keyspace.dbs[self.db];
         let (id, home) = (db.id, db.home);

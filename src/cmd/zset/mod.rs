@@ -287,7 +287,7 @@ fn add(edit: &mut Edit, key: &[u8], rule: Rule, arguments: Rest) -> Result<Added
 
     if added.new + added.updated > 0 {
         let event = if rule.increment { "zincr" } else { "zadd" };
-        edit.changed_many(key, Class::Zset, event, added.new + added.updated);
+        edit.grown(key, Class::Zset, event, added.new + added.updated);
     }
     Ok(added)
 }

@@ -42,7 +42,7 @@ pub(super) struct Bucket([u64; SLOTS]);
 
 /// Where a slot is inside an array.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Spot {
+pub struct Spot {
     pub bucket: u8,
     pub slot: u8,
 }

@@ -85,9 +85,9 @@ struct Stray {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Segment(usize);
 
-/// Where an entry is, until the table changes.
+/// Where an entry is, until another one comes or goes.
 #[derive(Clone, Copy, Debug)]
-enum Place {
+pub enum Place {
     Slot(usize, Spot),
     Stray(usize),
 }
@@ -160,6 +160,20 @@ impl<E: Slot> Table<E> {
         Some(unsafe { E::view_mut(raw) })
     }
 
+    /// The entry at a place that is still good.
+    #[inline]
+    pub fn at(&self, place: Place) -> E::Ref<'_> {
+        // SAFETY: the entry is in the table, which is borrowed as long as the view.
+        unsafe { E::view(self.raw_at(place)) }
+    }
+
+    /// The same for changing.
+    #[inline]
+    pub fn at_mut(&mut self, place: Place) -> E::Mut<'_> {
+        // SAFETY: the entry is in the table, which is borrowed for this view alone.
+        unsafe { E::view_mut(self.raw_at(place)) }
+    }
+
     #[inline]
     pub fn contains(&self, hash: Hash, key: &[u8]) -> bool {
         self.lookup(hash, key).is_some()
@@ -174,12 +188,14 @@ impl<E: Slot> Table<E> {
     }
 
     /// Inserts an entry whose key the caller knows to be absent.
-    pub fn insert_new(&mut self, hash: Hash, entry: E) {
+    pub fn insert_new(&mut self, hash: Hash, entry: E) -> E::Mut<'_> {
         let raw = entry.into_raw();
         // SAFETY: `raw` came from `into_raw` just now.
         debug_assert!(self.lookup(hash, unsafe { E::key(raw) }).is_none(), "inserted as new, but there");
         self.insert_word(hash.0, pack(hash.tag(), raw));
         self.len += 1;
+        // SAFETY: the entry is in the table, which is borrowed for this view alone.
+        unsafe { E::view_mut(raw) }
     }
 
     /// Puts the entry in the place of the one with that key, or just puts it in.
@@ -285,18 +301,15 @@ impl<E: Slot> Table<E> {
 
 impl<'a, E: Slot> Occupied<'a, E> {
     pub fn get(&self) -> E::Ref<'_> {
-        // SAFETY: the entry is in the table, which is borrowed as long as the view.
-        unsafe { E::view(self.table.raw_at(self.place)) }
+        self.table.at(self.place)
     }
 
     pub fn get_mut(&mut self) -> E::Mut<'_> {
-        // SAFETY: the entry is in the table, which is borrowed for this view alone.
-        unsafe { E::view_mut(self.table.raw_at(self.place)) }
+        self.table.at_mut(self.place)
     }
 
     pub fn into_mut(self) -> E::Mut<'a> {
-        // SAFETY: as for `get_mut`; the table's borrow passes to the view.
-        unsafe { E::view_mut(self.table.raw_at(self.place)) }
+        self.table.at_mut(self.place)
     }
 
     /// Puts another entry of the same key in this one's place.
@@ -331,11 +344,7 @@ impl<'a, E: Slot> Occupied<'a, E> {
 
 impl<'a, E: Slot> Vacant<'a, E> {
     pub fn insert(self, entry: E) -> E::Mut<'a> {
-        let raw = entry.into_raw();
-        self.table.insert_word(self.hash.0, pack(self.hash.tag(), raw));
-        self.table.len += 1;
-        // SAFETY: the entry is in the table, whose borrow passes to the view.
-        unsafe { E::view_mut(raw) }
+        self.table.insert_new(self.hash, entry)
     }
 }
 
@@ -386,7 +395,9 @@ impl<E: Slot> Table<E> {
         self.find_stray(hash, key).and_then(|at| pointer_of(self.strays[at].word))
     }
 
-    fn place_of(&self, hash: Hash, key: &[u8]) -> Option<Place> {
+    /// Looks up once, to read first and change afterwards.
+    #[inline]
+    pub fn place_of(&self, hash: Hash, key: &[u8]) -> Option<Place> {
         let index = self.directory.index(hash.0);
         let array = self.array(self.directory.word(hash.0)?);
         let spot = bucket::find(array, hash.tag(), |raw| Self::is_key(raw, key));
@@ -402,6 +413,7 @@ impl<E: Slot> Table<E> {
         found.map(|by| start + by)
     }
 
+    #[inline]
     fn word_at(&self, place: Place) -> u64 {
         match place {
             Place::Slot(index, spot) => bucket::word_at(self.array(self.directory.at(index)), spot),
@@ -409,6 +421,7 @@ impl<E: Slot> Table<E> {
         }
     }
 
+    #[inline]
     fn raw_at(&self, place: Place) -> NonNull<u8> {
         pointer_of(self.word_at(place)).expect("a place is a taken slot")
     }
