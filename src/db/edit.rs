@@ -113,6 +113,8 @@ impl Edit<'_> {
     /// Removes a key that has lapsed and makes that known.
     pub fn expire(&mut self, key: &[u8]) {
         let Some(record) = self.take_record(key) else { return };
+        // No command has to answer for it.
+        self.keyspace.moves -= 1;
         self.discard(record, self.config.lazyfree_lazy_expire);
         self.keyspace.stats.expired += 1;
         self.effects.removed_by_itself(self.db, key, Class::Expired, "expired");
@@ -121,6 +123,8 @@ impl Edit<'_> {
     /// Removes a key to make room and makes that known.
     pub fn evict(&mut self, key: &[u8]) {
         let Some(record) = self.take_record(key) else { return };
+        // No command has to answer for it.
+        self.keyspace.moves -= 1;
         self.discard(record, self.config.lazyfree_lazy_eviction);
         self.keyspace.stats.evicted += 1;
         self.effects.removed_by_itself(self.db, key, Class::Evicted, "evicted");
@@ -304,7 +308,7 @@ impl Edit<'_> {
 
     /// A stream's consumer groups changed, `count` times: neither WATCH nor waiting readers hear of it.
     pub fn changed_unwatched(&mut self, count: usize) {
-        self.keyspace.moves += 1;
+        self.keyspace.moves += count as u64;
         self.effects.changed_unwatched(count as u64);
     }
 
@@ -429,7 +433,8 @@ impl Edit<'_> {
     }
 
     /// The bytes of the string under `key` for changing in place: `change` is given a blob or a vector's worth of bytes, made
-    /// where there is no string, and keeps the deadline. O(n) for small strings, in place for large ones.
+    /// where there is no string, and keeps the deadline. O(n) for small strings, in place for large ones. Whether anything changed is for
+    /// the caller to see and to say.
     pub fn change_string<R>(&mut self, key: &[u8], change: impl FnOnce(&mut StringBytes) -> R) -> Result<R, WrongType> {
         let (_, place) = self.settle(key);
         let mut bytes = Vec::new();
@@ -444,7 +449,6 @@ impl Edit<'_> {
             if let Some(blob) = record.blob_mut() {
                 let result = change(&mut StringBytes::Large(blob));
                 record.set_grown(true);
-                self.keyspace.moves += 1;
                 return Ok(result);
             }
             match record.payload() {
@@ -466,7 +470,9 @@ impl Edit<'_> {
             record.set_grown(true);
             record
         };
+        let moves = self.keyspace.moves;
         self.store(key, Deadline::Keep, Old::Changed, |_| false, make);
+        self.keyspace.moves = moves;
         Ok(result)
     }
 
@@ -624,9 +630,9 @@ impl Edit<'_> {
     pub fn take_record(&mut self, key: &[u8]) -> Option<Record> {
         let hash = self.hash(key);
         let keyspace = &mut *self.keyspace;
-        keyspace.moves += 1;
         let db = &mut keyspace.dbs[self.db];
         let mut record = db.table.remove(hash, key)?;
+        keyspace.moves += 1;
         before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
         db.volatile -= usize::from(record.deadline().is_some());
         db.timed_hashes -= usize::from(value::is_timed(&record));

@@ -41,7 +41,7 @@ pub struct Keyspace {
     lapsed_fields: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
     /// Keys that a reader did not find, where notifications of that are on.
     missed: RefCell<Vec<(DbIndex, Box<[u8]>)>>,
-    /// Counts every change of a record or a table, to hold against the effects that were declared.
+    /// Counts every change of a record or a table that a command brings about, to hold against the effects that it declares.
     moves: u64,
     /// When the last replay began (Unix milliseconds): commands in it see no time, records must.
     pub replayed_ms: u64,
