@@ -106,17 +106,19 @@ impl<'a> View<'a> {
     /// The record under `key`, without a trace. O(1).
     #[inline]
     pub fn peek(&self, key: &[u8]) -> Option<RecordRef<'a>> {
-        self.peek_in(self.db, key)
-    }
-
-    #[inline]
-    pub fn peek_in(&self, db: DbIndex, key: &[u8]) -> Option<RecordRef<'a>> {
+        let db = self.db;
         let record = self.keyspace.dbs[db].table.get(self.keyspace.seed.hash(key), key)?;
         if has_lapsed(&record, self.now) {
             self.keyspace.lapsed.borrow_mut().push((db, key.into()));
             return None;
         }
         Some(record)
+    }
+
+    /// Whether there is a key that has not lapsed. One that has stays where it is, unlike with `peek`.
+    pub fn is_there(&self, db: DbIndex, key: &[u8]) -> bool {
+        let record = self.keyspace.dbs[db].table.get(self.keyspace.seed.hash(key), key);
+        record.is_some_and(|record| !has_lapsed(&record, self.now))
     }
 
     #[inline]

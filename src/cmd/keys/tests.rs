@@ -345,6 +345,20 @@ fn what_is_over_and_is_swapped_in_breaks_no_watch() {
 }
 
 #[test]
+fn to_watch_a_key_that_is_over_leaves_it_where_it_is() {
+    let mut playground = crate::testing::Playground::default();
+    playground.server.cron.expiry_off = true;
+    let say = |playground: &mut crate::testing::Playground, line: &str| playground.run("", line.split(' '));
+    say(&mut playground, "SET key 1 PX 1");
+    playground.advance(2);
+    for line in ["WATCH key", "MULTI"] {
+        assert_eq!(say(&mut playground, line), b"+OK\r\n");
+    }
+    assert_eq!(say(&mut playground, "EXEC"), b"*0\r\n");
+    assert_eq!(say(&mut playground, "DBSIZE"), b":1\r\n");
+}
+
+#[test]
 fn flushing_breaks_a_watch_of_what_was_there() {
     let mut config = crate::config::Config::default();
     config.enable_debug_command = crate::config::Permit::Yes;

@@ -138,8 +138,8 @@ fn watch(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply)
     let db = server.sessions.get(id).db;
     for key in args.rest() {
         // A key that has lapsed already does not break the transaction when it is found to be gone.
-        let lapsed = server.view(id).peek(key).is_none();
-        server.watches.watch(&mut server.sessions, id, db, key, lapsed);
+        let was_absent = !server.view(id).is_there(db, key);
+        server.watches.watch(&mut server.sessions, id, db, key, was_absent);
     }
     reply.ok();
     Ok(())
@@ -170,6 +170,6 @@ impl Server {
             || session
                 .watched
                 .iter()
-                .any(|watched| !watched.was_absent && self.view(id).peek_in(watched.db, &watched.key).is_none())
+                .any(|watched| !watched.was_absent && !self.view(id).is_there(watched.db, &watched.key))
     }
 }

@@ -92,11 +92,20 @@ const SUBCOMMANDS: &[Command] = &[
 struct Options {
     make_stream: bool,
     entries_read: Option<u64>,
+    /// As in Redis each option may come again, as long as there are no more words than if all came once.
+    are_too_many: bool,
+}
+
+impl Options {
+    /// To be asked once the key, and for SETID the group, are known to be right: Redis complains of those first.
+    fn check_number(&self, args: &Args) -> Result<(), Stop> {
+        if self.are_too_many { Err(wrong_options(args, "XGROUP")) } else { Ok(()) }
+    }
 }
 
 fn read_options(args: &mut Args, creates: bool) -> Result<Options, Stop> {
-    let mut options = Options { make_stream: false, entries_read: None };
-    let words = args.len();
+    let are_too_many = args.len() > if creates { 3 } else { 2 };
+    let mut options = Options { make_stream: false, entries_read: None, are_too_many };
     while !args.is_empty() {
         if creates && args.option("MKSTREAM") {
             options.make_stream = true;
@@ -110,10 +119,6 @@ fn read_options(args: &mut Args, creates: bool) -> Result<Options, Stop> {
         } else {
             return Err(wrong_options(args, "XGROUP"));
         }
-    }
-    // As in Redis each option may come again, as long as there are no more words than if all came once.
-    if words > if creates { 3 } else { 2 } {
-        return Err(wrong_options(args, "XGROUP"));
     }
     Ok(options)
 }
@@ -141,12 +146,14 @@ fn create(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let options = read_options(args, true)?;
 
     if options.make_stream && edit.get_mut::<StreamBox>(key)?.is_none() {
+        options.check_number(args)?;
         let mut made = Stream::new();
         let id = id_or_last(id_text, &made)?;
         made.create_group(group, id, options.entries_read);
         edit.set(key, StreamBox::from(made), None);
     } else {
         let stream = stream(edit, key)?;
+        options.check_number(args)?;
         let id = id_or_last(id_text, stream)?;
         if stream.create_group(group, id, options.entries_read).is_none() {
             return Err(error("BUSYGROUP Consumer Group name already exists"));
@@ -167,6 +174,7 @@ fn set_id(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     if stream.group(group).is_none() {
         return Err(no_group_in(key, group));
     }
+    options.check_number(args)?;
     let id = match shown(id_text) {
         // Redis takes the ends of a range here, and only here.
         b"-" => StreamId::MIN,

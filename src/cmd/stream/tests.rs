@@ -130,6 +130,10 @@ fn groups_read_acknowledge_and_claim() {
         r#"
         > XGROUP CREATE s g $
         (error) ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.
+        > XGROUP CREATE s g 0 ENTRIESREAD 0 ENTRIESREAD 0
+        (error) ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.
+        > XGROUP CREATE s g 0 MKSTREAM MKSTREAM MKSTREAM MKSTREAM
+        (error) ERR unknown subcommand or wrong number of arguments for 'CREATE'. Try XGROUP HELP.
         > XGROUP CREATE s g bad MKSTREAM
         (error) ERR Invalid stream ID specified as stream command argument
         > EXISTS s
