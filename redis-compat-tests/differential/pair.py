@@ -350,8 +350,10 @@ def dataset(control):
         _, size = pipeline(control, [["SELECT", number], ["DBSIZE"]])
         if not size:
             continue
-        (keys,) = pipeline(control, [["KEYS", "*"]])
-        types = pipeline(control, [["TYPE", key] for key in keys])
+        types = [b"none"]
+        while b"none" in types:  # a key lapsed just now
+            (keys,) = pipeline(control, [["KEYS", "*"]])
+            types = pipeline(control, [["TYPE", key] for key in keys])
         asked = [[["OBJECT", "ENCODING", key], ["PEXPIRETIME", key], content_request(kind, key)] for key, kind in zip(keys, types)]
         answers = pipeline(control, [request for three in asked for request in three], read=lambda parsed: parsed)
         for at, (key, kind) in enumerate(zip(keys, types)):

@@ -203,7 +203,8 @@ fn hsetex(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
     let (limits, now) = (limits(edit), edit.now);
     let options = SetOptions::read(args, now)?;
-    if args.is_empty() {
+    // A number, and one field with its value.
+    if args.len() < 3 {
         return Err(wrong_number("hsetex"));
     }
     let count = args.int_in(1..=i64::from(i32::MAX), "ERR invalid number of fields")?;

@@ -334,6 +334,8 @@ fn fields_are_exchanged() {
         (error) ERR wrong number of arguments for 'hsetex' command
         > HSETEX h EX 10 FNX fields
         (error) ERR wrong number of arguments for 'hsetex' command
+        > HSETEX none EX 10 FIELDS x a
+        (error) ERR wrong number of arguments for 'hsetex' command
         > HGETEX h EX 10 x
         (error) ERR wrong number of arguments for 'hgetex' command
         > HGETEX h KEEPTTL FIELDS 1 a

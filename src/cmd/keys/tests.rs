@@ -359,6 +359,26 @@ fn to_watch_a_key_that_is_over_leaves_it_where_it_is() {
 }
 
 #[test]
+fn who_must_hear_of_a_change_watches_nothing_more() {
+    let mut playground = crate::testing::Playground::default();
+    let watched = |playground: &mut crate::testing::Playground| {
+        let list = playground.run("", "CLIENT INFO".split(' '));
+        let text = String::from_utf8_lossy(&list).into_owned();
+        let flags = text.split(' ').find_map(|field| field.strip_prefix("flags=")).map(str::to_owned);
+        (flags.unwrap_or_default(), text.contains(" watch=1 "))
+    };
+    playground.run("", "WATCH key".split(' '));
+    assert_eq!(watched(&mut playground), ("N".into(), true));
+    playground.run("other", "SET key 1".split(' '));
+    assert_eq!(watched(&mut playground), ("d".into(), false));
+    playground.run("", "WATCH key2".split(' '));
+    assert_eq!(watched(&mut playground), ("d".into(), false));
+    playground.run("", "UNWATCH".split(' '));
+    playground.run("", "WATCH key2".split(' '));
+    assert_eq!(watched(&mut playground), ("N".into(), true));
+}
+
+#[test]
 fn flushing_breaks_a_watch_of_what_was_there() {
     let mut config = crate::config::Config::default();
     config.enable_debug_command = crate::config::Permit::Yes;
