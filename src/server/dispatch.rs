@@ -301,7 +301,7 @@ impl Server {
     /// Messages that the session sent to itself go behind its reply.
     #[inline]
     pub(super) fn append_messages(&mut self, id: SessionId, out: &mut Output) {
-        if self.tracking.is_used() {
+        if self.tracking.follows_commands() {
             self.tracked_command_ended(id);
         }
         let session = self.sessions.get_mut(id);

@@ -88,6 +88,12 @@ impl Tracking {
         self.clients > 0
     }
 
+    /// True where the end of a command has something to do: also if it was the last tracked client's, which has just left off.
+    #[inline]
+    pub fn follows_commands(&self) -> bool {
+        self.is_used() || !self.pending.is_empty()
+    }
+
     pub fn clients(&self) -> usize {
         self.clients
     }

@@ -34,6 +34,24 @@ const Y: &str = ">2 $10 invalidate *1 $1 y";
 const EVERYTHING: &str = ">2 $10 invalidate _";
 
 #[test]
+fn who_leaves_off_within_a_transaction_still_hears_of_it_and_nobody_else_does() {
+    let mut talk = Talk::new(&[]);
+    for client in ["a", "c"] {
+        talk.say(client, "CLIENT TRACKING on");
+        talk.say(client, "GET x");
+        for line in ["MULTI", "SET x 1", "CLIENT TRACKING off"] {
+            talk.say(client, line);
+        }
+        let reply = "*2 +OK +OK";
+        let expected = if client == "a" { format!("{reply} {X}") } else { reply.into() };
+        assert_eq!(talk.say(client, "EXEC"), expected, "{client}");
+        talk.say("b", "CLIENT TRACKING on");
+        assert_eq!(talk.say("b", "GET y"), "_");
+        talk.say("b", "CLIENT TRACKING off");
+    }
+}
+
+#[test]
 fn readers_hear_of_the_next_change_once_and_of_their_own_behind_the_reply() {
     let mut talk = Talk::new(&[]);
     talk.say("a", "CLIENT TRACKING on");
