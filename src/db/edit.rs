@@ -112,9 +112,7 @@ impl Edit<'_> {
 
     /// Removes a key that has lapsed and makes that known.
     pub fn expire(&mut self, key: &[u8]) {
-        let Some(record) = self.take_record(key) else { return };
-        // No command has to answer for it.
-        self.keyspace.moves -= 1;
+        let Some(record) = self.detach(key) else { return };
         self.discard(record, self.config.lazyfree_lazy_expire);
         self.keyspace.stats.expired += 1;
         self.effects.removed_by_itself(self.db, key, Class::Expired, "expired");
@@ -122,9 +120,7 @@ impl Edit<'_> {
 
     /// Removes a key to make room and makes that known.
     pub fn evict(&mut self, key: &[u8]) {
-        let Some(record) = self.take_record(key) else { return };
-        // No command has to answer for it.
-        self.keyspace.moves -= 1;
+        let Some(record) = self.detach(key) else { return };
         self.discard(record, self.config.lazyfree_lazy_eviction);
         self.keyspace.stats.evicted += 1;
         self.effects.removed_by_itself(self.db, key, Class::Evicted, "evicted");
@@ -270,7 +266,7 @@ impl Edit<'_> {
             self.note_field_deadlines(hash, key);
         }
         if is_empty {
-            if let Some(record) = self.take_record(key) {
+            if let Some(record) = self.detach(key) {
                 self.discard(record, false);
             }
             self.effects.notice(self.db, key, Class::Generic, "del");
@@ -628,11 +624,17 @@ impl Edit<'_> {
 
     /// Takes a record out. Says nothing yet: call `changed`.
     pub fn take_record(&mut self, key: &[u8]) -> Option<Record> {
+        let record = self.detach(key)?;
+        self.keyspace.moves += 1;
+        Some(record)
+    }
+
+    /// The same where no command has to answer for it, or has done so.
+    fn detach(&mut self, key: &[u8]) -> Option<Record> {
         let hash = self.hash(key);
         let keyspace = &mut *self.keyspace;
         let db = &mut keyspace.dbs[self.db];
         let mut record = db.table.remove(hash, key)?;
-        keyspace.moves += 1;
         before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
         db.volatile -= usize::from(record.deadline().is_some());
         db.timed_hashes -= usize::from(value::is_timed(&record));

@@ -42,10 +42,7 @@ impl Edit<'_> {
         }
         self.keyspace.stats.expired_fields += removed.len() as u64;
         self.effects.fields_removed_by_themselves(self.db, key, &removed);
-        // No command has to answer for it, nor for a hash that has become empty.
-        let moves = self.keyspace.moves;
         self.tidy(key);
-        self.keyspace.moves = moves;
     }
 
     /// Brings the record's mark, the database's count and the segment's mark up to date with the deadlines of a hash.
