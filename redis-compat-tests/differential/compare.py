@@ -73,6 +73,11 @@ def kind(args, one, other):
     return one[0] == other[0]
 
 
+def figures(args, one, other):
+    """INFO's are the server's own, but for the sizes of values, which both count."""
+    return kind(args, one, other) and [arg.lower() for arg in args[1:]] != [b"keysizes"]
+
+
 def client_id(args, one, other):
     """A client's id is another on each side; what is no id is the same."""
     return one[0] == other[0] == b":" and int(one[1]) > 0 and int(other[1]) > 0
@@ -232,7 +237,7 @@ RULES = {
     "geosearch": places, "georadius": places, "georadius_ro": places, "georadiusbymember": places, "georadiusbymember_ro": places,
     "xinfo stream": stream_facts, "xinfo groups": stream_facts, "xinfo consumers": stream_facts, "xpending": pending,
     "object idletime": kind, "object freq": kind, "dump": kind, "time": shape, "lastsave": kind, "memory usage": kind,
-    "client id": client_id, "client getredir": client_id, "client info": client_lines, "client list": client_lines, "slowlog get": slow_requests, "slowlog len": kind, "info": kind, "lolwut": kind,
+    "client id": client_id, "client getredir": client_id, "client info": client_lines, "client list": client_lines, "slowlog get": slow_requests, "slowlog len": kind, "info": figures, "lolwut": kind,
     "command": kind, "command count": kind, "command list": kind, "command info": kind, "command docs": kind, "role": shape,
     "hello": map_with_same_keys, "object help": kind, "client help": kind, "config help": kind, "slowlog help": kind, "latency help": kind, "latency doctor": kind, "latency histogram": histograms, "memory doctor": kind, "memory help": kind,
     "acl help": kind, "acl genpass": kind, "acl log": refusals,

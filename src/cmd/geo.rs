@@ -196,7 +196,7 @@ fn geoadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         Some(edit.get_or_new_with(key, || Zset::new(&limits, members.len(), first.len()))?)
     };
     let (mut new, mut updated) = (0, 0);
-    if let Some(zset) = zset {
+    zset.into_iter().for_each(|mut zset| {
         zset.expect(&limits, members.len());
         for (score, member) in &members {
             match zset.add(&limits, member, *score, rule) {
@@ -205,7 +205,7 @@ fn geoadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
                 _ => {}
             }
         }
-    }
+    });
     if new + updated > 0 {
         edit.changed_many(key, Class::Zset, "zadd", new + updated);
         journal_as_zadd(edit, key, rule, count_updates, &members);

@@ -336,7 +336,8 @@ fn keys_command(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
         count += 1;
     };
     match pattern.as_literal() {
-        Some(name) => view.peek(name).iter().for_each(|record| show(record.key())),
+        Some(name) if view.is_there(view.db, name) => show(name),
+        Some(_) => {}
         None => view.records().filter(|record| pattern.matches(record.key())).for_each(|record| show(record.key())),
     }
     reply.finish_array(start, count);

@@ -259,12 +259,13 @@ fn push(end: End, edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
     let (limits, count) = (limits(edit), args.len());
 
-    let list = edit.get_or_new::<List>(key)?;
+    let mut list = edit.get_or_new::<List>(key)?;
     match count {
         1 => list.push(end, args.next()?, &limits),
         _ => list.extend(end, args.rest(), &limits),
     }
     let len = list.len();
+    drop(list);
     edit.grown(key, Class::List, push_event(end), count);
 
     reply.count(len);
@@ -311,11 +312,12 @@ fn pop(end: End, edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 fn pop_one(end: End, key: &[u8], edit: &mut Edit, reply: &mut Reply) -> Done {
     let limits = limits(edit);
 
-    let Some(list) = edit.list_mut(key)? else {
+    let Some(mut list) = edit.list_mut(key)? else {
         reply.null();
         return Ok(());
     };
     list.pop(end, &limits, |item| reply.item(item));
+    drop(list);
     edit.changed(key, Class::List, pop_event(end));
     Ok(())
 }
@@ -341,7 +343,7 @@ fn wrong_number_for(name: &str) -> Stop {
 /// Takes up to `count` elements of an existing list, outermost first, and replies with an array of them; how many there were.
 fn take(end: End, key: &[u8], count: usize, edit: &mut Edit, reply: &mut Reply) -> Result<usize, Stop> {
     let limits = limits(edit);
-    let Some(list) = edit.list_mut(key)? else { return Ok(0) };
+    let Some(mut list) = edit.list_mut(key)? else { return Ok(0) };
     let (len, count) = (list.len(), count.min(list.len()));
 
     reply.array(count);
@@ -360,6 +362,7 @@ fn take(end: End, key: &[u8], count: usize, edit: &mut Edit, reply: &mut Reply) 
             list.trim(-(len as i64), -(count as i64) - 1, &limits);
         }
     }
+    drop(list);
     edit.changed_many(key, Class::List, pop_event(end), count);
     Ok(count)
 }
@@ -399,12 +402,13 @@ fn lrange(view: &View, args: &mut Args, reply: &mut Reply) -> Done {
 fn lset(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, limits) = (args.next()?, limits(edit));
 
-    let list = edit.list_mut(key)?.ok_or(NO_SUCH_KEY)?;
+    let mut list = edit.list_mut(key)?.ok_or(NO_SUCH_KEY)?;
     // Redis cuts the index down to 32 bits.
     let (index, text) = (args.int()? as i32, args.next()?);
     if !list.set(i64::from(index), text, &limits) {
         return Err(OUT_OF_RANGE_INDEX);
     }
+    drop(list);
     edit.changed(key, Class::List, "lset");
 
     reply.ok();
@@ -420,7 +424,7 @@ fn linsert(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     };
     let (pivot, text, limits) = (args.next()?, args.next()?, limits(edit));
 
-    let Some(list) = edit.list_mut(key)? else {
+    let Some(mut list) = edit.list_mut(key)? else {
         reply.int(0);
         return Ok(());
     };
@@ -429,6 +433,7 @@ fn linsert(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         return Ok(());
     }
     let len = list.len();
+    drop(list);
     edit.changed(key, Class::List, "linsert");
 
     reply.count(len);
@@ -439,7 +444,7 @@ fn lrem(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, count, text) = (args.next()?, not_the_least(args)?, args.next()?);
     let limits = limits(edit);
 
-    let removed = edit.list_mut(key)?.map_or(0, |list| list.remove(count, text, &limits));
+    let removed = edit.list_mut(key)?.map_or(0, |mut list| list.remove(count, text, &limits));
     if removed > 0 {
         edit.changed_many(key, Class::List, "lrem", removed);
     }
@@ -452,10 +457,12 @@ fn ltrim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, from, to) = (args.next()?, args.int()?, args.int()?);
     let limits = limits(edit);
 
-    if let Some(list) = edit.list_mut(key)? {
+    let removed = edit.list_mut(key)?.map(|mut list| {
         let before = list.len();
         list.trim(from, to, &limits);
-        let removed = before - list.len();
+        before - list.len()
+    });
+    if let Some(removed) = removed {
         // Trimming nothing off breaks a WATCH and notifies all the same.
         edit.changed_many(key, Class::List, "ltrim", removed);
     }
@@ -555,8 +562,8 @@ fn move_one((source, from): Place, (destination, to): Place, edit: &mut Edit, re
     edit.list_mut(destination)?;
 
     let moved = match edit.list_mut(source)? {
-        Some(list) if source == destination => list.turn(from, to, &limits),
-        Some(list) => list.pop(from, &limits, |item| item.to_vec()),
+        Some(mut list) if source == destination => list.turn(from, to, &limits),
+        Some(mut list) => list.pop(from, &limits, |item| item.to_vec()),
         None => None,
     };
     let Some(text) = moved else { return Ok(false) };

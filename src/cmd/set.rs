@@ -286,9 +286,10 @@ fn sadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let limits = edit_limits(edit);
 
     let members = args.rest();
-    let set = edit.get_or_new::<Set>(key)?;
+    let mut set = edit.get_or_new::<Set>(key)?;
     set.expect(members.len(), members.clone().next().unwrap_or_default(), &limits);
     let added = members.filter(|member| set.add(member, &limits)).count();
+    drop(set);
     if added > 0 {
         edit.grown(key, Class::Set, "sadd", added);
     }
@@ -302,7 +303,7 @@ fn srem(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
     let members = args.rest();
     let removed = match edit.get_mut::<Set>(key)? {
-        Some(set) => members.filter(|member| set.remove(member)).count(),
+        Some(mut set) => members.filter(|member| set.remove(member)).count(),
         None => 0,
     };
     if removed > 0 {
@@ -333,7 +334,7 @@ fn smove(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         return Ok(());
     }
 
-    if let Some(set) = edit.get_mut::<Set>(source)? {
+    if let Some(mut set) = edit.get_mut::<Set>(source)? {
         set.remove(member);
     }
     edit.changed(source, Class::Set, "srem");
@@ -444,7 +445,7 @@ fn spop(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let mut random = || random.borrow_mut().next_u64();
 
     let popped = match edit.get_mut::<Set>(key)? {
-        Some(set) => set.pop(&mut random, |member| member.to_vec()),
+        Some(mut set) => set.pop(&mut random, |member| member.to_vec()),
         None => None,
     };
     let Some(member) = popped else {
@@ -465,7 +466,7 @@ fn spop_many(edit: &mut Edit, key: &[u8], args: &mut Args, reply: &mut Reply) ->
     let (limits, random, is_journaling) = (edit_limits(edit), edit.random, edit.is_journaling());
     let mut random = || random.borrow_mut().next_u64();
 
-    let Some(set) = edit.get_mut::<Set>(key)?.filter(|_| count > 0) else {
+    let Some(mut set) = edit.get_mut::<Set>(key)?.filter(|_| count > 0) else {
         reply.set(0);
         return Ok(());
     };
@@ -478,6 +479,7 @@ fn spop_many(edit: &mut Edit, key: &[u8], args: &mut Args, reply: &mut Reply) ->
             members.push(member.to_vec());
         }
     });
+    drop(set);
     if takes_all {
         edit.journal_instead([b"UNLINK", key]);
     } else {

@@ -8,6 +8,7 @@ mod fields;
 use std::cell::RefCell;
 
 use super::effect::{Class, Effects, Stir};
+use super::sizes::{Bin, Held, Sizes};
 use super::snapshot::{Snapshot, before_change};
 use super::view::{self, Touch, View};
 use super::{Db, DbId, DbIndex, Garbage, Keyspace, WrongType};
@@ -18,8 +19,9 @@ use crate::ds::keytable::{Entry, Hash, Place};
 use crate::ds::record::Payload;
 use crate::types;
 use crate::types::list::List;
+use crate::types::stream::StreamBox;
 use crate::types::value::{self, Collection, Kind, Record, RecordRef, StringRef, ValueRef};
-use crate::util::number::{INTEGER_TEXT_MAX, parse_i64, write_i64};
+use crate::util::number::{INTEGER_TEXT_MAX, decimal_len, parse_i64, write_i64};
 use crate::util::random::Random;
 
 pub struct Edit<'a> {
@@ -176,15 +178,27 @@ impl Edit<'_> {
         self.view().counted(key, self.touch)
     }
 
-    /// As `get_mut`, and counted as a look-up that reads: some commands that change a stream look it up like that.
-    pub fn read_mut<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, WrongType> {
-        self.read_record(key);
-        self.get_mut(key)
-    }
-
     /// The collection under `key` for changing, where it is a `C`.
     #[inline]
-    pub fn get_mut<C: Collection>(&mut self, key: &[u8]) -> Result<Option<&mut C>, WrongType> {
+    pub fn get_mut<C: Collection>(&mut self, key: &[u8]) -> Result<Option<Held<'_, C>>, WrongType> {
+        let found = self.find_mut(key)?;
+        Ok(found.map(|(collection, sizes)| Held::new(collection, sizes)))
+    }
+
+    /// The same of a stream, whose size is not counted.
+    #[inline]
+    pub fn stream_mut(&mut self, key: &[u8]) -> Result<Option<&mut StreamBox>, WrongType> {
+        Ok(self.find_mut(key)?.map(|(stream, _)| stream))
+    }
+
+    /// As `stream_mut`, and counted as a look-up that reads: some commands that change a stream look it up like that.
+    pub fn read_stream_mut(&mut self, key: &[u8]) -> Result<Option<&mut StreamBox>, WrongType> {
+        self.read_record(key);
+        self.stream_mut(key)
+    }
+
+    #[inline]
+    fn find_mut<C: Collection>(&mut self, key: &[u8]) -> Result<Option<(&mut C, &mut Sizes)>, WrongType> {
         let (_, place) = self.settle(key);
         let Some(place) = place else { return Ok(None) };
         let (config, now, random) = (self.config, self.now, self.random);
@@ -197,12 +211,13 @@ impl Edit<'_> {
         if touches {
             view::refresh(&record, config, now, random);
         }
-        record.into_mut::<C>().map(Some).ok_or(WrongType)
+        let collection = record.into_mut::<C>().ok_or(WrongType)?;
+        Ok(Some((collection, &mut db.sizes)))
     }
 
     /// The collection under `key`, made where there is none. Whoever leaves it empty must still call `changed`.
     #[inline]
-    pub fn get_or_new<C: Collection + Default>(&mut self, key: &[u8]) -> Result<&mut C, WrongType> {
+    pub fn get_or_new<C: Collection + Default>(&mut self, key: &[u8]) -> Result<Held<'_, C>, WrongType> {
         self.get_or_new_with(key, C::default)
     }
 
@@ -212,7 +227,7 @@ impl Edit<'_> {
         &mut self,
         key: &[u8],
         make: impl FnOnce() -> C,
-    ) -> Result<&mut C, WrongType> {
+    ) -> Result<Held<'_, C>, WrongType> {
         let (hash, place) = self.settle(key);
         let (config, now, random) = (self.config, self.now, self.random);
         let keyspace = &mut *self.keyspace;
@@ -230,15 +245,17 @@ impl Edit<'_> {
                 keyspace.moves += 1;
                 self.effects.notice(self.db, key, Class::New, "new");
                 let record = Record::word(key, make(), None);
+                db.sizes.add(Bin::of(&record));
                 record.set_clock(super::evict::first_clock(config, now.max(keyspace.replayed_ms)));
                 record.set_stamp(keyspace.stamps.current);
                 db.table.insert_new(hash, record)
             }
         };
-        record.into_mut::<C>().ok_or(WrongType)
+        let collection = record.into_mut::<C>().ok_or(WrongType)?;
+        Ok(Held::new(collection, &mut db.sizes))
     }
 
-    pub fn list_mut(&mut self, key: &[u8]) -> Result<Option<&mut List>, WrongType> {
+    pub fn list_mut(&mut self, key: &[u8]) -> Result<Option<Held<'_, List>>, WrongType> {
         self.get_mut::<List>(key)
     }
 }
@@ -395,8 +412,10 @@ impl Edit<'_> {
                     Payload::Blob(blob) => Item::Bytes(blob.as_slice()),
                     Payload::Word(_) => return Err(WrongType.into()),
                 };
+                let before = Bin::new(Kind::String, item.len());
                 let value = change(Some(item))?;
                 if record.set_integer(value) {
+                    db.sizes.change(before, Bin::new(Kind::String, decimal_len(value)));
                     self.keyspace.moves += 1;
                     return Ok(value);
                 }
@@ -443,7 +462,10 @@ impl Edit<'_> {
                 view::refresh(&record, self.config, self.now, self.random);
             }
             if let Some(blob) = record.blob_mut() {
-                let result = change(&mut StringBytes::Large(blob));
+                let before = Bin::new(Kind::String, blob.len());
+                let mut bytes = StringBytes::Large(blob);
+                let result = change(&mut bytes);
+                db.sizes.change(before, Bin::new(Kind::String, bytes.len()));
                 record.set_grown(true);
                 return Ok(result);
             }
@@ -571,7 +593,9 @@ impl Edit<'_> {
                 record.set_clock(super::evict::first_clock(config, now.max(replayed_ms)));
                 record.set_stamp(stamp);
                 settle_image(&mut keyspace.snapshot, id, &record);
+                let bin = Bin::of(&record);
                 vacant.insert(record);
+                db.sizes.add(bin);
                 if let Some(deadline) = deadline {
                     db.volatile += 1;
                     db.table.mark_deadline(hash, deadline);
@@ -586,7 +610,7 @@ impl Edit<'_> {
         let had = occupied.get().deadline();
         let deadline = deadline.after(had);
         let listening = old == Old::Overwritten && self.effects.is_listening();
-        let kind_before = listening.then(|| value::kind(occupied.get()));
+        let before = Bin::of(&occupied.get());
         let mut record = occupied.get_mut();
         let replaced = if had.is_some() == deadline.is_some() && in_place(&mut record) {
             if let Some(deadline) = deadline {
@@ -603,7 +627,8 @@ impl Edit<'_> {
         if touch == Touch::Yes {
             view::refresh(&occupied.get(), config, now, random);
         }
-        let kind_after = listening.then(|| value::kind(occupied.get()));
+        let after = Bin::of(&occupied.get());
+        db.sizes.change(before, after);
         if had != deadline {
             db.volatile = db.volatile + usize::from(deadline.is_some()) - usize::from(had.is_some());
             if let Some(deadline) = deadline {
@@ -612,7 +637,7 @@ impl Edit<'_> {
         }
         if listening {
             self.effects.notice(self.db, key, Class::Overwritten, "overwritten");
-            if kind_before != kind_after {
+            if before.kind != after.kind {
                 self.effects.notice(self.db, key, Class::TypeChanged, "type_changed");
             }
         }
@@ -638,6 +663,7 @@ impl Edit<'_> {
         before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
         db.volatile -= usize::from(record.deadline().is_some());
         db.timed_hashes -= usize::from(value::is_timed(&record));
+        db.sizes.remove(Bin::of(&record));
         Some(record)
     }
 

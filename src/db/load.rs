@@ -1,6 +1,7 @@
 //! Filling the keyspace from a file: no effects, no look-ups, nobody who hears of it.
 
 use super::evict::{first_clock, set_frequency, set_idle};
+use super::sizes::Bin;
 use super::snapshot::before_change;
 use super::{DbIndex, Keyspace};
 use crate::config::Config;
@@ -56,6 +57,7 @@ impl Keyspace {
         let hash = self.seed.hash(record.key());
         record.set_stamp(self.stamps.current);
         let db = &mut self.dbs[db];
+        let bin = Bin::of(&record);
         let (deadline, is_timed) = (record.deadline(), value::is_timed(&record));
         let next_field = if is_timed { record.get::<hash::Hash>().and_then(hash::Hash::next_deadline) } else { None };
         match db.table.entry(hash, record.key()) {
@@ -66,6 +68,7 @@ impl Keyspace {
                 let old = occupied.replace(record);
                 db.volatile -= usize::from(old.deadline().is_some());
                 db.timed_hashes -= usize::from(value::is_timed(&old));
+                db.sizes.remove(Bin::of(&old));
                 if let Some(snapshot) = &mut self.snapshot {
                     // What comes back is freed here.
                     drop(snapshot.adopt(old));
@@ -74,6 +77,7 @@ impl Keyspace {
         }
         db.volatile += usize::from(deadline.is_some());
         db.timed_hashes += usize::from(is_timed);
+        db.sizes.add(bin);
         if let Some(earliest) = [deadline, next_field].into_iter().flatten().min() {
             db.table.mark_deadline(hash, earliest);
         }

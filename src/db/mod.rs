@@ -9,6 +9,7 @@ pub mod effect;
 pub mod evict;
 pub mod expire;
 pub mod load;
+mod sizes;
 pub mod snapshot;
 mod view;
 
@@ -16,8 +17,10 @@ use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
 pub use edit::{Deadline, Edit, StringBytes, moved};
+pub use sizes::{Held, Sizes};
 pub use view::{Touch, View, has_lapsed};
 
+use self::sizes::Bin;
 use crate::ds::keytable::{Hash, Prefetch, Seed, Table};
 use crate::types::value::{self, Record, RecordRef, StringRef, ValueRef};
 
@@ -80,13 +83,14 @@ pub struct Db {
     volatile: usize,
     /// Hashes with fields that have a deadline.
     timed_hashes: usize,
+    sizes: Sizes,
     /// While a snapshot is not through with this database: the index that it had when the snapshot began.
     home: Option<DbIndex>,
 }
 
 impl Db {
     fn new(id: DbId, seed: &'static Seed) -> Self {
-        Self { id, table: Table::new(seed), volatile: 0, timed_hashes: 0, home: None }
+        Self { id, table: Table::new(seed), volatile: 0, timed_hashes: 0, sizes: Sizes::default(), home: None }
     }
 
     pub fn len(&self) -> usize {
@@ -123,6 +127,11 @@ impl Db {
     /// What INFO calls `subexpiry`.
     pub fn timed_hashes(&self) -> usize {
         self.timed_hashes
+    }
+
+    /// What INFO calls `Keysizes`.
+    pub fn sizes(&self) -> &Sizes {
+        &self.sizes
     }
 }
 
@@ -254,9 +263,10 @@ impl Keyspace {
     pub fn check(&self) {
         for db in &self.dbs {
             db.table.check();
-            let (mut volatile, mut timed_hashes) = (0, 0);
+            let (mut volatile, mut timed_hashes, mut sizes) = (0, 0, Sizes::default());
             for record in db.table.iter() {
                 let hash = self.seed.hash(record.key());
+                sizes.add(Bin::of(&record));
                 if let Some(deadline) = record.deadline() {
                     volatile += 1;
                     let segment = db.table.segment_of(hash).expect("a used table has segments");
@@ -277,6 +287,7 @@ impl Keyspace {
             }
             assert_eq!(volatile, db.volatile, "records with a deadline were miscounted");
             assert_eq!(timed_hashes, db.timed_hashes, "hashes with deadlines were miscounted");
+            assert_eq!(sizes, db.sizes, "sizes of values were miscounted");
         }
     }
 }

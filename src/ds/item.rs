@@ -3,7 +3,7 @@
 //! Listpacks and intsets keep `"123"` as an integer; whoever reads one gets an `Item` and turns it into text
 //! only where text is needed.
 
-use crate::util::number::{IntegerText, parse_i64, write_i64};
+use crate::util::number::{IntegerText, decimal_len, parse_i64, write_i64};
 
 /// One element of a compact container. Two items are the same element when their texts are the same.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,19 @@ pub enum Item<'a> {
 pub struct ItemText(Option<IntegerText>);
 
 impl<'a> Item<'a> {
+    /// Bytes of the item's text.
+    #[inline]
+    pub fn len(&self) -> usize {
+        match *self {
+            Item::Bytes(bytes) => bytes.len(),
+            Item::Int(value) => decimal_len(value),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The item's text; `scratch` holds it where the item is a number.
     #[inline]
     pub fn text<'b>(&self, scratch: &'b mut ItemText) -> &'b [u8]

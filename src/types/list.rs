@@ -225,7 +225,9 @@ impl List {
             ShapeMut::Packed(listpack) => remove_packed(listpack, text, from, limit),
             ShapeMut::Boxed(deque) => deque.delete_equal(text, from, limit),
         };
-        self.shrunk(limits);
+        if removed > 0 {
+            self.shrunk(limits);
+        }
         removed
     }
 

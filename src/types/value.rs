@@ -12,6 +12,7 @@ use crate::types::hash::Hash;
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::zset::Zset;
+use crate::util::number::decimal_len;
 
 /// A key with its value.
 pub type Record = record::Record<Values>;
@@ -82,8 +83,9 @@ impl<'a> StringRef<'a> {
         }
     }
 
+    #[inline]
     pub fn len(&self) -> usize {
-        self.item().text(&mut Default::default()).len()
+        self.item().len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -145,7 +147,18 @@ pub fn string<'a>(record: &RecordRef<'a>) -> Option<StringRef<'a>> {
     }
 }
 
-/// Elements of a collection, for deciding where it is freed; `None` for a string.
+/// Bytes of a string; `None` for a collection.
+#[inline]
+pub fn string_len(record: &Record) -> Option<usize> {
+    match record.payload() {
+        Payload::Inline(bytes) => Some(bytes.len()),
+        Payload::Integer(value) => Some(decimal_len(value)),
+        Payload::Blob(blob) => Some(blob.len()),
+        Payload::Word(_) => None,
+    }
+}
+
+/// Elements of a collection; `None` for a string.
 pub fn collection_len(record: &Record) -> Option<usize> {
     any_collection(record).map(AnyCollection::len)
 }

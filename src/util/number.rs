@@ -78,6 +78,13 @@ impl IntegerText {
     }
 }
 
+/// Bytes of the decimal text of `value`.
+#[inline]
+pub fn decimal_len(value: i64) -> usize {
+    let digits = value.unsigned_abs().checked_ilog10().unwrap_or(0) as usize + 1;
+    digits + usize::from(value < 0)
+}
+
 /// Writes the decimal text of `value` so that it ends before `bytes[end]`; gives back where it begins.
 #[inline]
 pub fn write_digits_before(bytes: &mut [u8], end: usize, mut value: u64) -> usize {

@@ -268,10 +268,11 @@ fn change<'f, R>(
     let now = edit.now;
     let mut hash = edit.get_or_new::<Hash>(key)?;
     if hash.has_due(now) {
+        drop(hash);
         edit.expire_named_fields(key, fields);
         hash = edit.get_or_new::<Hash>(key)?;
     }
-    Ok(work(hash))
+    Ok(work(&mut hash))
 }
 
 /// As `change`; where there is no hash, nothing happens.
@@ -284,10 +285,11 @@ fn change_existing<'f, R>(
     let now = edit.now;
     let mut hash = edit.get_mut::<Hash>(key)?;
     if hash.as_ref().is_some_and(|hash| hash.has_due(now)) {
+        drop(hash);
         edit.expire_named_fields(key, fields);
         hash = edit.get_mut::<Hash>(key)?;
     }
-    Ok(hash.map(work))
+    Ok(hash.map(|mut hash| work(&mut hash)))
 }
 
 fn wrong_number(command: &str) -> Stop {

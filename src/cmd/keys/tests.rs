@@ -330,11 +330,20 @@ fn whole_databases() {
     );
 }
 
+/// A server that removes nothing by itself.
+fn without_expiry() -> Playground {
+    let mut playground = Playground::default();
+    playground.server.cron.expiry_off = true;
+    playground
+}
+
+fn say(playground: &mut Playground, line: &str) -> Vec<u8> {
+    playground.run("", line.split(' '))
+}
+
 #[test]
 fn what_is_over_and_is_swapped_in_breaks_no_watch() {
-    let mut playground = crate::testing::Playground::default();
-    playground.server.cron.expiry_off = true;
-    let say = |playground: &mut crate::testing::Playground, line: &str| playground.run("", line.split(' '));
+    let mut playground = without_expiry();
     say(&mut playground, "SET key 1 PX 1");
     say(&mut playground, "SWAPDB 0 1");
     playground.advance(2);
@@ -345,10 +354,21 @@ fn what_is_over_and_is_swapped_in_breaks_no_watch() {
 }
 
 #[test]
+fn what_is_over_is_not_listed_and_stays_until_it_is_asked_for() {
+    let mut playground = without_expiry();
+    say(&mut playground, "SET key 1 PX 1");
+    playground.advance(2);
+    for line in ["KEYS key", "KEYS k*"] {
+        assert_eq!(say(&mut playground, line), b"*0\r\n");
+        assert_eq!(say(&mut playground, "DBSIZE"), b":1\r\n");
+    }
+    assert_eq!(say(&mut playground, "EXISTS key"), b":0\r\n");
+    assert_eq!(say(&mut playground, "DBSIZE"), b":0\r\n");
+}
+
+#[test]
 fn to_watch_a_key_that_is_over_leaves_it_where_it_is() {
-    let mut playground = crate::testing::Playground::default();
-    playground.server.cron.expiry_off = true;
-    let say = |playground: &mut crate::testing::Playground, line: &str| playground.run("", line.split(' '));
+    let mut playground = without_expiry();
     say(&mut playground, "SET key 1 PX 1");
     playground.advance(2);
     for line in ["WATCH key", "MULTI"] {
@@ -360,8 +380,8 @@ fn to_watch_a_key_that_is_over_leaves_it_where_it_is() {
 
 #[test]
 fn who_must_hear_of_a_change_watches_nothing_more() {
-    let mut playground = crate::testing::Playground::default();
-    let watched = |playground: &mut crate::testing::Playground| {
+    let mut playground = Playground::default();
+    let watched = |playground: &mut Playground| {
         let list = playground.run("", "CLIENT INFO".split(' '));
         let text = String::from_utf8_lossy(&list).into_owned();
         let flags = text.split(' ').find_map(|field| field.strip_prefix("flags=")).map(str::to_owned);

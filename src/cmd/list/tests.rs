@@ -60,6 +60,31 @@ fn pushing_and_popping() {
 }
 
 #[test]
+fn a_list_that_loses_nothing_keeps_its_encoding() {
+    check_configured(
+        &[("list-max-listpack-size", "0")],
+        r#"
+        > RPUSH l 1
+        (integer) 1
+        > LSET l -5 foo
+        (error) ERR index out of range
+        > OBJECT ENCODING l
+        "quicklist"
+        > CONFIG SET list-max-listpack-size 7
+        OK
+        > LREM l 5 300
+        (integer) 0
+        > OBJECT ENCODING l
+        "quicklist"
+        > LTRIM l 0 -1
+        OK
+        > OBJECT ENCODING l
+        "listpack"
+        "#,
+    );
+}
+
+#[test]
 fn looking_and_changing_by_index() {
     for size in ["-2", "2"] {
         check_configured(

@@ -1,6 +1,6 @@
 //! INFO: the server's figures, as text in sections whose names and fields are the ones that exporters and dashboards read.
 //!
-//! Every figure is asked for when INFO runs; nothing is kept up for it alone. A field that only another program's inside could fill
+//! Every figure is asked for when INFO runs; nothing but the sizes of values is kept up for it alone. A field that only another program's inside could fill
 //! (defragmentation, forks) stands at the value that says "did not happen".
 
 use std::fmt::{Display, Write};
@@ -9,10 +9,12 @@ use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
 use crate::cmd::error::Done;
 use crate::cmd::table;
+use crate::db::Sizes;
 use crate::resp::reply::Reply;
 use crate::server::replicas;
 use crate::server::session::Session;
 use crate::server::{Server, SessionId};
+use crate::types::value::Kind;
 use crate::util::memory;
 
 use Flag::{Loading, Stale};
@@ -56,6 +58,7 @@ const SECTIONS: &[Section] = &[
     section("Latencystats", false, latency_stats),
     section("Cluster", true, cluster),
     section("Keyspace", true, keyspace),
+    section("Keysizes", true, key_sizes),
 ];
 
 fn info(server: &mut Server, _: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
@@ -106,9 +109,11 @@ impl Text {
     }
 }
 
+/// Of 2^10, 2^20 and so on.
+const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
+
 /// 1536 is 1.50K.
 fn human(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
     if bytes < 1024 {
         return format!("{bytes}B");
     }
@@ -624,6 +629,39 @@ fn keyspace(server: &Server, text: &mut Text) {
     }
 }
 
+/// How many values of each type are how large. What a line tells is the type's name and unit, and `least size=values` for every bin.
+fn key_sizes(server: &Server, text: &mut Text) {
+    for index in 0..server.keyspace.databases() {
+        let sizes = server.keyspace.db(index).sizes();
+        for kind in Sizes::KINDS {
+            let bins: Vec<_> =
+                sizes.of(kind).map(|(least, count)| format!("{}={count}", power_of_two(least))).collect();
+            if !bins.is_empty() {
+                text.put(&format!("db{index}_distrib_{}", unit(kind)), bins.join(","));
+            }
+        }
+    }
+}
+
+fn unit(kind: Kind) -> &'static str {
+    match kind {
+        Kind::String => "strings_sizes",
+        Kind::List => "lists_items",
+        Kind::Set => "sets_items",
+        Kind::Zset => "zsets_items",
+        Kind::Hash => "hashes_items",
+        Kind::Stream => "streams_items",
+    }
+}
+
+/// 65536 is 64K.
+fn power_of_two(value: u64) -> String {
+    match value.checked_ilog2().unwrap_or(0) / 10 {
+        0 => value.to_string(),
+        step => format!("{}{}", value >> (10 * step), UNITS[step as usize - 1]),
+    }
+}
+
 /// Milliseconds that keys with a deadline have left, from a sample.
 fn average_time_to_live(server: &Server, db: usize) -> u64 {
     const SAMPLES: usize = 64;
@@ -633,13 +671,14 @@ fn average_time_to_live(server: &Server, db: usize) -> u64 {
     let view = server.view_of(db);
     let deadlines: Vec<_> =
         (0..SAMPLES).filter_map(|_| view.random_record().and_then(|record| record.deadline())).collect();
-    let left = deadlines.iter().map(|deadline| deadline.saturating_sub(server.now_ms())).sum::<u64>();
-    left.checked_div(deadlines.len() as u64).unwrap_or(0)
+    // Each may be near the end of all time.
+    let left = deadlines.iter().map(|deadline| u128::from(deadline.saturating_sub(server.now_ms()))).sum::<u128>();
+    left.checked_div(deadlines.len() as u128).unwrap_or(0) as u64
 }
 
 #[cfg(test)]
 mod tests {
-    use super::human;
+    use super::{human, power_of_two};
     use crate::testing::{Playground, check};
 
     fn info(playground: &mut Playground, sections: &[&str]) -> String {
@@ -656,9 +695,9 @@ mod tests {
         let shown = heads(&info(&mut playground, &["keyspace", "SERVER", "server", "nosuch"]));
         assert_eq!(shown, ["Server", "Keyspace"]);
         let by_default = heads(&info(&mut playground, &[]));
-        assert_eq!(by_default.len(), 12);
+        assert_eq!(by_default.len(), 13);
         assert_eq!(by_default, heads(&info(&mut playground, &["default"])));
-        assert_eq!(heads(&info(&mut playground, &["stats", "all"])).len(), 14);
+        assert_eq!(heads(&info(&mut playground, &["stats", "all"])).len(), 15);
         assert_eq!(info(&mut playground, &["nosuch"]), "$0\r\n\r\n");
     }
 
@@ -676,6 +715,10 @@ mod tests {
             "# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0,subexpiry=0\r\n"
             > INFO errorstats cluster
             "# Errorstats\r\n\r\n# Cluster\r\ncluster_enabled:0\r\n"
+            > PEXPIREAT a 4611686018427387904
+            (integer) 1
+            > INFO keyspace
+            "# Keyspace\r\ndb0:keys=1,expires=1,avg_ttl=4611684251201787904,subexpiry=0\r\n"
             > INCR l extra
             (error) ERR wrong number of arguments for 'incr' command
             > INFO errorstats
@@ -711,7 +754,69 @@ mod tests {
     }
 
     #[test]
+    fn sizes_of_values_are_counted_in_powers_of_two() {
+        check(
+            r##"
+            > INFO keysizes
+            "# Keysizes\r\n"
+            > MSET empty "" one x five 12345 negative -100
+            OK
+            > INCRBY five 1000000000000
+            (integer) 1000000012345
+            > SETRANGE big 99999 x
+            (integer) 100000
+            > RPUSH list 1 2 3
+            (integer) 3
+            > SADD set 1 2 3 4
+            (integer) 4
+            > ZADD zset 1 a 2 b
+            (integer) 2
+            > HSET hash f v
+            (integer) 1
+            > XADD stream 0-1 f v
+            "0-1"
+            > PFADD log a b
+            (integer) 1
+            > SELECT 3
+            OK
+            > SET other a
+            OK
+            > INFO keysizes
+            "# Keysizes\r\ndb0_distrib_strings_sizes:0=1,1=1,4=1,8=1,16=1,64K=1\r\ndb0_distrib_lists_items:2=1\r\ndb0_distrib_sets_items:4=1\r\ndb0_distrib_zsets_items:2=1\r\ndb0_distrib_hashes_items:1=1\r\ndb3_distrib_strings_sizes:1=1\r\n"
+            > SWAPDB 0 3
+            OK
+            > LPOP list 2
+            1) "1"
+            2) "2"
+            > SREM set 1 2 3 4
+            (integer) 4
+            > ZPOPMIN zset
+            1) "a"
+            2) "1"
+            > RENAME five list
+            OK
+            > APPEND one yz
+            (integer) 3
+            > DEL hash empty
+            (integer) 2
+            > MOVE big 0
+            (integer) 1
+            > INFO keysizes
+            "# Keysizes\r\ndb0_distrib_strings_sizes:1=1,64K=1\r\ndb3_distrib_strings_sizes:2=1,4=1,8=1,16=1\r\ndb3_distrib_zsets_items:1=1\r\n"
+            > FLUSHALL
+            OK
+            > INFO keysizes
+            "# Keysizes\r\n"
+            "##,
+        );
+    }
+
+    #[test]
     fn sizes_for_people() {
+        assert_eq!(
+            [0, 1, 512, 1024, 65536, 1 << 28, 1 << 47].map(power_of_two),
+            ["0", "1", "512", "1K", "64K", "256M", "128T"]
+        );
         assert_eq!([0, 1023, 1024, 1_610_612_736].map(human), ["0B", "1023B", "1.00K", "1.50G"]);
     }
 }

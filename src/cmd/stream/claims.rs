@@ -102,7 +102,7 @@ pub const COMMANDS: &[Command] = &[
 
 fn xack(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group) = (args.next()?, args.next()?);
-    let Some(group) = edit.read_mut::<StreamBox>(key)?.and_then(|stream| stream.group_mut(group)) else {
+    let Some(group) = edit.read_stream_mut(key)?.and_then(|stream| stream.group_mut(group)) else {
         reply.int(0);
         return Ok(());
     };
@@ -119,7 +119,7 @@ fn xack(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
 fn xackdel(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group) = (args.next()?, args.next()?);
-    let has_group = edit.read_mut::<StreamBox>(key)?.is_some_and(|stream| stream.group(group).is_some());
+    let has_group = edit.read_stream_mut(key)?.is_some_and(|stream| stream.group(group).is_some());
     let (policy, texts) = policy_and_ids(args)?;
     if !has_group {
         reply.array(texts.len());
@@ -127,7 +127,7 @@ fn xackdel(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         return Ok(());
     }
     let ids = ids(texts)?;
-    let Some(stream) = edit.get_mut::<StreamBox>(key)? else { return Err(no_group(key, group)) };
+    let Some(stream) = edit.stream_mut(key)? else { return Err(no_group(key, group)) };
 
     reply.array(ids.len());
     let (mut acknowledged, len_before) = (0, stream.len());
@@ -167,7 +167,7 @@ fn xnack(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let ids = ids(texts.ok_or(error("ERR syntax error, expected IDS keyword"))?)?;
 
     let now = edit.now;
-    let reader = edit.get_mut::<StreamBox>(key)?.and_then(|stream| stream.reader(group, now));
+    let reader = edit.stream_mut(key)?.and_then(|stream| stream.reader(group, now));
     let mut reader = reader.ok_or_else(|| no_group(key, group))?;
     let released = ids.into_iter().filter(|&id| reader.nack(id, mode, deliveries, force)).count();
     if released > 0 {
@@ -283,7 +283,7 @@ fn reply_summary(reply: &mut Reply, group: &crate::types::stream::Group) {
 
 fn xclaim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group, consumer) = (args.next()?, args.next()?, args.next()?);
-    if edit.read_mut::<StreamBox>(key)?.is_none_or(|stream| stream.group(group).is_none()) {
+    if edit.read_stream_mut(key)?.is_none_or(|stream| stream.group(group).is_none()) {
         return Err(no_group(key, group));
     }
     let idle_min_ms = args.int_or(error("ERR Invalid min-idle-time argument for XCLAIM"))?;
@@ -302,7 +302,7 @@ fn xclaim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     };
     let last_id = read_claim_options(args, now, &mut options)?;
 
-    let Ok(Some(stream)) = edit.get_mut::<StreamBox>(key) else { return Err(no_group(key, group)) };
+    let Ok(Some(stream)) = edit.stream_mut(key) else { return Err(no_group(key, group)) };
     let before = stream.group(group).map(|group| group.last_delivered_id());
     stream.raise_group_id(group, last_id);
     let moved = stream.group(group).map(|group| group.last_delivered_id()) != before;
@@ -380,7 +380,7 @@ fn xautoclaim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     }
 
     let now = edit.now;
-    let reader = edit.get_mut::<StreamBox>(key)?.and_then(|stream| stream.reader(group, now));
+    let reader = edit.stream_mut(key)?.and_then(|stream| stream.reader(group, now));
     let mut reader = reader.ok_or_else(|| no_group(key, group))?;
     let (at, created) = reader.group().consumer_or_new(consumer, now);
     reader.group().set_seen(at, now);
@@ -446,7 +446,7 @@ pub(super) fn journal_acks(edit: &mut Edit, key: &[u8], group: &[u8], gone: &[St
 
 /// Puts into the journal how far a group has read.
 pub(super) fn journal_position(edit: &mut Edit, key: &[u8], group: &[u8]) {
-    let Ok(Some(stream)) = edit.get_mut::<StreamBox>(key) else { return };
+    let Ok(Some(stream)) = edit.stream_mut(key) else { return };
     let Some(reader) = stream.group(group) else { return };
     let (last_id, entries_read) = (reader.last_delivered_id(), reader.entries_read());
     let words = Words::new(&[b"XGROUP", b"SETID", key, group]).id(last_id).word(b"ENTRIESREAD");

@@ -349,7 +349,7 @@ fn xadd(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     });
     let (now, limits, trim) = (edit.now, node_limits(edit.config), clause.trim(edit.config));
 
-    let added = match edit.get_mut::<StreamBox>(key)? {
+    let added = match edit.stream_mut(key)? {
         Some(stream) => {
             if let Some((producer, message)) = message
                 && stream.producers().is_some()
@@ -506,7 +506,7 @@ fn show_range(
 
 fn xdel(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    let Some(stream) = edit.get_mut::<StreamBox>(key)? else {
+    let Some(stream) = edit.stream_mut(key)? else {
         reply.int(0);
         return Ok(());
     };
@@ -531,7 +531,7 @@ pub(super) fn reply_deletion(reply: &mut Reply, deletion: Deletion) {
 
 fn xdelex(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
-    if edit.get_mut::<StreamBox>(key)?.is_none() {
+    if edit.stream_mut(key)?.is_none() {
         let (_, ids) = policy_and_ids(args)?;
         reply.array(ids.len());
         ids.for_each(|_| reply.int(-1));
@@ -539,7 +539,7 @@ fn xdelex(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     }
     let (policy, texts) = policy_and_ids(args)?;
     let ids = ids(texts)?;
-    let Some(stream) = edit.get_mut::<StreamBox>(key)? else { return Err(NO_SUCH_KEY) };
+    let Some(stream) = edit.stream_mut(key)? else { return Err(NO_SUCH_KEY) };
 
     reply.array(ids.len());
     let mut deleted = 0;
@@ -565,7 +565,7 @@ fn xtrim(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     clause.check(false)?;
     let trim = clause.trim(edit.config).ok_or(SYNTAX)?;
 
-    let Some(stream) = edit.get_mut::<StreamBox>(key)? else {
+    let Some(stream) = edit.stream_mut(key)? else {
         reply.int(0);
         return Ok(());
     };
@@ -603,7 +603,7 @@ fn xsetid(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         }
     }
 
-    let stream = edit.get_mut::<StreamBox>(key)?.ok_or(NO_SUCH_KEY)?;
+    let stream = edit.stream_mut(key)?.ok_or(NO_SUCH_KEY)?;
     stream.set_history(last_id, entries_added, max_deleted_id).map_err(not_set)?;
     edit.changed_unwatched(1);
     edit.notice(key, Class::Stream, "xsetid");
@@ -644,7 +644,7 @@ fn xcfgset(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         return Err(error("ERR At least one parameter must be specified"));
     }
 
-    let stream = edit.get_mut::<StreamBox>(key)?.ok_or(NO_SUCH_KEY)?;
+    let stream = edit.stream_mut(key)?.ok_or(NO_SUCH_KEY)?;
     let producers = stream.producers_or_new(ProducerLimits::DEFAULT);
     let before = producers.limits();
     producers.set_limits(ProducerLimits {
@@ -665,7 +665,7 @@ fn xidmprecord(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     }
 
     let now = edit.now;
-    let stream = edit.get_mut::<StreamBox>(key)?.ok_or(NO_SUCH_KEY)?;
+    let stream = edit.stream_mut(key)?.ok_or(NO_SUCH_KEY)?;
     if !stream.log().contains(id) {
         return Err(error("ERR there is no entry with this ID in the stream"));
     }

@@ -125,7 +125,7 @@ fn read_options(args: &mut Args, creates: bool) -> Result<Options, Stop> {
 
 /// The stream under a key, which must exist.
 fn stream<'e>(edit: &'e mut Edit, key: &[u8]) -> Result<&'e mut StreamBox, Stop> {
-    edit.get_mut::<StreamBox>(key)?.ok_or(error(
+    edit.stream_mut(key)?.ok_or(error(
         "ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option \
          to create an empty stream automatically.",
     ))
@@ -145,7 +145,7 @@ fn create(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let (key, group, id_text) = (args.next()?, args.next()?, args.next()?);
     let options = read_options(args, true)?;
 
-    if options.make_stream && edit.get_mut::<StreamBox>(key)?.is_none() {
+    if options.make_stream && edit.stream_mut(key)?.is_none() {
         options.check_number(args)?;
         let mut made = Stream::new();
         let id = id_or_last(id_text, &made)?;

@@ -398,7 +398,7 @@ fn xreadgroup(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 /// Where reading a stream begins; refuses keys and groups that do not exist, and ids that mean nothing to a group.
 fn start_of(edit: &mut Edit, options: &Options, index: usize) -> Result<ReadFrom, Stop> {
     let (key, (group, _)) = (options.key(index), options.group());
-    if edit.read_mut::<StreamBox>(key)?.is_none_or(|stream| stream.group(group).is_none()) {
+    if edit.read_stream_mut(key)?.is_none_or(|stream| stream.group(group).is_none()) {
         let text = [&no_group_text(key, group)[..], b" in XREADGROUP with GROUP option"].concat();
         return Err(Stop::Bytes(text));
     }
@@ -439,7 +439,7 @@ fn read_as_consumer<'a>(
     reply: &mut Reply,
 ) -> Option<u64> {
     let (now, (group, consumer)) = (edit.now, options.group());
-    let Ok(Some(stream)) = edit.read_mut::<StreamBox>(key) else { return None };
+    let Ok(Some(stream)) = edit.read_stream_mut(key) else { return None };
     let mut reader = stream.reader(group, now)?;
     let (at, consumer_created) = reader.group().consumer_or_new(consumer, now);
     reader.group().set_seen(at, now);

@@ -263,7 +263,7 @@ fn add(edit: &mut Edit, key: &[u8], rule: Rule, arguments: Rest) -> Result<Added
     let other_scores = other_scores.ok_or(NOT_A_FLOAT)?;
 
     let limits = limits(&edit.view());
-    let zset = if rule.only_existing {
+    let mut zset = if rule.only_existing {
         let Some(zset) = edit.get_mut::<Zset>(key)? else { return Ok(added) };
         zset
     } else {
@@ -284,6 +284,7 @@ fn add(edit: &mut Edit, key: &[u8], rule: Rule, arguments: Rest) -> Result<Added
     for ((_, member), score) in arguments.zip(other_scores) {
         add_one(member, score)?;
     }
+    drop(zset);
 
     if added.new + added.updated > 0 {
         let event = if rule.increment { "zincr" } else { "zadd" };
@@ -296,7 +297,7 @@ fn zrem(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     let key = args.next()?;
 
     let removed = match edit.get_mut::<Zset>(key)? {
-        Some(zset) => args.rest().filter(|member| zset.remove(member).is_some()).count(),
+        Some(mut zset) => args.rest().filter(|member| zset.remove(member).is_some()).count(),
         None => 0,
     };
     if removed > 0 {

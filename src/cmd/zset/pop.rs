@@ -144,7 +144,7 @@ fn pop(end: End, edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         false => 1,
     };
 
-    let Some(zset) = edit.get_mut::<Zset>(key)?.filter(|_| count > 0) else {
+    let Some(mut zset) = edit.get_mut::<Zset>(key)?.filter(|_| count > 0) else {
         reply.array(0);
         return Ok(());
     };
@@ -155,8 +155,9 @@ fn pop(end: End, edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
     } else {
         // Without a count there are no pairs, not even in RESP3.
         reply.array(2);
-        take_one(end, zset, reply);
+        take_one(end, &mut zset, reply);
     }
+    drop(zset);
     edit.changed_many(key, Class::Zset, end.event(), count as usize);
     Ok(())
 }
@@ -182,10 +183,11 @@ fn pop_first(end: End, edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> D
     let deadline = args.deadline(edit.now)?;
 
     for key in keys.clone() {
-        let Some(zset) = edit.get_mut::<Zset>(key)? else { continue };
+        let Some(mut zset) = edit.get_mut::<Zset>(key)? else { continue };
         reply.array(3);
         reply.bulk(key);
-        take_one(end, zset, reply);
+        take_one(end, &mut zset, reply);
+        drop(zset);
         edit.changed(key, Class::Zset, end.event());
         edit.journal_instead([end.command(), key]);
         return Ok(());
@@ -242,7 +244,7 @@ impl<'a> Wanted<'a> {
     /// Takes members from the first sorted set that there is; false where there is none.
     fn take_first(&self, edit: &mut Edit, reply: &mut Reply) -> Result<bool, Stop> {
         for key in self.keys.clone() {
-            let Some(zset) = edit.get_mut::<Zset>(key)? else { continue };
+            let Some(mut zset) = edit.get_mut::<Zset>(key)? else { continue };
             let count = self.count.min(zset.len());
             reply.array(2);
             reply.bulk(key);
@@ -252,6 +254,7 @@ impl<'a> Wanted<'a> {
                 reply.item(entry.member);
                 reply.double(entry.score);
             });
+            drop(zset);
             edit.changed_many(key, Class::Zset, self.end.event(), count as usize);
             edit.journal_instead([self.end.command(), key, IntegerText::unsigned(count).as_bytes()]);
             return Ok(true);

@@ -400,7 +400,10 @@ fn zremrangebylex(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
 
 fn remove(key: &[u8], range: Bounds, event: &'static str, edit: &mut Edit, reply: &mut Reply) -> Done {
     let removed = match edit.get_mut::<Zset>(key)? {
-        Some(zset) => zset.remove_ranks(range.ranks(zset, false), |_| {}) as usize,
+        Some(mut zset) => {
+            let ranks = range.ranks(&zset, false);
+            zset.remove_ranks(ranks, |_| {}) as usize
+        }
         None => 0,
     };
     if removed > 0 {

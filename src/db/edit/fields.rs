@@ -5,6 +5,7 @@
 //! first removes those of them that have lapsed, because the journal must tell of that before it tells of the command.
 
 use super::Edit;
+use crate::db::sizes::Held;
 use crate::db::snapshot::before_change;
 use crate::ds::keytable;
 use crate::types::hash::Hash;
@@ -36,7 +37,7 @@ impl Edit<'_> {
         let Some(mut record) = db.table.get_mut(slot, key) else { return };
         before_change(&mut keyspace.snapshot, db.id, db.home, &mut record);
         let Some(hash) = record.into_mut::<Hash>() else { return };
-        let removed = remove(hash);
+        let removed = remove(&mut Held::new(hash, &mut db.sizes));
         if removed.is_empty() {
             return;
         }
