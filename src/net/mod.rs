@@ -240,7 +240,6 @@ impl Net {
         self.ready_list.set_task(context.waker());
         let clock = Clock { unix_us: unix_us(), monotonic_us: monotonic_us() };
         self.server.set_clock(clock);
-        self.server.stats.turns += 1;
 
         let mut ready = std::mem::take(&mut self.ready);
         self.ready_list.take(&mut ready);
@@ -258,16 +257,22 @@ impl Net {
         } else if self.server.is_loading_from_primary() {
             self.load_from_primary(context);
         }
-        self.tick_if_due(clock, context);
+        let ticked = self.tick_if_due(clock, context);
+        let worked = busy || ticked || self.server.keyspace.has_walk() || !self.server.outbox.messages.is_empty();
         self.go_on_with_snapshot(busy, clock, context);
         self.follow_up();
         if let Some(ending) = self.shutdown.take() {
             return Poll::Ready(ending);
         }
 
-        let ended_us = busy.then(monotonic_us);
+        let ended_us = worked.then(monotonic_us);
+        if let Some(ended_us) = ended_us {
+            self.server.stats.turns += 1;
+            self.server.stats.turns_us += ended_us - clock.monotonic_us;
+        }
         let has_messages = !self.server.outbox.messages.is_empty();
-        if self.spin.looks_again(clock.monotonic_us, ended_us) || has_messages || self.server.cron.more_to_expire {
+        let looks_again = self.spin.looks_again(clock.monotonic_us, ended_us.filter(|_| busy));
+        if looks_again || has_messages || self.server.cron.more_to_expire {
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -500,7 +505,8 @@ impl Net {
         self.hall.write_later(&self.server, number);
     }
 
-    fn tick_if_due(&mut self, clock: Clock, context: &mut Context) {
+    /// Whether it was.
+    fn tick_if_due(&mut self, clock: Clock, context: &mut Context) -> bool {
         let tick_us = match self.server.is_quiet() && !self.accept_later {
             true => QUIET_TICK_US,
             false => 1_000_000 / u64::try_from(self.server.config.hz).unwrap_or(10).clamp(1, 500),
@@ -520,9 +526,11 @@ impl Net {
             if std::mem::take(&mut self.accept_later) {
                 self.listeners_bell.ring();
             }
-            return self.set_timer(clock, clock.monotonic_us + tick_us, context);
+            self.set_timer(clock, clock.monotonic_us + tick_us, context);
+            return true;
         }
         self.set_timer(clock, due_us, context);
+        false
     }
 
     /// Has the task woken at that time at the latest.

@@ -396,14 +396,18 @@ impl Server {
     /// Evicts until there is room. False where there is none and the policy finds no key to evict.
     #[inline]
     pub fn make_room(&mut self) -> bool {
+        let has_room = self.has_room() || self.evict_down_to(self.config.maxmemory);
+        self.stats.memory_excess.note(!has_room, self.clock.monotonic_us);
+        has_room
+    }
+
+    #[inline]
+    fn has_room(&self) -> bool {
         let limit = self.config.maxmemory;
         // A replica has what its primary has.
         let leaves_it_to_others = || self.is_paused() || (self.is_replica() && self.config.replica_ignore_maxmemory);
         let used = crate::util::memory::used();
-        used <= limit
-            || leaves_it_to_others()
-            || used - self.replicas_memory().min(used) <= limit
-            || self.evict_down_to(limit)
+        used <= limit || leaves_it_to_others() || used - self.replicas_memory().min(used) <= limit
     }
 
     #[cold]

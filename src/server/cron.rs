@@ -59,11 +59,12 @@ impl Server {
         self.stats.note_memory(memory::used(), self.clock.unix_us / 1_000_000);
         if self.clock.monotonic_us.saturating_sub(self.cron.last_sample_us) >= 100_000 {
             self.cron.last_sample_us = self.clock.monotonic_us;
-            let stats = &mut self.stats;
-            stats.rates.sample(self.clock.monotonic_us, stats.calls, stats.input_bytes, stats.output_bytes);
+            self.stats.sample_rates(self.clock.monotonic_us);
         }
         if self.config.maxmemory > 0 && !self.durability.is_loading() {
             self.make_room();
+        } else {
+            self.stats.memory_excess.note(false, self.clock.monotonic_us);
         }
     }
 

@@ -354,6 +354,9 @@ impl Server {
         }
         let end = ticks();
         let elapsed = end.wrapping_sub(begin);
+        if outermost {
+            self.stats.command_ticks += elapsed;
+        }
         let session = self.sessions.get_mut(id);
         if let Some(blocked) = &mut session.blocked {
             // It is counted once it has ended.

@@ -128,10 +128,14 @@ pub struct Stats {
     pub memory_peak: u64,
     /// When memory was at its peak, in Unix seconds.
     pub memory_peak_s: u64,
-    /// Reads from and writes to sockets, and turns of the loop around, as that loop counts them.
+    /// Reads from and writes to sockets, and turns of the loop around that had something to do, as that loop counts them.
     pub reads: u64,
     pub writes: u64,
     pub turns: u64,
+    pub turns_us: u64,
+    /// Ticks spent in commands; those that other commands ran are in these.
+    pub command_ticks: u64,
+    pub memory_excess: Excess,
     /// Time spent on removing lapsed keys, and how often it ended for want of time.
     pub expiry_us: u64,
     pub expiry_budget_exceeded: u64,
@@ -176,6 +180,9 @@ impl Stats {
             reads: 0,
             writes: 0,
             turns: 0,
+            turns_us: 0,
+            command_ticks: 0,
+            memory_excess: Excess::default(),
             expiry_us: 0,
             expiry_budget_exceeded: 0,
             freed_later: 0,
@@ -204,6 +211,20 @@ impl Stats {
         if used > self.memory_peak {
             (self.memory_peak, self.memory_peak_s) = (used, now_s);
         }
+    }
+
+    /// Takes a sample of everything that is shown as a rate.
+    pub fn sample_rates(&mut self, at_us: u64) {
+        let totals = Totals {
+            calls: self.calls,
+            input_bytes: self.input_bytes,
+            output_bytes: self.output_bytes,
+            primary_input_bytes: self.primary_input_bytes,
+            replica_output_bytes: self.replica_output_bytes,
+            turns: self.turns,
+            turns_us: self.turns_us,
+        };
+        self.rates.sample(at_us, totals);
     }
 
     pub fn count_rejected(&mut self, id: usize) {
@@ -253,41 +274,77 @@ pub struct Rates {
 #[derive(Clone, Copy)]
 struct Sample {
     at_us: u64,
-    calls: u64,
-    input: u64,
-    output: u64,
+    totals: Totals,
 }
 
-/// Commands, input bytes and output bytes per second.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Rate {
-    pub calls: f64,
-    pub input: f64,
-    pub output: f64,
+/// What is counted without end and shown as a rate too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    pub calls: u64,
+    pub input_bytes: u64,
+    pub output_bytes: u64,
+    pub primary_input_bytes: u64,
+    pub replica_output_bytes: u64,
+    pub turns: u64,
+    pub turns_us: u64,
 }
 
 impl Rates {
     const SAMPLES: usize = 16;
 
-    pub fn sample(&mut self, at_us: u64, calls: u64, input: u64, output: u64) {
+    pub fn sample(&mut self, at_us: u64, totals: Totals) {
         if self.samples.len() == Self::SAMPLES {
             self.samples.pop_front();
         }
-        self.samples.push_back(Sample { at_us, calls, input, output });
+        self.samples.push_back(Sample { at_us, totals });
     }
 
-    pub fn rate(&self) -> Rate {
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return Rate::default() };
+    /// How much a total grew in a second.
+    pub fn per_second(&self, total: fn(&Totals) -> u64) -> f64 {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else { return 0.0 };
         let seconds = last.at_us.saturating_sub(first.at_us) as f64 / 1e6;
         if seconds <= 0.0 {
-            return Rate::default();
+            return 0.0;
         }
-        let per_second = |from: u64, to: u64| to.saturating_sub(from) as f64 / seconds;
-        Rate {
-            calls: per_second(first.calls, last.calls),
-            input: per_second(first.input, last.input),
-            output: per_second(first.output, last.output),
+        total(&last.totals).saturating_sub(total(&first.totals)) as f64 / seconds
+    }
+
+    /// Microseconds that a turn took.
+    pub fn turn_us(&self) -> f64 {
+        let turns = self.per_second(|totals| totals.turns);
+        if turns > 0.0 { self.per_second(|totals| totals.turns_us) / turns } else { 0.0 }
+    }
+}
+
+/// For how long more memory has been in use than `maxmemory` allows.
+#[derive(Default)]
+pub struct Excess {
+    since_us: Option<u64>,
+    before_us: u64,
+}
+
+impl Excess {
+    /// Whether it is more just now.
+    #[inline]
+    pub fn note(&mut self, exceeds: bool, now_us: u64) {
+        match self.since_us {
+            None if exceeds => self.since_us = Some(now_us),
+            Some(since_us) if !exceeds => {
+                self.before_us += now_us.saturating_sub(since_us);
+                self.since_us = None;
+            }
+            _ => {}
         }
+    }
+
+    /// Since it began this time.
+    pub fn current_us(&self, now_us: u64) -> u64 {
+        self.since_us.map_or(0, |since_us| now_us.saturating_sub(since_us))
+    }
+
+    /// In all.
+    pub fn total_us(&self, now_us: u64) -> u64 {
+        self.before_us + self.current_us(now_us)
     }
 }
 
@@ -400,6 +457,31 @@ mod tests {
         }
         assert_eq!(bucket_of(0), bucket_of(4));
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn rates_are_of_the_last_samples() {
+        let mut rates = Rates::default();
+        let calls = |totals: &Totals| totals.calls;
+        rates.sample(0, Totals { calls: 1_000_000, ..Totals::default() });
+        assert_eq!((rates.per_second(calls), rates.turn_us()), (0.0, 0.0));
+        for second in 1..=Rates::SAMPLES as u64 {
+            let totals =
+                Totals { calls: 2_000_000 + 7 * second, turns: 2 * second, turns_us: 30 * second, ..Totals::default() };
+            rates.sample(second * 1_000_000, totals);
+        }
+        assert_eq!((rates.per_second(calls), rates.turn_us()), (7.0, 15.0));
+    }
+
+    #[test]
+    fn an_excess_is_timed_from_its_beginning() {
+        let mut excess = Excess::default();
+        for (exceeds, now_us) in [(false, 5), (true, 10), (true, 20), (false, 30), (false, 40), (true, 100)] {
+            excess.note(exceeds, now_us);
+        }
+        assert_eq!((excess.current_us(107), excess.total_us(107)), (7, 27));
+        excess.note(false, 110);
+        assert_eq!((excess.current_us(200), excess.total_us(200)), (0, 30));
     }
 
     #[test]

@@ -86,6 +86,15 @@ impl Waiting {
         self.queues.len()
     }
 
+    /// Keys of which somebody wants to hear when they go, for INFO. O(keys and clients).
+    pub fn keys_to_lose<'a>(&self, blocked: impl Fn(SessionId) -> Option<&'a Blocked>) -> usize {
+        let hears_of_loss = |id: &SessionId| {
+            let reading = blocked(*id).and_then(|blocked| blocked.reading.as_ref());
+            reading.is_some_and(|reading| reading.hears_of_loss)
+        };
+        self.queues.values().filter(|queue| queue.values().any(hears_of_loss)).count()
+    }
+
     #[inline]
     pub fn has_ready(&self) -> bool {
         !self.ready.is_empty()

@@ -9,12 +9,6 @@ use std::time::Duration;
 
 use crate::harness::{Client, Folder, Running, request, start, start_in, wait_for};
 
-fn info(client: &mut Client, field: &str) -> String {
-    let text = client.command(&["INFO", "persistence"]);
-    let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{field}:")).map(str::to_owned));
-    line.unwrap_or_else(|| panic!("no {field} in {text}"))
-}
-
 /// A snapshot of so many keys.
 fn large_snapshot(keys: usize) -> Vec<u8> {
     let mut file = b"REDIS0010\xFE\x00".to_vec();
@@ -48,7 +42,7 @@ fn check_loading(folder: Folder, options: &[&str], keys: usize) {
         let refused = client.command(&["GET", "key:0000000001"]);
         let told: Vec<String> = ["loading", "loading_total_bytes", "loading_loaded_perc", "async_loading"]
             .iter()
-            .map(|field| info(&mut client, field))
+            .map(|field| client.info(field))
             .collect();
         let allowed = client.command(&["CONFIG", "GET", "dbfilename"]);
         let also_refused = client.command(&["SAVE"]);
@@ -68,7 +62,7 @@ fn check_loading(folder: Folder, options: &[&str], keys: usize) {
     let mut client = server.connect();
     assert_eq!(client.command(&["GET", "key:0000000001"]), "value");
     assert_eq!(client.command(&["DBSIZE"]), format!(":{keys}"));
-    assert_eq!(info(&mut client, "loading"), "0");
+    assert_eq!(client.info("loading"), "0");
 }
 
 const KEYS: usize = 700_000;
@@ -105,9 +99,9 @@ fn a_log_that_is_switched_on_has_everything() {
     while settled < 20 {
         assert_eq!(client.command(&["SET", &format!("after:{after}"), "x"]), "OK");
         after += 1;
-        let is_running = info(&mut client, "aof_rewrite_in_progress") == "1";
+        let is_running = client.info("aof_rewrite_in_progress") == "1";
         seen_running |= is_running;
-        settled += usize::from(!is_running && info(&mut client, "aof_enabled") == "1");
+        settled += usize::from(!is_running && client.info("aof_enabled") == "1");
     }
     assert!(seen_running, "the base is written in the background");
     let manifest = fs::read_to_string(server.folder.path("appendonlydir/appendonly.aof.manifest")).unwrap();
@@ -134,8 +128,8 @@ fn a_base_of_requests_is_of_one_moment() {
     client.command(&["BGREWRITEAOF"]);
     let mut rounds = 0;
     let mut seen_running = false;
-    while info(&mut client, "aof_rewrite_in_progress") == "1" || rounds < 50 {
-        seen_running |= info(&mut client, "aof_rewrite_in_progress") == "1";
+    while client.info("aof_rewrite_in_progress") == "1" || rounds < 50 {
+        seen_running |= client.info("aof_rewrite_in_progress") == "1";
         let number = rounds.to_string();
         for words in [
             &["RPOPLPUSH", "list", "list"][..],
@@ -155,7 +149,7 @@ fn a_base_of_requests_is_of_one_moment() {
         rounds += 1;
     }
     assert!(seen_running, "the base is written in the background");
-    assert_eq!(info(&mut client, "aof_last_bgrewrite_status"), "ok", "{}", server.log());
+    assert_eq!(client.info("aof_last_bgrewrite_status"), "ok", "{}", server.log());
     let manifest = fs::read_to_string(server.folder.path("appendonlydir/appendonly.aof.manifest")).unwrap();
     assert!(manifest.contains("appendonly.aof.2.base.aof seq 2 type b"), "{manifest}");
     let before = client.command(&["DEBUG", "DIGEST"]);
@@ -238,7 +232,7 @@ fn snapshots_fail_on_a_full_disk_and_succeed_when_there_is_room() {
     assert!(refusal.contains("No space left on device") && refusal.contains("errno 28"), "{refusal}");
     disk.remount("size=200m", 0);
     wait_for_writes(&mut client);
-    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok");
+    assert_eq!(client.info("rdb_last_bgsave_status"), "ok");
 
     disk.remount("size=200m", libc::MS_RDONLY);
     let refusal = write_until_refused(&mut client);
@@ -262,7 +256,7 @@ fn the_log_waits_on_a_full_disk_and_goes_on_when_there_is_room() {
         assert!(refusal.starts_with("-MISCONF Errors writing to the AOF file: No space left on device"), "{refusal}");
         assert!(refusal.contains("errno 28"), "{refusal}");
     }
-    assert_eq!(info(&mut client, "aof_last_write_status"), "err");
+    assert_eq!(client.info("aof_last_write_status"), "err");
     disk.remount("size=200m", 0);
     wait_for_writes(&mut client);
     assert_killed_and_back(server, &mut client, &options);
@@ -291,7 +285,7 @@ fn a_vanished_log_is_written_anew() {
     fs::remove_dir_all(&folder).unwrap();
     wait_for("a new log", || folder.join("appendonly.aof.2.base.rdb").exists().then_some(()));
     wait_for_writes(&mut client);
-    assert_eq!(info(&mut client, "aof_last_write_status"), "ok");
+    assert_eq!(client.info("aof_last_write_status"), "ok");
     assert_killed_and_back(server, &mut client, &options);
 }
 

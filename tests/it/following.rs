@@ -8,26 +8,20 @@ fn options<'a>(more: &[&'a str]) -> Vec<&'a str> {
     [&OPTIONS[..], more].concat()
 }
 
-fn field(client: &mut Client, name: &str) -> String {
-    let info = client.command(&["INFO", "replication"]);
-    let prefix = format!("{name}:");
-    info.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_default().to_owned()
-}
-
 fn follow(replica: &mut Client, primary: &Running) {
     assert_eq!(replica.command(&["REPLICAOF", "127.0.0.1", &primary.port.to_string()]), "OK");
     wait_for_link(replica);
 }
 
 fn wait_for_link(replica: &mut Client) {
-    wait_for("the link", || (field(replica, "master_link_status") == "up").then_some(()));
+    wait_for("the link", || (replica.info("master_link_status") == "up").then_some(()));
 }
 
 /// Both have heard the whole stream, and have the same data.
 fn agree(primary: &mut Client, replica: &mut Client) {
-    let offset = |client: &mut Client| field(client, "master_repl_offset");
+    let offset = |client: &mut Client| client.info("master_repl_offset");
     wait_for("the same offset", || (offset(primary) == offset(replica)).then_some(()));
-    assert_eq!(field(primary, "master_replid"), field(replica, "master_replid"));
+    assert_eq!(primary.info("master_replid"), replica.info("master_replid"));
     assert_eq!(primary.command(&["DEBUG", "DIGEST"]), replica.command(&["DEBUG", "DIGEST"]));
 }
 
@@ -74,7 +68,7 @@ fn a_replica_has_what_its_primary_has() {
     let mut waiting = replica.connect();
     waiting.command(&["SELECT", "7"]);
     waiting.send(&crate::harness::request(&["XREAD", "BLOCK", "0", "STREAMS", "stream", "$"]));
-    wait_for("the reader", || reader.command(&["INFO", "clients"]).contains("blocked_clients:1").then_some(()));
+    wait_for("the reader", || (reader.info("blocked_clients") == "1").then_some(()));
     change(&mut writer);
     writer.command(&["SELECT", "7"]);
     writer.command(&["XADD", "stream", "2-1", "more", "data"]);
@@ -86,7 +80,7 @@ fn a_replica_has_what_its_primary_has() {
     let role = reader.command(&["ROLE"]);
     assert!(role.starts_with(&format!("[slave 127.0.0.1 :{} connected ", primary.port)), "{role}");
     assert!(reader.command(&["CLIENT", "LIST", "TYPE", "master"]).contains(" flags=M "));
-    assert!(field(&mut writer, "slave0").contains(&format!("port={},state=online", replica.port)));
+    assert!(writer.info("slave0").contains(&format!("port={},state=online", replica.port)));
     assert!(replica.log().contains("MASTER <-> REPLICA sync: Finished with success"));
 }
 
@@ -106,8 +100,7 @@ fn a_link_that_breaks_is_found_again_and_nothing_is_sent_twice() {
         writer.command(&["WAIT", "1", "0"]);
         agree(&mut writer, &mut reader);
     }
-    let info = writer.command(&["INFO", "stats"]);
-    assert!(info.contains("sync_full:1\r\n") && info.contains("sync_partial_ok:5\r\n"), "{info}");
+    assert_eq!([writer.info("sync_full"), writer.info("sync_partial_ok")], ["1", "5"]);
 }
 
 #[test]
@@ -125,21 +118,21 @@ fn a_replica_takes_the_place_of_its_primary() {
     writer.command(&["SET", "behind", "2"]);
     writer.command(&["WAIT", "1", "0"]);
     agree(&mut writer, &mut third);
-    let history = field(&mut heir, "master_replid");
+    let history = heir.info("master_replid");
 
     primary.signal(libc::SIGKILL);
     primary.ended();
-    wait_for("the loss", || (field(&mut heir, "master_link_status") == "down").then_some(()));
+    wait_for("the loss", || (heir.info("master_link_status") == "down").then_some(()));
     heir.command(&["CONFIG", "SET", "replica-serve-stale-data", "no"]);
     assert!(heir.command(&["GET", "before"]).starts_with("-MASTERDOWN "));
     assert_eq!(heir.command(&["REPLICAOF", "NO", "ONE"]), "OK");
-    assert_eq!(field(&mut heir, "role"), "master");
-    assert_eq!(field(&mut heir, "master_replid2"), history);
+    assert_eq!(heir.info("role"), "master");
+    assert_eq!(heir.info("master_replid2"), history);
     heir.command(&["SET", "new", "era"]);
     // The third goes on without a snapshot.
     wait_for_link(&mut third);
     agree(&mut heir, &mut third);
-    assert!(heir.command(&["INFO", "stats"]).contains("sync_partial_ok:1\r\n"));
+    assert!(heir.info("sync_partial_ok") == "1");
     assert_eq!(third.command(&["GET", "new"]), "era");
 }
 
@@ -159,9 +152,7 @@ fn what_a_replica_has_taken_over_is_in_its_log() {
     assert_eq!(writer.command(&["WAITAOF", "0", "0", "0"]), "[:0 :0]");
     agree(&mut writer, &mut reader);
     let digest = writer.command(&["DEBUG", "DIGEST"]);
-    wait_for("the new base", || {
-        reader.command(&["INFO", "persistence"]).contains("aof_rewrite_in_progress:0").then_some(())
-    });
+    wait_for("the new base", || (reader.info("aof_rewrite_in_progress") == "0").then_some(()));
     reader.command(&["CONFIG", "SET", "appendfsync", "always"]);
     server.signal(libc::SIGKILL);
     server.ended();
@@ -184,7 +175,7 @@ fn a_replica_that_lets_clients_write_deletes_what_they_let_lapse() {
     follow(&mut client, &primary);
     assert_eq!(client.command(&["SET", "own", "1", "PX", "20"]), "OK");
     assert_eq!(client.command(&["EVAL", "return redis.call('set', KEYS[1], 2, 'px', 20)", "1", "scripted"]), "OK");
-    wait_for("the keys to go", || client.command(&["INFO", "stats"]).contains("expired_keys:2\r\n").then_some(()));
+    wait_for("the keys to go", || (client.info("expired_keys") == "2").then_some(()));
     // The primary's own it leaves alone, though nobody can see them.
     writer.command(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
     writer.command(&["SET", "theirs", "1", "PX", "20"]);

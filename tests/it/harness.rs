@@ -237,6 +237,14 @@ impl Client {
         self.reply()
     }
 
+    /// What INFO tells in this field.
+    #[track_caller]
+    pub fn info(&mut self, field: &str) -> String {
+        let text = self.command(&["INFO"]);
+        let value = text.lines().find_map(|line| line.trim().strip_prefix(field)?.strip_prefix(':'));
+        value.unwrap_or_else(|| panic!("no {field} in {text}")).to_owned()
+    }
+
     /// The next reply, as `command` shows it.
     #[track_caller]
     pub fn reply(&mut self) -> String {

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Client, Folder, Running, limit_files, program, run, send_signal, start, start_in, text, wait_for,
+    Client, Folder, Running, limit_files, program, request, run, send_signal, start, start_in, text, wait_for,
 };
 
 #[test]
@@ -437,6 +437,27 @@ fn assert_idle(server: &Running) {
     std::thread::sleep(WATCHED);
     let used = processor_time(server.pid()) - before;
     assert!(used < WATCHED / 100, "an idle server used {used:?} in {WATCHED:?}");
+}
+
+#[test]
+fn info_tells_what_the_loop_was_busy_with() {
+    let server = start(&["--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.send(&[request(&["MULTI"]), request(&["DEBUG", "SLEEP", "0.05"]), request(&["EXEC"])].concat());
+    assert_eq!([client.reply(), client.reply()], ["OK", "QUEUED"]);
+    client.reply();
+    let mut number = |field| client.info(field).parse::<u64>().expect("a number");
+    let (commands_us, turns_us) = (number("eventloop_duration_cmd_sum"), number("eventloop_duration_sum"));
+    assert!(commands_us >= 50_000, "commands took {commands_us} us");
+    // Were the commands of EXEC counted twice, they would have taken longer than the turn.
+    assert!(commands_us <= turns_us, "commands took {commands_us} us of {turns_us}");
+    assert_ne!(number("eventloop_cycles"), 0);
+
+    for (maxmemory, exceeds) in [("1", true), ("0", false)] {
+        client.command(&["CONFIG", "SET", "maxmemory", maxmemory]);
+        wait_for("the excess", || ((client.info("current_eviction_exceeded_time") != "0") == exceeds).then_some(()));
+    }
+    assert_ne!(client.info("total_eviction_exceeded_time"), "0");
 }
 
 /// What all threads of a process have used.

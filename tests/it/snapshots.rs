@@ -32,14 +32,8 @@ fn strings(path: &Path) -> BTreeMap<(usize, String), String> {
     }
 }
 
-fn info(client: &mut Client, field: &str) -> String {
-    let text = client.command(&["INFO", "persistence"]);
-    let line = text.lines().find_map(|line| line.trim().strip_prefix(&format!("{field}:")).map(str::to_owned));
-    line.unwrap_or_else(|| panic!("no {field} in {text}"))
-}
-
 fn wait_for_end(client: &mut Client) {
-    wait_for("the end of the save", || (info(client, "rdb_bgsave_in_progress") == "0").then_some(()));
+    wait_for("the end of the save", || (client.info("rdb_bgsave_in_progress") == "0").then_some(()));
 }
 
 fn leftovers(server: &Running) -> Vec<String> {
@@ -72,10 +66,7 @@ fn a_snapshot_holds_the_moment_of_its_command_whatever_is_written_meanwhile() {
     assert_eq!(client.reply(), "Background saving started");
     (0..3 + 2 * KEYS + 1).for_each(|_| assert!(!client.reply().starts_with('-')));
     wait_for_end(&mut client);
-    assert_eq!(
-        (info(&mut client, "rdb_last_bgsave_status"), info(&mut client, "rdb_saves")),
-        ("ok".into(), "1".into())
-    );
+    assert_eq!((client.info("rdb_last_bgsave_status"), client.info("rdb_saves")), ("ok".into(), "1".into()));
 
     let found = strings(&server.folder.path("dump.rdb"));
     assert_eq!(found.len(), KEYS + 1);
@@ -164,7 +155,7 @@ fn a_snapshot_of_large_collections_is_of_one_moment() {
             assert!(!reply.starts_with('-') || reply.contains("no such key") || reply.contains("BUSYGROUP"), "{reply}");
         }
         wait_for_end(&mut client);
-        assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok", "{}", server.log());
+        assert_eq!(client.info("rdb_last_bgsave_status"), "ok", "{}", server.log());
 
         let copy = Folder::new();
         fs::copy(server.folder.path("dump.rdb"), copy.path("dump.rdb")).unwrap();
@@ -200,7 +191,7 @@ fn a_save_that_fails_refuses_writes_and_tells_why_until_one_succeeds() {
     fs::create_dir(server.folder.path("taken")).unwrap();
     assert_eq!(client.command(&["BGSAVE"]), "Background saving started");
     wait_for_end(&mut client);
-    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "err");
+    assert_eq!(client.info("rdb_last_bgsave_status"), "err");
     for command in [&["SET", "a", "2"][..], &["PING"]] {
         let refusal = client.command(command);
         assert!(refusal.starts_with("-MISCONF Redis is configured to save RDB snapshots"), "{refusal}");
@@ -224,13 +215,13 @@ fn rules_save_by_themselves_and_a_flush_leaves_an_empty_file() {
     for key in ["a", "b", "c"] {
         assert_eq!(client.command(&["SET", key, "1"]), "OK");
     }
-    wait_for("a save", || (info(&mut client, "rdb_saves") == "1").then_some(()));
-    assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "0");
+    wait_for("a save", || (client.info("rdb_saves") == "1").then_some(()));
+    assert_eq!(client.info("rdb_changes_since_last_save"), "0");
     assert!(server.log().contains("3 changes in 1 seconds. Saving..."), "{}", server.log());
     assert_eq!(strings(&server.folder.path("dump.rdb")).len(), 3);
     assert_eq!(client.command(&["FLUSHALL"]), "OK");
     assert_eq!(strings(&server.folder.path("dump.rdb")).len(), 0);
-    assert_eq!(info(&mut client, "rdb_changes_since_last_save"), "0");
+    assert_eq!(client.info("rdb_changes_since_last_save"), "0");
 }
 
 #[test]
@@ -242,7 +233,7 @@ fn the_end_of_the_server_is_the_end_of_its_save() {
     assert_eq!(client.command(&["BGSAVE"]), "-ERR Background save already in progress");
     assert_eq!(client.command(&["BGSAVE", "SCHEDULE"]), "-ERR Background save already in progress");
     wait_for("the file", || (leftovers(&server).len() == 1).then_some(()));
-    assert_eq!(info(&mut client, "current_save_keys_total"), "1");
+    assert_eq!(client.info("current_save_keys_total"), "1");
     client.send(&request(&["SHUTDOWN", "NOSAVE"]));
     assert!(server.ended().success());
     assert_eq!(leftovers(&server), [""; 0]);
@@ -317,7 +308,7 @@ fn what_is_loaded_at_the_next_start_is_the_moment_of_the_save() {
     client.send(&request(&["DEL", "another"]));
     assert_eq!((client.reply(), client.reply()), ("OK".into(), ":1".into()));
     wait_for_end(&mut client);
-    assert_eq!(info(&mut client, "rdb_last_bgsave_status"), "ok", "{}", server.log());
+    assert_eq!(client.info("rdb_last_bgsave_status"), "ok", "{}", server.log());
     let folder = std::mem::replace(&mut server.folder, Folder::new());
     drop(server);
     fs::remove_file(folder.path("port")).unwrap();

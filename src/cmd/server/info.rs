@@ -13,8 +13,10 @@ use crate::db::Sizes;
 use crate::resp::reply::Reply;
 use crate::server::replicas;
 use crate::server::session::Session;
+use crate::server::stats::Totals;
 use crate::server::{Server, SessionId};
 use crate::types::value::Kind;
+use crate::util::clock::ticks_to_us;
 use crate::util::memory;
 
 use Flag::{Loading, Stale};
@@ -200,7 +202,8 @@ fn clients(server: &Server, text: &mut Text) {
     );
     text.put("total_watched_keys", server.watches.len());
     text.put("total_blocking_keys", server.waiting.keys());
-    text.put("total_blocking_keys_on_nokey", 0);
+    let blocked = |id| server.sessions.get(id).blocked.as_deref();
+    text.put("total_blocking_keys_on_nokey", server.waiting.keys_to_lose(blocked));
 }
 
 /// Where memory goes. MEMORY STATS shows the same.
@@ -429,19 +432,20 @@ fn threads(server: &Server, text: &mut Text) {
 }
 
 fn stats(server: &Server, text: &mut Text) {
-    let (stats, keys, rate) = (&server.stats, &server.keyspace.stats, server.stats.rates.rate());
-    let kilobytes = |bytes: f64| format!("{:.2}", bytes / 1024.0);
+    let (stats, keys, rates, now_us) =
+        (&server.stats, &server.keyspace.stats, &server.stats.rates, server.clock.monotonic_us);
+    let kilobytes = |bytes: fn(&Totals) -> u64| format!("{:.2}", rates.per_second(bytes) / 1024.0);
     text.put("total_connections_received", stats.connections);
     text.put("total_commands_processed", stats.calls);
-    text.put("instantaneous_ops_per_sec", rate.calls as u64);
+    text.put("instantaneous_ops_per_sec", rates.per_second(|totals| totals.calls) as u64);
     text.put("total_net_input_bytes", stats.input_bytes);
     text.put("total_net_output_bytes", stats.output_bytes);
     text.put("total_net_repl_input_bytes", stats.primary_input_bytes);
     text.put("total_net_repl_output_bytes", stats.replica_output_bytes);
-    text.put("instantaneous_input_kbps", kilobytes(rate.input));
-    text.put("instantaneous_output_kbps", kilobytes(rate.output));
-    text.put("instantaneous_input_repl_kbps", "0.00");
-    text.put("instantaneous_output_repl_kbps", "0.00");
+    text.put("instantaneous_input_kbps", kilobytes(|totals| totals.input_bytes));
+    text.put("instantaneous_output_kbps", kilobytes(|totals| totals.output_bytes));
+    text.put("instantaneous_input_repl_kbps", kilobytes(|totals| totals.primary_input_bytes));
+    text.put("instantaneous_output_repl_kbps", kilobytes(|totals| totals.replica_output_bytes));
     text.put("rejected_connections", stats.rejected_connections);
     text.put("sync_full", stats.full_syncs);
     text.put("sync_partial_ok", stats.partial_syncs);
@@ -454,7 +458,8 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("evicted_keys", keys.evicted);
     text.put("evicted_clients", stats.evicted_clients);
     text.put("evicted_scripts", server.scripts.evicted);
-    text.zeroes(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"]);
+    text.put("total_eviction_exceeded_time", stats.memory_excess.total_us(now_us) / 1000);
+    text.put("current_eviction_exceeded_time", stats.memory_excess.current_us(now_us) / 1000);
     text.put("keyspace_hits", keys.hits.get());
     text.put("keyspace_misses", keys.misses.get());
     text.put("pubsub_channels", server.pubsub.channels());
@@ -489,6 +494,10 @@ fn stats(server: &Server, text: &mut Text) {
     text.put("client_output_buffer_limit_disconnections", stats.output_limit_disconnections);
     text.zeroes(&["reply_buffer_shrinks", "reply_buffer_expands"]);
     text.put("eventloop_cycles", stats.turns);
+    text.put("eventloop_duration_sum", stats.turns_us);
+    text.put("eventloop_duration_cmd_sum", ticks_to_us(stats.command_ticks));
+    text.put("instantaneous_eventloop_cycles_per_sec", rates.per_second(|totals| totals.turns) as u64);
+    text.put("instantaneous_eventloop_duration_usec", rates.turn_us() as u64);
     let denials = server.acl.denials;
     text.put("acl_access_denied_auth", denials.auth);
     text.put("acl_access_denied_cmd", denials.command);
@@ -573,7 +582,7 @@ fn command_stats(server: &Server, text: &mut Text) {
         if stats.calls == 0 && stats.rejected == 0 {
             continue;
         }
-        let us = crate::util::clock::ticks_to_us(stats.ticks);
+        let us = ticks_to_us(stats.ticks);
         text.put(
             &format!("cmdstat_{}", entry.full_name),
             format_args!(
@@ -731,17 +740,21 @@ mod tests {
         playground.run("", ["INCR"].iter());
         playground.run("b", ["BLPOP", "l", "0"].iter());
         playground.run("", ["CLIENT", "UNBLOCK", "2", "ERROR"].iter());
+        playground.run("", "XGROUP CREATE stream group 0 MKSTREAM".split(' '));
+        playground.run("c", "XREADGROUP GROUP group consumer BLOCK 0 STREAMS stream >".split(' '));
         let text = info(&mut playground, &["everything"]);
         for line in [
             "redis_version:8.2.0",
-            "connected_clients:2",
-            "keyspace_hits:1",
-            "total_commands_processed:4",
-            "rdb_changes_since_last_save:1",
+            "connected_clients:3",
+            "total_blocking_keys:1",
+            "total_blocking_keys_on_nokey:1",
+            "keyspace_hits:3",
+            "total_commands_processed:5",
+            "rdb_changes_since_last_save:3",
             "loading:0",
             "role:master",
             "maxmemory_policy:noeviction",
-            "db0:keys=1,expires=0,avg_ttl=0,subexpiry=0",
+            "db0:keys=2,expires=0,avg_ttl=0,subexpiry=0",
         ] {
             assert!(text.lines().any(|shown| shown == line), "no {line} in {text}");
         }
