@@ -184,10 +184,11 @@ fn add_all_dense(bytes: &mut [u8], elements: Rest) -> usize {
 }
 
 fn pfcount(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
+    // It is a reader, for whom a replica keeps what its primary has not removed yet.
     if args.len() > 1 {
         let mut registers = Registers::new();
         for key in args.rest() {
-            if let Some(value) = edit.read_string(key)? {
+            if let Some(value) = edit.view().string(key)? {
                 registers.merge(bytes_of(&value)?.0)?;
             }
         }
@@ -195,7 +196,7 @@ fn pfcount(edit: &mut Edit, args: &mut Args, reply: &mut Reply) -> Done {
         return Ok(());
     }
     let key = args.next()?;
-    let Some(value) = edit.read_string(key)? else {
+    let Some(value) = edit.view().string(key)? else {
         reply.int(0);
         return Ok(());
     };

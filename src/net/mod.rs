@@ -36,6 +36,7 @@ use crate::process::saver::Saver;
 use crate::process::supervisor::Supervisor;
 use crate::process::title::Title;
 use crate::process::{self, affinity};
+use crate::server::ending::Manner;
 use crate::server::prefetch::NOTED_MAX;
 use crate::server::{Clock, Closing, HostRequest, Server, SessionId};
 use crate::util::clock::{monotonic_us, unix_us};
@@ -260,6 +261,7 @@ impl Net {
         let ticked = self.tick_if_due(clock, context);
         let worked = busy || ticked || self.server.keyspace.has_walk() || !self.server.outbox.messages.is_empty();
         self.go_on_with_snapshot(busy, clock, context);
+        self.server.end_if_due();
         self.follow_up();
         if let Some(ending) = self.shutdown.take() {
             return Poll::Ready(ending);
@@ -296,30 +298,24 @@ impl Net {
     fn shut_down_on(&mut self, asked: Asked) {
         tracing::warn!("Received {} scheduling shutdown...", asked.name());
         let config = &self.server.config;
-        let ShutdownOn { save, nosave, force, .. } = match asked {
+        let ShutdownOn { save, nosave, now, force } = match asked {
             Asked::Terminate => config.shutdown_on_sigterm,
             Asked::Interrupt => config.shutdown_on_sigint,
         };
         let save = save || (!nosave && !config.save.0.is_empty());
         tracing::info!("User requested shutdown...");
-        if !save || self.server.save_before_the_end(force) {
-            self.shut_down(force);
-        } else {
-            tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
-        }
+        self.server.end(Manner { save, now, force }, None);
     }
 
-    /// Ends the process after this turn, unless the log cannot be forced to disk and nobody insists. Whether it will end.
-    fn shut_down(&mut self, force: bool) -> bool {
+    /// Ends the process after this turn, unless the log cannot be forced to disk and nobody insists.
+    fn shut_down(&mut self, force: bool) {
         self.server.give_up_save();
         self.server.give_up_snapshot_for_replicas();
         if !self.keeper.end(&mut self.server) && !force {
-            tracing::warn!("Errors trying to shut down the server. Check the logs for more information.");
-            return false;
+            return self.server.cannot_end();
         }
         self.server.leave_primary();
         self.shutdown = Some(Ending::Shutdown);
-        true
     }
 
     /// Serves whoever rang. Where several have sent a single command, all are read before the first one runs: what they will look up is
@@ -762,11 +758,7 @@ impl Net {
 
     fn obey(&mut self, request: HostRequest) {
         match request {
-            HostRequest::Shutdown { id, force } => {
-                if !self.shut_down(force) {
-                    self.server.answer_from_host(id, Err("ERR Errors trying to SHUTDOWN. Check logs.".into()));
-                }
-            }
+            HostRequest::Shutdown { force } => self.shut_down(force),
             HostRequest::Dial { host, port } => self.dial(host, port),
             HostRequest::StopDialing => self.dial = None,
             HostRequest::RewriteLog | HostRequest::LoadLog(_) | HostRequest::CloseLog => {

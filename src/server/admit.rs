@@ -75,7 +75,7 @@ pub fn admit(server: &mut Server, id: SessionId, found: Option<&'static Entry>, 
         return Admission::Refuse(stop, Some(entry));
     }
     // Even the queueing of a command that writes is held back.
-    if server.pause.until_ms > 0 && holds_back(server, id, entry, request) {
+    if (server.pause.until_ms > 0 || server.ending.holds_writes()) && holds_back(server, id, entry, request) {
         return hold(server, id, request);
     }
     let session = server.sessions.get(id);
@@ -265,12 +265,14 @@ fn hold(server: &mut Server, id: SessionId, request: Request) -> Admission {
 }
 
 fn holds_back(server: &mut Server, id: SessionId, entry: &Entry, request: Request) -> bool {
-    if server.clock.unix_ms() >= server.pause.until_ms {
+    if server.pause.until_ms > 0 && server.clock.unix_ms() >= server.pause.until_ms {
         server.unpause();
-        return false;
     }
-    if !server.pause.writes_only {
+    if server.pause.until_ms > 0 && !server.pause.writes_only {
         return true;
+    }
+    if !server.is_paused() {
+        return false;
     }
     let queued = server.sessions.get(id).transaction.as_ref().map_or(0, |queued| queued.flags);
     let flags = if entry.command.name == "EXEC" { queued } else { entry.flags };
@@ -353,7 +355,7 @@ impl Server {
 
     /// CLIENT PAUSE. Of two pauses the later end counts, and that of all commands.
     pub fn pause_until(&mut self, end_ms: u64, writes_only: bool) {
-        let was_paused = self.is_paused();
+        let was_paused = self.pause.until_ms > self.clock.unix_ms();
         self.pause.writes_only = writes_only && (self.pause.writes_only || !was_paused);
         self.pause.until_ms = self.pause.until_ms.max(end_ms);
     }
@@ -361,12 +363,18 @@ impl Server {
     /// True while commands that write are held back: nothing changes by itself either.
     #[inline]
     pub fn is_paused(&self) -> bool {
-        self.pause.until_ms > self.clock.unix_ms()
+        self.pause.until_ms > self.clock.unix_ms() || self.ending.holds_writes()
     }
 
     /// Ends CLIENT PAUSE and lets those go on who were held back, and those be served who wait for a key.
     pub fn unpause(&mut self) {
-        let held = std::mem::take(&mut self.pause).held;
+        (self.pause.until_ms, self.pause.writes_only) = (0, false);
+        self.let_held_go_on();
+    }
+
+    /// Has all commands that are held back looked at again.
+    pub(super) fn let_held_go_on(&mut self) {
+        let held = std::mem::take(&mut self.pause.held);
         for &id in &held {
             let session = self.sessions.get_mut(id);
             session.paused = false;
@@ -375,9 +383,9 @@ impl Server {
         self.outbox.resume.extend(held);
     }
 
-    /// Clients that wait for a key or for the end of a pause.
+    /// Clients that wait for a key, for the end of a pause or for that of the process.
     pub fn blocked_clients(&self) -> usize {
-        self.waiting.clients() + self.pause.held.len()
+        self.waiting.clients() + self.pause.held.len() + self.ending.clients()
     }
 
     /// Ends a session: after its output has left, or at once.

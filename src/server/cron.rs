@@ -113,6 +113,7 @@ impl Server {
         let mut slow = Vec::new();
         for (id, session) in self.sessions.iter() {
             let exempt = session.blocked.is_some()
+                || session.waits_for_host
                 || session.is_subscriber()
                 || session.internal
                 || session.monitor
@@ -230,7 +231,9 @@ impl Server {
     /// When the process around should call `tick` at the latest because somebody waits (Unix milliseconds).
     pub fn next_wake(&self) -> Option<u64> {
         let pause = (self.pause.until_ms > 0).then_some(self.pause.until_ms);
-        [self.waiting.next_deadline(), pause].into_iter().flatten().min()
+        let end =
+            self.ending.left_us(self.clock.monotonic_us).map(|left_us| self.clock.unix_ms() + left_us.div_ceil(1000));
+        [self.waiting.next_deadline(), pause, end].into_iter().flatten().min()
     }
 
     /// True while time alone changes nothing: no client to time out, no key to expire. Upkeep may then come seldom.
@@ -254,6 +257,7 @@ impl Server {
         self.stop_tracking(id);
         self.monitors.retain(|monitor| *monitor != id);
         self.pause.held.retain(|held| *held != id);
+        self.ending.forget(id);
         self.durability.waiting.retain(|waiting| *waiting != id);
         self.forget_replica(id);
         self.forget_link(id);

@@ -9,6 +9,7 @@ pub mod cluster;
 pub mod cron;
 pub mod dispatch;
 pub mod durability;
+pub mod ending;
 pub mod host;
 pub mod lines;
 pub mod monitor;
@@ -70,6 +71,7 @@ pub struct Server {
     /// Follows changed directives outside; `Nowhere` until the process puts itself in.
     pub host: Box<dyn host::Host>,
     pub pause: admit::Pause,
+    pub ending: ending::Ending,
     pub snapshots: snapshots::Snapshots,
     pub lines: lines::Lines,
     /// The one node of a cluster; `None` with `cluster-enabled no`.
@@ -134,8 +136,8 @@ pub enum Closing {
 /// What only the process around can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostRequest {
-    /// End the process. The session waits, and hears of it where that cannot be.
-    Shutdown { id: SessionId, force: bool },
+    /// End the process, or say that it cannot be (`Server::cannot_end`).
+    Shutdown { force: bool },
     /// Write the log's base anew (BGREWRITEAOF).
     RewriteLog,
     /// Throw the data set away and load it from the log; the session waits for the answer (DEBUG LOADAOF).
@@ -187,6 +189,7 @@ impl Server {
             outbox: Outbox::default(),
             host: Box::new(host::Nowhere),
             pause: admit::Pause::default(),
+            ending: ending::Ending::default(),
             snapshots: snapshots::Snapshots::default(),
             lines: lines::Lines::default(),
             cluster: None,

@@ -63,6 +63,7 @@ fn a_replica_has_what_its_primary_has() {
     follow(&mut reader, &primary);
     agree(&mut writer, &mut reader);
     assert_eq!(reader.command(&["GET", "old"]), "(nil)");
+    assert_eq!([writer.info("connected_clients"), reader.info("connected_clients")], ["1", "2"]);
     assert_eq!(reader.command(&["FCALL", "f", "0"]).as_bytes()[0], b'-', "it might write");
 
     let mut waiting = replica.connect();
@@ -166,6 +167,22 @@ fn what_a_replica_has_taken_over_is_in_its_log() {
     let mut reader = fresh.connect();
     wait_for_link(&mut reader);
     agree(&mut writer, &mut reader);
+}
+
+#[test]
+fn a_replica_keeps_what_its_primary_has_not_removed_yet() {
+    let (primary, replica) = (start(&OPTIONS), start(&OPTIONS));
+    let (mut writer, mut reader) = (primary.connect(), replica.connect());
+    follow(&mut reader, &primary);
+    writer.command(&["DEBUG", "SET-ACTIVE-EXPIRE", "0"]);
+    writer.command(&["PFADD", "log", "a", "b"]);
+    writer.command(&["PEXPIRE", "log", "20"]);
+    agree(&mut writer, &mut reader);
+    wait_for("its end", || (reader.command(&["EXISTS", "log"]) == ":0").then_some(()));
+    for words in [&["PFCOUNT", "log"][..], &["PFCOUNT", "log", "log"], &["STRLEN", "log"]] {
+        assert_eq!(reader.command(words), ":0");
+        assert_eq!(reader.command(&["DBSIZE"]), ":1", "after {words:?}");
+    }
 }
 
 #[test]

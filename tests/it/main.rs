@@ -3,6 +3,7 @@
 mod cluster;
 mod crowds;
 mod disks;
+mod ending;
 mod following;
 mod fuzz;
 mod harness;

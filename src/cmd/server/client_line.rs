@@ -109,7 +109,7 @@ pub(super) fn flags(session: &Session) -> String {
         (session.monitor, 'O'),
         (session.is_subscriber(), 'P'),
         (session.transaction.is_some() || session.executing > 0, 'x'),
-        (session.blocked.is_some() || session.paused, 'b'),
+        (session.blocked.is_some() || session.paused || session.waits_for_host, 'b'),
         (session.tracking.is_some(), 't'),
         (session.tracking.as_ref().is_some_and(|mode| mode.redirect_broken), 'R'),
         (session.tracking.as_ref().is_some_and(|mode| mode.choice == Choice::Broadcast), 'B'),

@@ -157,6 +157,9 @@ fn server_section(server: &Server, text: &mut Text) {
     text.put("executable", facts.executable);
     text.put("config_file", config.file.as_deref().unwrap_or("".as_ref()).display());
     text.put("io_threads_active", 0);
+    if let Some(left_us) = server.ending.left_us(server.clock.monotonic_us) {
+        text.put("shutdown_in_milliseconds", left_us / 1000);
+    }
     for (index, listener) in listeners(server).iter().enumerate() {
         text.put(&format!("listener{index}"), listener);
     }
@@ -187,7 +190,7 @@ fn listeners(server: &Server) -> Vec<String> {
 fn clients(server: &Server, text: &mut Text) {
     let sessions = || server.sessions.iter().map(|(_, session)| session).filter(|session| session.is_shown());
     let count = |is: fn(&Session) -> bool| sessions().filter(|session| is(session)).count();
-    text.put("connected_clients", sessions().count());
+    text.put("connected_clients", count(|session| !session.is_replica()));
     text.put("cluster_connections", 0);
     text.put("maxclients", server.config.maxclients);
     text.put("client_recent_max_input_buffer", sessions().map(|session| session.input_capacity).max().unwrap_or(0));

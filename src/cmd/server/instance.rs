@@ -1,13 +1,14 @@
 //! Commands about the running server as such: TIME, ROLE, MONITOR, SHUTDOWN, LOLWUT.
 //!
-//! What MONITOR shows is decided in `server::monitor`; the end of the process is the business of the process around.
+//! What MONITOR shows is decided in `server::monitor`; how the process ends is in `server::ending`.
 
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
 use crate::cmd::error::{Done, SYNTAX, error};
 use crate::resp::reply::Reply;
 use crate::script;
-use crate::server::{HostRequest, Server, SessionId};
+use crate::server::ending::Manner;
+use crate::server::{Server, SessionId};
 use crate::util::random::Random;
 
 use Flag::{Admin, AllowBusy, Fast, Loading, NoMulti, Noscript, Readonly, Stale};
@@ -115,15 +116,14 @@ fn monitor(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) 
     Ok(())
 }
 
-fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) -> Done {
-    let (mut nosave, mut save, mut force, mut abort) = (false, false, false, false);
+fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {
+    let (mut nosave, mut save, mut now, mut force, mut abort) = (false, false, false, false, false);
     let mut others = 0;
     while !args.is_empty() {
         match () {
             () if args.option("NOSAVE") => nosave = true,
             () if args.option("SAVE") => save = true,
-            // It is about replicas that lag behind, for whom nobody waits here.
-            () if args.option("NOW") => {}
+            () if args.option("NOW") => now = true,
             () if args.option("FORCE") => force = true,
             () if args.option("ABORT") => {
                 abort = true;
@@ -137,7 +137,11 @@ fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) 
         return Err(SYNTAX);
     }
     if abort {
-        return Err(error("ERR No shutdown in progress."));
+        if !server.call_end_off() {
+            return Err(error("ERR No shutdown in progress."));
+        }
+        reply.ok();
+        return Ok(());
     }
 
     if let Some(running) = &mut server.scripts.running {
@@ -150,12 +154,8 @@ fn shutdown(server: &mut Server, id: SessionId, args: &mut Args, _: &mut Reply) 
     }
     let save = save || !nosave && !server.config.save.0.is_empty();
     tracing::info!("User requested shutdown...");
-    if save && !server.save_before_the_end(force) {
-        return Err(error("ERR Errors trying to SHUTDOWN. Check logs."));
-    }
-    server.outbox.requests.push(HostRequest::Shutdown { id, force });
     // The closed connection is the answer; what the client has sent behind it is not run any more.
-    server.wait_for_host(id);
+    server.end(Manner { save, now, force }, Some(id));
     Ok(())
 }
 
@@ -252,7 +252,7 @@ mod tests {
         let mut playground = Playground::default();
         assert_eq!(playground.run("", ["SHUTDOWN", "NOSAVE", "FORCE"].iter()), b"");
         let id = playground.client("");
-        assert_eq!(playground.server.outbox.requests, [HostRequest::Shutdown { id, force: true }]);
+        assert_eq!(playground.server.outbox.requests, [HostRequest::Shutdown { force: true }]);
         assert!(playground.server.sessions.get(id).waits_for_host);
     }
 

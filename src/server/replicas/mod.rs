@@ -628,7 +628,16 @@ impl Server {
         let offset = self.wrote_until(id);
         self.replicas.waiting.retain(|waiter| waiter.session != id);
         self.replicas.waiting.push(Waiter { session: id, replicas, offset });
+        self.ask_for_acknowledgements();
+    }
+
+    pub(super) fn ask_for_acknowledgements(&mut self) {
         self.replicas.wants_acknowledgements = self.replicas.backlog.is_some();
+    }
+
+    /// Replicas that have not said that they have the stream up to there, in whatever state they are.
+    pub(super) fn replicas_behind(&self, offset: u64) -> usize {
+        self.replica_links().filter(|link| link.acknowledged < offset).count()
     }
 
     /// The session is gone.
@@ -675,7 +684,8 @@ impl Server {
         }
         self.begin_snapshot_for_replicas();
         let period_us = after(self.config.repl_ping_replica_period.into());
-        if !self.is_replica() && now_us.saturating_sub(self.replicas.last_ping_us) >= period_us {
+        let pings = !self.is_replica() && !self.ending.is_waiting();
+        if pings && now_us.saturating_sub(self.replicas.last_ping_us) >= period_us {
             self.replicas.last_ping_us = now_us;
             self.feed_replicas();
             self.put_in(&request(&[b"PING"]));

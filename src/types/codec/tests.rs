@@ -137,7 +137,10 @@ fn record() -> impl Strategy<Value = Held> {
         .prop_map(|(fields, timed)| {
             let mut hash = hash::Hash::new();
             for (field, value, deadline) in &fields {
-                hash.put(field, value, deadline.filter(|_| timed), 0, &limits().hash);
+                // A long value that makes it large and is replaced would leave it in an encoding that no snapshot keeps.
+                if hash.get(field, 0).is_none() {
+                    hash.put(field, value, deadline.filter(|_| timed), 0, &limits().hash);
+                }
             }
             let is_timed = hash.next_deadline().is_some();
             let mut record = Record::word(b"key", hash, Some(77));
