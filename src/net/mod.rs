@@ -307,8 +307,12 @@ impl Net {
         self.server.end(Manner { save, now, force }, None);
     }
 
-    /// Ends the process after this turn, unless the log cannot be forced to disk and nobody insists.
+    /// Ends the process after this turn, unless data would be lost by that and nobody insists.
     fn shut_down(&mut self, force: bool) {
+        if !force && self.keeper.has_half_a_log() {
+            tracing::warn!("Writing initial AOF, can't exit.");
+            return self.server.cannot_end();
+        }
         self.server.give_up_save();
         self.server.give_up_snapshot_for_replicas();
         if !self.keeper.end(&mut self.server) && !force {

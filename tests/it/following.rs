@@ -170,6 +170,25 @@ fn what_a_replica_has_taken_over_is_in_its_log() {
 }
 
 #[test]
+fn a_replica_that_is_paused_hears_its_primary_later() {
+    let (primary, replica) = (start(&OPTIONS), start(&OPTIONS));
+    let (mut writer, mut reader) = (primary.connect(), replica.connect());
+    follow(&mut reader, &primary);
+    writer.command(&["SET", "key", "1"]);
+    agree(&mut writer, &mut reader);
+    let before = reader.info("slave_repl_offset");
+    reader.command(&["CLIENT", "PAUSE", "100000", "WRITE"]);
+    writer.command(&["SET", "key", "2"]);
+    let sent = writer.info("master_repl_offset");
+    wait_for("the bytes", || (reader.info("slave_read_repl_offset") == sent).then_some(()));
+    assert_eq!(reader.info("slave_repl_offset"), before);
+    assert_eq!(reader.command(&["GET", "key"]), "1");
+    reader.command(&["CLIENT", "UNPAUSE"]);
+    agree(&mut writer, &mut reader);
+    assert_eq!(reader.command(&["GET", "key"]), "2");
+}
+
+#[test]
 fn a_replica_keeps_what_its_primary_has_not_removed_yet() {
     let (primary, replica) = (start(&OPTIONS), start(&OPTIONS));
     let (mut writer, mut reader) = (primary.connect(), replica.connect());

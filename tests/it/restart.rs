@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::harness::{Folder, request, run, start, start_in, text};
+use crate::harness::{Folder, request, run, start, start_in, text, wait_for};
 
 const NEVER: &[&str] = &["--save", ""];
 
@@ -47,6 +47,26 @@ fn the_end_saves_where_there_are_save_rules_and_not_else() {
         assert!(server.ended().success());
         assert_eq!(server.folder.path("dump.rdb").exists(), exists, "{rules} {word:?}");
     }
+}
+
+/// Before its base is written a log is of no use: an end in that moment is refused, or it comes too late to do harm.
+#[test]
+fn a_log_that_has_just_begun_is_finished_before_the_end() {
+    let mut server = start(&["--save", "", "--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    assert_eq!(client.command(&["DEBUG", "POPULATE", "500000"]), "OK");
+    assert_eq!(client.command(&["CONFIG", "SET", "appendonly", "yes"]), "OK");
+    client.send(&request(&["SHUTDOWN"]));
+    if client.read_some().starts_with(b"-ERR Errors trying to SHUTDOWN") {
+        assert!(server.log().contains("Writing initial AOF, can't exit"), "{}", server.log());
+        wait_for("the base", || (client.info("aof_rewrite_in_progress") == "0").then_some(()));
+        client.send(&request(&["SHUTDOWN"]));
+    }
+    assert!(server.ended().success());
+    let folder = std::mem::replace(&mut server.folder, Folder::new());
+    fs::remove_file(folder.path("port")).unwrap();
+    let server = start_in(folder, &["--save", "", "--appendonly", "yes"], |_| {});
+    assert_eq!(server.connect().command(&["DBSIZE"]), ":500000", "{}", server.log());
 }
 
 #[test]

@@ -545,7 +545,7 @@ fn replica(server: &Server, text: &mut Text) {
     text.put("master_link_status", if told.is_up { "up" } else { "down" });
     text.put("master_last_io_seconds_ago", seconds(told.silent_s));
     text.put("master_sync_in_progress", u8::from(told.transfer.is_some()));
-    text.put("slave_read_repl_offset", offset);
+    text.put("slave_read_repl_offset", offset + told.unheard as u64);
     text.put("slave_repl_offset", offset);
     text.zeroes(&["replica_full_sync_buffer_size", "replica_full_sync_buffer_peak"]);
     text.put("master_current_sync_attempts", told.attempts);

@@ -603,6 +603,11 @@ impl Keeper {
         log::forget_history(&*self.disk, &places, &mut manifest, &mut self.orders)
     }
 
+    /// A log has begun, and its base is still being written: what there was before is in no file of it.
+    pub fn has_half_a_log(&self) -> bool {
+        self.rewriting.is_some() && self.log.as_ref().is_some_and(Log::is_begun)
+    }
+
     /// The base that is being written is wanted no more.
     fn give_up_rewriting(&mut self, server: &mut Server) {
         let Some(Rewriting { job, path, .. }) = self.rewriting.take() else { return };

@@ -73,6 +73,8 @@ pub struct Told {
     pub silent_s: Option<u64>,
     pub attempts: u64,
     pub attempts_ever: u64,
+    /// Bytes of the stream that have come and wait for the end of a pause.
+    pub unheard: usize,
     /// How far the snapshot has come: bytes of all, where those are known.
     pub transfer: Option<(u64, Option<u64>)>,
     pub down_s: Option<u64>,
@@ -154,6 +156,7 @@ impl Server {
             silent_s: primary.heard_us.filter(|_| primary.is_online()).map(seconds_since),
             attempts: primary.attempts,
             attempts_ever: primary.attempts_ever,
+            unheard: primary.link.map_or(0, |link| self.sessions.get(link).input_pending),
             transfer,
             down_s: primary.lost_us.map(seconds_since),
             apart_s: primary.apart_us / SECOND_US + primary.lost_us.map_or(0, seconds_since),
@@ -313,6 +316,10 @@ impl Server {
         let now_us = self.clock.monotonic_us;
         let patience_us = u64::try_from(self.config.repl_timeout).unwrap_or(0) * SECOND_US;
         let Some(primary) = &mut self.primary else { return };
+        if primary.link.is_some_and(|link| self.sessions.get(link).paused) {
+            // It is not listened to.
+            primary.heard_us = Some(now_us);
+        }
         let is_silent = now_us.saturating_sub(primary.heard_us.unwrap_or(0)) > patience_us;
         let is_due = now_us.saturating_sub(primary.told_us) >= SECOND_US;
         match primary.stage {

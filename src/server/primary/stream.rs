@@ -17,6 +17,10 @@ impl Server {
             // In the middle of a script nothing else changes.
             return Consumed { bytes: from, turn_over: true };
         }
+        if self.is_paused() {
+            return self.hold_stream(id, input.len() - from, from);
+        }
+        self.sessions.get_mut(id).input_pending = 0;
         let mut batch = std::mem::take(&mut self.batch);
         let mut out = Output::default();
         self.keyspace.replayed_ms = self.clock.unix_ms();
@@ -71,6 +75,15 @@ impl Server {
             used = input.len();
         }
         Consumed { bytes: used, turn_over }
+    }
+
+    /// Commands that write are held back: what the primary has sent waits, too.
+    fn hold_stream(&mut self, id: SessionId, unheard: usize, from: usize) -> Consumed {
+        let session = self.sessions.get_mut(id);
+        session.paused = true;
+        session.input_pending = unheard;
+        self.pause.held.push(id);
+        Consumed { bytes: from, turn_over: false }
     }
 
     fn obey_primary(
