@@ -170,6 +170,29 @@ fn what_a_replica_has_taken_over_is_in_its_log() {
 }
 
 #[test]
+fn a_stream_goes_on_in_its_database_after_an_attempt_that_failed() {
+    let servers = [start(&OPTIONS), start(&OPTIONS), start(&OPTIONS)];
+    let [mut writer, mut middle, mut last] = [0, 1, 2].map(|at| servers[at].connect());
+    for client in [&mut writer, &mut last] {
+        client.command(&["SELECT", "9"]);
+    }
+    follow(&mut middle, &servers[0]);
+    follow(&mut last, &servers[1]);
+    writer.command(&["INCR", "n"]);
+    agree(&mut writer, &mut last);
+
+    middle.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    wait_for("the refusal", || servers[2].log().contains("NOMASTERLINK").then_some(()));
+    follow(&mut middle, &servers[0]);
+    wait_for_link(&mut last);
+    assert_eq!(last.info("master_current_sync_attempts"), "0");
+    assert_eq!(middle.info("sync_partial_ok"), "1", "nothing of it came in a snapshot");
+    writer.command(&["INCR", "n"]);
+    agree(&mut writer, &mut last);
+    assert_eq!(last.command(&["GET", "n"]), "2");
+}
+
+#[test]
 fn a_replica_that_is_paused_hears_its_primary_later() {
     let (primary, replica) = (start(&OPTIONS), start(&OPTIONS));
     let (mut writer, mut reader) = (primary.connect(), replica.connect());

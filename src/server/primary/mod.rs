@@ -203,7 +203,8 @@ impl Server {
         let stage = std::mem::take(&mut primary.stage);
         primary.unfinished = Vec::new();
         if let Some(link) = primary.link.take() {
-            if let Some(session) = self.sessions.find(link) {
+            // A link that has not come as far as the stream knows nothing of its database.
+            if let Some(session) = self.sessions.find(link).filter(|_| matches!(stage, Stage::Online)) {
                 primary.db = session.db;
             }
             self.close(link, Closing::AtOnce);
