@@ -236,7 +236,7 @@ fn give_name(edit: &mut Edit, from: &[u8], to: &[u8]) {
 fn clear(edit: &mut Edit, key: &[u8]) -> Option<Kind> {
     let record = edit.take(key)?;
     let kind = value::kind_of(&record);
-    edit.discard(record, true);
+    edit.discard(record);
     Some(kind)
 }
 

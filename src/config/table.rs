@@ -122,11 +122,11 @@ directives! {
     /// The password of `tls-key-file`.
     tls_key_file_pass: Text = "", live().secret();
     /// The certificate shown as a client, to a primary.
-    tls_client_cert_file: Text = "", live();
+    tls_client_cert_file: Text = "", live().ignored("the link to a primary is not encrypted");
     /// The private key of `tls-client-cert-file`.
-    tls_client_key_file: Text = "", live();
+    tls_client_key_file: Text = "", live().ignored("the link to a primary is not encrypted");
     /// The password of `tls-client-key-file`.
-    tls_client_key_file_pass: Text = "", live().secret();
+    tls_client_key_file_pass: Text = "", live().secret().ignored("the link to a primary is not encrypted");
     /// Diffie-Hellman parameters for old clients.
     tls_dh_params_file: Text = "", live().ignored("only elliptic-curve key exchange is used");
     /// Certificates of the authorities that clients and peers are checked against.
@@ -262,7 +262,7 @@ directives! {
     /// Put a checksum at the end of snapshots.
     rdbchecksum: bool = "yes", at_start();
     /// Whose payloads are checked to the bottom.
-    sanitize_dump_payload: SanitizePayload = "no", live();
+    sanitize_dump_payload: SanitizePayload = "no", live().ignored("every value that is read is checked");
     /// The snapshot's file name.
     dbfilename: Text = "dump.rdb", guarded().checked(checks::file_name);
     /// The folder that data files are in.
@@ -373,7 +373,7 @@ directives! {
     /// Go on as a replica when the disk fails.
     replica_ignore_disk_write_errors: bool = "no", live();
     /// Changes kept for a replica while it loads a snapshot.
-    replica_full_sync_buffer_limit: i64 = "0", live().memory().since("8.0");
+    replica_full_sync_buffer_limit: i64 = "0", live().memory().since("8.0").ignored("client-output-buffer-limit bounds what waits for a replica");
     /// What a replica does with a command that fails.
     propagation_error_behavior: PropagationError = "ignore", live();
     /// Take data in from another server.
@@ -405,7 +405,7 @@ directives! {
     /// Keys looked at to find the best one to evict.
     maxmemory_samples: i32 = "5", live().within(1, 64);
     /// How long a command may evict: 0 briefly, 100 until there is room.
-    maxmemory_eviction_tenacity: i32 = "10", live().within(0, 100);
+    maxmemory_eviction_tenacity: i32 = "10", live().within(0, 100).ignored("keys are evicted until there is room");
     /// The most memory for clients, also as a part of maxmemory; 0 is without limit.
     maxmemory_clients: ClientsLimit = "0", live();
     /// How much is done to find expired keys.
@@ -419,9 +419,9 @@ directives! {
     /// Free overwritten values in the background.
     lazyfree_lazy_server_del: bool = "no", live();
     /// Let DEL do what UNLINK does.
-    lazyfree_lazy_user_del: bool = "no", live();
+    lazyfree_lazy_user_del: bool = "no", live().ignored("what is large is always freed by a thread");
     /// Let FLUSHALL and FLUSHDB work in the background.
-    lazyfree_lazy_user_flush: bool = "no", live();
+    lazyfree_lazy_user_flush: bool = "no", live().ignored("databases are always freed by a thread");
     /// How slowly the access counter of LFU grows.
     lfu_log_factor: i32 = "10", live();
     /// Minutes until it falls by one.

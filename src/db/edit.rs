@@ -38,7 +38,7 @@ pub struct Edit<'a> {
     /// Whoever asks may read any key, also one that its command does not name.
     pub may_read_all_keys: bool,
     /// Records that are dear to free; the server hands them to a thread.
-    pub garbage: &'a mut Vec<Garbage>,
+    pub garbage: &'a mut Garbage,
 }
 
 /// Freeing a collection of more elements than this is work for a thread.
@@ -59,7 +59,7 @@ impl<'a> Edit<'a> {
         touch: Touch,
         random: &'a RefCell<Random>,
         may_wait: bool,
-        garbage: &'a mut Vec<Garbage>,
+        garbage: &'a mut Garbage,
     ) -> Self {
         Self { keyspace, effects, db, now, config, touch, random, may_wait, may_read_all_keys: true, garbage }
     }
@@ -115,17 +115,25 @@ impl Edit<'_> {
     /// Removes a key that has lapsed and makes that known.
     pub fn expire(&mut self, key: &[u8]) {
         let Some(record) = self.detach(key) else { return };
-        self.discard(record, self.config.lazyfree_lazy_expire);
+        self.discard(record);
         self.keyspace.stats.expired += 1;
-        self.effects.removed_by_itself(self.db, key, Class::Expired, "expired");
+        self.effects.removed_by_itself(self.db, key, Class::Expired, "expired", self.config.lazyfree_lazy_expire);
     }
 
-    /// Removes a key to make room and makes that known.
+    /// Removes a key to make room. Says nothing yet: call `tell_evicted`.
     pub fn evict(&mut self, key: &[u8]) {
         let Some(record) = self.detach(key) else { return };
-        self.discard(record, self.config.lazyfree_lazy_eviction);
         self.keyspace.stats.evicted += 1;
-        self.effects.removed_by_itself(self.db, key, Class::Evicted, "evicted");
+        if self.config.lazyfree_lazy_eviction {
+            self.discard(record);
+        } else {
+            // Memory is short now.
+            drop(self.adopted(record));
+        }
+    }
+
+    pub fn tell_evicted(&mut self, key: &[u8]) {
+        self.effects.removed_by_itself(self.db, key, Class::Evicted, "evicted", self.config.lazyfree_lazy_eviction);
     }
 
     /// The record under `key`, looked at without a trace.
@@ -284,7 +292,7 @@ impl Edit<'_> {
         }
         if is_empty {
             if let Some(record) = self.detach(key) {
-                self.discard(record, false);
+                self.discard(record);
             }
             self.effects.notice(self.db, key, Class::Generic, "del");
         }
@@ -643,7 +651,7 @@ impl Edit<'_> {
         }
         if let Some(replaced) = replaced {
             db.timed_hashes -= usize::from(value::is_timed(&replaced));
-            self.discard(replaced, config.lazyfree_lazy_server_del);
+            self.discard(replaced);
         }
     }
 
@@ -673,7 +681,7 @@ impl Edit<'_> {
         let record = self.take_record(key);
         let existed = record.is_some();
         if let Some(record) = record {
-            self.discard(record, true);
+            self.discard(record);
         }
         existed
     }
@@ -684,25 +692,22 @@ impl Edit<'_> {
         self.take_record(key)
     }
 
-    /// Frees a record: at once where that is cheap, else later on a thread. (Redis frees at once unless told `lazy`; nobody can see the
-    /// difference but in a pause, so a large value always goes to the thread.)
-    pub fn discard(&mut self, record: Record, _lazy: bool) {
-        let record = match &mut self.keyspace.snapshot {
-            Some(snapshot) => snapshot.adopt(record),
-            None => Some(record),
-        };
-        let Some(record) = record else { return };
-        let effort = match self.effort(&record) {
-            Some(effort) => effort,
-            None => return,
-        };
-        if effort > FREE_AT_ONCE_MAX {
-            self.garbage.push(Garbage::Record(record));
+    /// Frees a record: at once where that is cheap, else later on a thread. (Redis frees at once unless a `lazyfree-` directive or UNLINK
+    /// asks for the thread; nobody can see the difference but in a pause.)
+    pub fn discard(&mut self, record: Record) {
+        if let Some(record) = self.adopted(record)
+            && value::collection_len(&record).is_some_and(|elements| elements > FREE_AT_ONCE_MAX)
+        {
+            self.garbage.record(record);
         }
     }
 
-    fn effort(&self, record: &Record) -> Option<usize> {
-        value::collection_len(record)
+    /// Shows a snapshot a record that is to be freed. Gives it back, unless the snapshot needs it for longer.
+    fn adopted(&mut self, record: Record) -> Option<Record> {
+        match &mut self.keyspace.snapshot {
+            Some(snapshot) => snapshot.adopt(record),
+            None => Some(record),
+        }
     }
 
     /// The deadline of a key that exists: `Some(None)` has none.

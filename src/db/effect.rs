@@ -78,6 +78,11 @@ pub enum Journal {
     Instead(Vec<(DbIndex, OwnedRequest)>),
 }
 
+/// The request that tells replicas of a key's end. Redis frees on a thread only where it is told to by UNLINK.
+pub fn deletion(lazy: bool) -> &'static [u8] {
+    if lazy { b"UNLINK" } else { b"DEL" }
+}
+
 /// The effects of one command, or of one tick of upkeep.
 #[derive(Default)]
 pub struct Effects {
@@ -148,14 +153,14 @@ impl Effects {
         self.dirty += more;
     }
 
-    /// A key went away by itself: the journal needs a DEL before the command that found out.
-    pub(super) fn removed_by_itself(&mut self, db: DbIndex, key: &[u8], class: Class, event: &'static str) {
+    /// A key went away by itself: the journal needs its `deletion` before the command that found out.
+    pub(super) fn removed_by_itself(&mut self, db: DbIndex, key: &[u8], class: Class, event: &'static str, lazy: bool) {
         self.dirty += 1;
         if self.listening {
             self.list.push(Effect::Changed { db, key: key.into(), class, event });
         }
         if self.journaling {
-            self.before.push((db, OwnedRequest::from_args([&b"DEL"[..], key].into_iter())));
+            self.before.push((db, OwnedRequest::from_args([deletion(lazy), key].into_iter())));
         }
     }
 

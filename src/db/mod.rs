@@ -8,6 +8,7 @@ mod edit;
 pub mod effect;
 pub mod evict;
 pub mod expire;
+mod garbage;
 pub mod load;
 mod sizes;
 pub mod snapshot;
@@ -17,6 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
 pub use edit::{Deadline, Edit, StringBytes, moved};
+pub use garbage::Garbage;
 pub use sizes::{Held, Sizes};
 pub use view::{Touch, View, has_lapsed};
 
@@ -64,12 +66,6 @@ pub struct Stats {
     pub expired: u64,
     pub expired_fields: u64,
     pub evicted: u64,
-}
-
-/// What is dear to free, on its way to a thread.
-pub enum Garbage {
-    Record(Record),
-    Db(Db),
 }
 
 /// Tells a database from all others there ever were, wherever it is swapped to.

@@ -48,6 +48,11 @@ pub trait Sink: Send {
     /// Bytes of records that wait until an image is complete.
     fn aside_bytes(&self) -> usize;
 
+    /// Bytes that were handed over and are neither written yet nor given up, those aside among them.
+    fn waiting_bytes(&self) -> usize {
+        self.aside_bytes()
+    }
+
     /// Whether the walk may go on now. A writer who has to hand over a record does not ask.
     fn has_room(&mut self) -> bool;
 
@@ -223,6 +228,11 @@ impl Snapshot {
         self.owed > 0
     }
 
+    /// Bytes that are free once the disk has taken what it is owed.
+    pub fn waiting_bytes(&self) -> usize {
+        self.sink.as_ref().map_or(0, |sink| sink.waiting_bytes()) + self.kept
+    }
+
     /// The most bytes that waited for images, or were kept by them, so far.
     pub fn aside_peak(&self) -> usize {
         self.aside_peak
@@ -308,14 +318,14 @@ impl Keyspace {
 
     /// Hands over what must be before more is changed, if anything: asked after each command, since a turn may change much.
     #[inline]
-    pub fn relieve_snapshot(&mut self, garbage: &mut Vec<Garbage>) {
+    pub fn relieve_snapshot(&mut self, garbage: &mut Garbage) {
         if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.is_pressed()) {
             self.walk_snapshot(&mut || false, garbage);
         }
     }
 
     /// Goes on with the snapshot while `may_go_on` and the sink has room. Tables that were flushed end in `garbage`.
-    pub fn walk_snapshot(&mut self, may_go_on: &mut dyn FnMut() -> bool, garbage: &mut Vec<Garbage>) -> Walked {
+    pub fn walk_snapshot(&mut self, may_go_on: &mut dyn FnMut() -> bool, garbage: &mut Garbage) -> Walked {
         let Some(mut snapshot) = self.snapshot.take() else { return Walked::Done };
         let walked = self.walk(&mut snapshot, may_go_on, garbage);
         if walked != Walked::Done {
@@ -330,20 +340,20 @@ impl Keyspace {
     }
 
     /// Gives the snapshot up; its sink is dropped.
-    pub fn give_up_snapshot(&mut self, garbage: &mut Vec<Garbage>) {
+    pub fn give_up_snapshot(&mut self, garbage: &mut Garbage) {
         let Some(mut snapshot) = self.snapshot.take() else { return };
         snapshot.sink = None;
         (snapshot.kept, snapshot.owed) = (0, 0);
         for image in std::mem::take(&mut snapshot.images) {
             match image.place {
-                Place::Removed(record) => garbage.push(Garbage::Record(record)),
+                Place::Removed(record) => garbage.record(record),
                 Place::In(db, key) => {
                     let dbs = self.dbs.iter_mut().chain(&mut snapshot.flushed);
                     with_record(dbs, db, &key, value::end_image);
                 }
             }
         }
-        garbage.extend(snapshot.flushed.drain(..).map(Garbage::Db));
+        snapshot.flushed.drain(..).for_each(|db| garbage.db(db));
         self.snapshot = Some(snapshot);
     }
 
@@ -356,17 +366,12 @@ impl Keyspace {
             self.stamps.given_up += 1;
             self.snapshot = None;
         } else {
-            let walked = self.walk_snapshot(&mut || true, &mut Vec::new());
+            let walked = self.walk_snapshot(&mut || true, &mut Garbage::default());
             debug_assert_eq!(walked, Walked::Done);
         }
     }
 
-    fn walk(
-        &mut self,
-        snapshot: &mut Snapshot,
-        may_go_on: &mut dyn FnMut() -> bool,
-        garbage: &mut Vec<Garbage>,
-    ) -> Walked {
+    fn walk(&mut self, snapshot: &mut Snapshot, may_go_on: &mut dyn FnMut() -> bool, garbage: &mut Garbage) -> Walked {
         while snapshot.home < self.dbs.len() {
             let stopped = match self.hand_over_images(snapshot, may_go_on, garbage) {
                 None => snapshot.why_stop(may_go_on),
@@ -378,7 +383,7 @@ impl Keyspace {
         }
         let stopped = self.hand_over_images(snapshot, may_go_on, garbage);
         if stopped.is_none() {
-            garbage.extend(snapshot.flushed.drain(..).map(Garbage::Db));
+            snapshot.flushed.drain(..).for_each(|db| garbage.db(db));
         }
         stopped.unwrap_or(Walked::Done)
     }
@@ -388,7 +393,7 @@ impl Keyspace {
         &mut self,
         snapshot: &mut Snapshot,
         may_go_on: &mut dyn FnMut() -> bool,
-        garbage: &mut Vec<Garbage>,
+        garbage: &mut Garbage,
     ) -> Option<Walked> {
         while let Some(Image { part, place, .. }) = snapshot.images.front_mut() {
             let sink = snapshot.sink.as_mut().expect("a snapshot that was given up has no images");
@@ -406,7 +411,7 @@ impl Keyspace {
             if !has_more && let Some(image) = snapshot.images.pop_front() {
                 snapshot.kept -= image.own_bytes + image.kept_bytes;
                 if let Place::Removed(record) = image.place {
-                    garbage.push(Garbage::Record(record));
+                    garbage.record(record);
                 }
             }
             if snapshot.owed == 0
@@ -424,7 +429,7 @@ impl Keyspace {
         &mut self,
         snapshot: &mut Snapshot,
         may_go_on: &mut dyn FnMut() -> bool,
-        garbage: &mut Vec<Garbage>,
+        garbage: &mut Garbage,
     ) -> Option<Walked> {
         let home = Some(snapshot.home);
         let mut flushed = std::mem::take(&mut snapshot.flushed);
@@ -444,7 +449,7 @@ impl Keyspace {
             None => (None, true),
         };
         if is_over {
-            garbage.extend(at.map(|at| Garbage::Db(flushed.swap_remove(at))));
+            at.into_iter().for_each(|at| garbage.db(flushed.swap_remove(at)));
             snapshot.home += 1;
             snapshot.position = 0;
         }

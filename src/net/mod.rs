@@ -274,7 +274,7 @@ impl Net {
         }
         let has_messages = !self.server.outbox.messages.is_empty();
         let looks_again = self.spin.looks_again(clock.monotonic_us, ended_us.filter(|_| busy));
-        if looks_again || has_messages || self.server.cron.more_to_expire {
+        if looks_again || has_messages || self.server.cron.goes_on() {
             context.waker().wake_by_ref();
         }
         Poll::Pending
@@ -515,7 +515,7 @@ impl Net {
             self.server.next_wake().map(|unix_ms| clock.monotonic_us + (unix_ms * 1000).saturating_sub(clock.unix_us));
         let due_us = wake_us.unwrap_or(u64::MAX).min(self.last_tick_us + tick_us);
         let due_us = self.keeper.next_tick_us(&self.server).unwrap_or(u64::MAX).min(due_us);
-        if clock.monotonic_us >= due_us || self.server.cron.more_to_expire {
+        if clock.monotonic_us >= due_us || self.server.cron.goes_on() {
             self.last_tick_us = clock.monotonic_us;
             self.server.tick();
             self.huge_pages.follow_heap();
@@ -572,8 +572,8 @@ impl Net {
             }
         }
         if !self.server.garbage.is_empty() {
-            self.server.stats.freed_later += self.server.garbage.len() as u64;
-            self.lazy_free.free(std::mem::take(&mut self.server.garbage));
+            self.server.stats.freed_later += self.server.garbage.objects() as u64;
+            self.lazy_free.free(self.server.garbage.take());
         }
     }
 

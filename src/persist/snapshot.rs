@@ -454,6 +454,10 @@ impl Sink for RdbSink {
         self.parked_bytes + self.aside.memory()
     }
 
+    fn waiting_bytes(&self) -> usize {
+        self.aside_bytes() + self.outlet.shared.waiting_bytes.load(Ordering::Relaxed)
+    }
+
     fn has_room(&mut self) -> bool {
         self.outlet.has_room()
     }

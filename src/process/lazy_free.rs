@@ -31,7 +31,7 @@ pub struct LazyFree {
 }
 
 enum Task {
-    Free(Vec<Garbage>),
+    Free(Garbage),
     GiveBack,
 }
 
@@ -58,7 +58,7 @@ impl LazyFree {
     }
 
     /// O(1). A thread that is gone only means that the values are freed here.
-    pub fn free(&self, garbage: Vec<Garbage>) {
+    pub fn free(&self, garbage: Garbage) {
         let _ = self.sender.send(Task::Free(garbage));
     }
 

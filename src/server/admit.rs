@@ -400,48 +400,6 @@ impl Server {
             self.forget_session(id);
         }
     }
-
-    /// Evicts until there is room. False where there is none and the policy finds no key to evict.
-    #[inline]
-    pub fn make_room(&mut self) -> bool {
-        let has_room = self.has_room() || self.evict_down_to(self.config.maxmemory);
-        self.stats.memory_excess.note(!has_room, self.clock.monotonic_us);
-        has_room
-    }
-
-    #[inline]
-    fn has_room(&self) -> bool {
-        let limit = self.config.maxmemory;
-        // A replica has what its primary has.
-        let leaves_it_to_others = || self.is_paused() || (self.is_replica() && self.config.replica_ignore_maxmemory);
-        let used = crate::util::memory::used();
-        used <= limit || leaves_it_to_others() || used - self.replicas_memory().min(used) <= limit
-    }
-
-    #[cold]
-    fn evict_down_to(&mut self, limit: u64) -> bool {
-        self.free_garbage_now();
-        // What waits for the disk goes by itself: no key has to go for it.
-        let waiting = if self.keyspace.has_snapshot() { self.host.save_waiting_bytes() as u64 } else { 0 };
-        let waiting = waiting + self.replicas_memory();
-        let mut too_much = crate::util::memory::used().saturating_sub(waiting).saturating_sub(limit);
-        let now = self.clock.unix_ms();
-        // Counted is what the keys give back. Who is told of them takes memory for that: no further key goes to make up for it.
-        while too_much > 0 {
-            let Some((db, key)) = self.eviction.choose(&self.keyspace, &self.config, now, &self.random) else {
-                return false;
-            };
-            self.effects.begin(true, self.journal.is_open());
-            let before = crate::util::memory::used();
-            self.edit(db).evict(&key);
-            self.free_garbage_now();
-            // Those who are to be told of it have a copy of the key for now, and the journal another.
-            let copies = key.len() as u64 * if self.journal.is_open() { 2 } else { 1 };
-            too_much = too_much.saturating_sub((before + copies).saturating_sub(crate::util::memory::used()));
-            self.propagate_upkeep(db);
-        }
-        true
-    }
 }
 
 /// Text of an error as bytes, whatever it is made of.

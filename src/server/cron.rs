@@ -20,6 +20,8 @@ pub struct Cron {
     pub paused: bool,
     /// The last sweep ended for want of time: the next turn goes on at once.
     pub more_to_expire: bool,
+    /// So has the making of room.
+    pub more_to_evict: bool,
     /// What all clients take, as far as they were weighed.
     clients_memory: usize,
 }
@@ -34,12 +36,20 @@ fn expiry_budget_us(effort: i32) -> u64 {
     500 + 100 * effort.clamp(1, 10) as u64
 }
 
+impl Cron {
+    /// The next round of upkeep is due at once.
+    pub fn goes_on(&self) -> bool {
+        self.more_to_expire || self.more_to_evict
+    }
+}
+
 impl Server {
     /// One round of upkeep. Bounded.
     pub fn tick(&mut self) {
         self.cron.ticks += 1;
         self.time_out_waiting();
         if self.cron.paused {
+            (self.cron.more_to_expire, self.cron.more_to_evict) = (false, false);
             return;
         }
         if self.pause.until_ms > 0 && self.clock.unix_ms() >= self.pause.until_ms {
@@ -64,6 +74,7 @@ impl Server {
         if self.config.maxmemory > 0 && !self.durability.is_loading() {
             self.make_room();
         } else {
+            self.cron.more_to_evict = false;
             self.stats.memory_excess.note(false, self.clock.monotonic_us);
         }
     }
@@ -241,12 +252,7 @@ impl Server {
         let has_volatile = (0..self.keyspace.databases())
             .map(|db| self.keyspace.db(db))
             .any(|db| db.volatile() > 0 || db.timed_hashes() > 0);
-        self.sessions.is_empty() && !has_volatile && !self.cron.more_to_expire
-    }
-
-    /// Frees values that wait for a thread, here and now: for eviction, which needs to see the memory come back.
-    pub fn free_garbage_now(&mut self) {
-        self.garbage.clear();
+        self.sessions.is_empty() && !has_volatile && !self.cron.goes_on()
     }
 
     /// A session is to be closed at once: it takes nothing more, and nobody counts it.

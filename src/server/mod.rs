@@ -10,6 +10,7 @@ pub mod cron;
 pub mod dispatch;
 pub mod durability;
 pub mod ending;
+pub mod eviction;
 pub mod host;
 pub mod lines;
 pub mod monitor;
@@ -77,7 +78,7 @@ pub struct Server {
     /// The one node of a cluster; `None` with `cluster-enabled no`.
     pub cluster: Option<Box<cluster::Cluster>>,
     /// Values that are dear to free, on their way to a thread.
-    pub garbage: Vec<db::Garbage>,
+    pub garbage: db::Garbage,
     /// Set while EXEC, a script or replay runs commands inside a command.
     depth: u32,
     /// A log is being replayed: nothing lapses.
@@ -193,7 +194,7 @@ impl Server {
             snapshots: snapshots::Snapshots::default(),
             lines: lines::Lines::default(),
             cluster: None,
-            garbage: Vec::new(),
+            garbage: db::Garbage::default(),
             depth: 0,
             replaying: false,
             slept_us: 0,

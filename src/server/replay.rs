@@ -104,7 +104,7 @@ impl Server {
     pub fn forget_data(&mut self) {
         for db in 0..self.keyspace.databases() {
             let (_, old) = self.keyspace.take_db(db);
-            self.garbage.extend(old.map(crate::db::Garbage::Db));
+            old.into_iter().for_each(|db| self.garbage.db(db));
         }
     }
 

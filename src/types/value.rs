@@ -163,6 +163,11 @@ pub fn collection_len(record: &Record) -> Option<usize> {
     any_collection(record).map(AnyCollection::len)
 }
 
+/// Bytes that a collection owns, none for a string. O(1), but for lists and streams of few elements, whose parts are counted.
+pub fn collection_memory(record: &Record) -> usize {
+    any_collection(record).map_or(0, AnyCollection::memory)
+}
+
 /// Whether it is a collection of more elements, or bytes. O(1), but for lists and streams of few elements, whose parts are counted.
 pub fn is_larger(record: &Record, elements: usize, bytes: usize) -> bool {
     any_collection(record).is_some_and(|collection| collection.len() > elements || collection.memory() > bytes)

@@ -3,7 +3,9 @@
 mod cluster;
 mod crowds;
 mod disks;
+
 mod ending;
+mod eviction;
 mod following;
 mod fuzz;
 mod harness;

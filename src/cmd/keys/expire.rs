@@ -6,7 +6,7 @@ use crate::cmd::args::Args;
 use crate::cmd::command::{Access, COMMAND, Command, Flag, Group, KeyFlag, Run, key};
 use crate::cmd::error::{Done, NOT_AN_INTEGER, Stop, error, shown};
 use crate::cmd::expiry::{Unit, invalid_expire_time};
-use crate::db::effect::Class;
+use crate::db::effect::{Class, deletion};
 use crate::db::{Edit, View};
 use crate::resp::reply::Reply;
 use crate::util::number::{IntegerText, parse_i64};
@@ -138,8 +138,7 @@ fn set_deadline(edit: &mut Edit, args: &mut Args, reply: &mut Reply, unit: Unit,
         None => {
             edit.remove(key);
             edit.changed_value(key, Class::Generic, "del");
-            let name = if edit.config.lazyfree_lazy_expire { "UNLINK" } else { "DEL" };
-            edit.journal_instead([name.as_bytes(), key]);
+            edit.journal_instead([deletion(edit.config.lazyfree_lazy_expire), key]);
         }
     }
 

@@ -129,7 +129,8 @@ impl Server {
     /// Does what changed directives ask for beyond being read.
     fn follow(&mut self, changed: &[Changed]) {
         let is_changed = |name| changed.iter().any(|change| change.name == name);
-        // The next command, or the next upkeep, makes room.
+        // The next upkeep makes room, at once.
+        self.cron.more_to_evict |= is_changed("maxmemory");
         let is_short = self.config.maxmemory > 0 && crate::util::memory::used() > self.config.maxmemory;
         if is_changed("maxmemory") && is_short && self.config.maxmemory_policy == MaxmemoryPolicy::NoEviction {
             tracing::warn!("maxmemory is now below the memory in use, and the policy noeviction frees nothing");

@@ -3,7 +3,7 @@
 use crate::cmd::args::Args;
 use crate::cmd::command::{COMMAND, Category, Command, Flag, Group, Run};
 use crate::cmd::error::{Done, SYNTAX, Stop, error};
-use crate::db::{DbIndex, Garbage, View};
+use crate::db::{DbIndex, View};
 use crate::resp::reply::Reply;
 use crate::server::{Server, SessionId};
 use crate::util::number::parse_i64;
@@ -97,7 +97,7 @@ fn flush(server: &mut Server, db: DbIndex, freeing: Freeing) {
     server.effects.flushed(db, records as u64);
     match freeing {
         Freeing::Now => drop(old),
-        Freeing::Later => server.garbage.extend(old.map(Garbage::Db)),
+        Freeing::Later => old.into_iter().for_each(|db| server.garbage.db(db)),
     }
 }
 

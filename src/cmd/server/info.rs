@@ -309,7 +309,7 @@ fn memory_section(server: &Server, text: &mut Text) {
     text.put("rss_overhead_bytes", 0);
     text.put("mem_fragmentation_ratio", format_args!("{:.2}", figures.fragmentation()));
     text.put("mem_fragmentation_bytes", figures.fragmentation_bytes());
-    text.put("mem_not_counted_for_evict", server.replicas_memory());
+    text.put("mem_not_counted_for_evict", server.memory_not_counted());
     text.put("mem_replication_backlog", figures.backlog);
     text.put("mem_total_replication_buffers", figures.backlog + figures.replicas);
     text.put("mem_replica_full_sync_buffer", 0);
@@ -320,7 +320,7 @@ fn memory_section(server: &Server, text: &mut Text) {
     text.put("mem_allocator", memory::allocator_version());
     text.put("mem_overhead_db_hashtable_rehashing", 0);
     text.put("active_defrag_running", 0);
-    text.put("lazyfree_pending_objects", server.garbage.len());
+    text.put("lazyfree_pending_objects", server.garbage.coming().objects());
     text.put("lazyfreed_objects", server.stats.freed_later);
 }
 

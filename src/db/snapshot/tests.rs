@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::{Part, Sink, Walked};
+use super::{Garbage, Part, Sink, Walked};
 use crate::cmd::table;
 use crate::config::Config;
 use crate::db::{DbIndex, Keyspace, load};
@@ -153,7 +153,7 @@ impl Trial {
             left = left.saturating_sub(1);
             left > 0
         };
-        let mut garbage = Vec::new();
+        let mut garbage = Garbage::default();
         let walked = playground.server.keyspace.walk_snapshot(&mut may_go_on, &mut garbage);
         let pages = self.notebook.0.lock().unwrap();
         assert_eq!(walked == Walked::Done, pages.is_finished);
@@ -257,7 +257,7 @@ fn tables_may_change_as_they_like_under_the_walk() {
             match (&trial, random.index(if trial.is_some() { 30 } else { 200 })) {
                 (None, 0) => trial = Some(Trial::begin(&mut playground)),
                 (Some(_), 0) if random.index(40) == 0 => {
-                    let mut garbage = Vec::new();
+                    let mut garbage = Garbage::default();
                     playground.server.keyspace.give_up_snapshot(&mut garbage);
                     trial = None;
                 }
@@ -324,7 +324,7 @@ fn snapshots_given_up_leave_no_trace() {
         let trial = Trial::begin(&mut playground);
         trial.slice(&mut playground, round % 7 * 20, false);
         playground.run("", ["SET", &format!("key:{round}"), "other"].iter());
-        playground.server.keyspace.give_up_snapshot(&mut Vec::new());
+        playground.server.keyspace.give_up_snapshot(&mut Garbage::default());
     }
     let trial = Trial::begin(&mut playground);
     assert!(trial.slice(&mut playground, usize::MAX, false));
@@ -470,7 +470,7 @@ fn a_write_to_a_large_collection_does_work_for_what_it_changes_alone() {
             looks += 1;
             looks < 2
         };
-        walked = playground.server.keyspace.walk_snapshot(&mut once, &mut Vec::new());
+        walked = playground.server.keyspace.walk_snapshot(&mut once, &mut Garbage::default());
         let work = meter.0.lock().unwrap().bytes - before;
         assert!(work < 4 * super::PART_BYTES, "a step of the walk hands over {work} bytes");
     }

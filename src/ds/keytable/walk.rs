@@ -10,6 +10,9 @@ use std::ptr::NonNull;
 use super::bucket::{self, BUCKETS_MAX, Bucket, SLOTS, Spot, home, pointer_of, tag_of};
 use super::{Hash, Place, Segment, Slot, Table};
 
+/// Entries that `sample` asks the cache for before it shows the first.
+const SAMPLE_AHEAD: usize = 8;
+
 /// What to do with an entry that was visited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Visit {
@@ -154,9 +157,21 @@ impl<E: Slot> Table<E> {
         let index = below(random(), self.directory.len());
         let bucket = below(random(), self.directory.at(index).buckets().max(1));
         let strays = (0..self.strays.len()).map(Place::Stray);
-        for place in self.places_from(index, bucket).chain(strays).take(count.min(self.len())) {
-            // SAFETY: the entry is in the table, which is borrowed during the call.
-            show(unsafe { E::view(self.raw_at(place)) });
+        let mut entries = self.places_from(index, bucket).chain(strays).take(count.min(self.len()));
+        // Entries lie anywhere in memory: the cache is asked for several before the first is shown.
+        let mut ahead = [NonNull::<u8>::dangling(); SAMPLE_AHEAD];
+        loop {
+            let mut found = 0;
+            for (slot, place) in ahead.iter_mut().zip(entries.by_ref()) {
+                *slot = self.raw_at(place);
+                super::prefetch(slot.as_ptr());
+                found += 1;
+            }
+            // SAFETY: the entries are in the table, which is borrowed during the call.
+            ahead[..found].iter().for_each(|raw| show(unsafe { E::view(*raw) }));
+            if found < SAMPLE_AHEAD {
+                return;
+            }
         }
     }
 
