@@ -4,6 +4,7 @@
 //! command line's options at the start; `rewrite` writes a file anew and makes the reference configuration. Nothing
 //! here acts on a change: who calls `Config::changed` sees what changed and rebinds, reopens or resizes.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -55,6 +56,11 @@ impl DerefMut for Config {
 }
 
 impl Config {
+    /// What clients wrote, as the log may show it (`hide-user-data-from-log`).
+    pub fn shown_in_log<'a>(&self, data: &'a [u8]) -> Cow<'a, str> {
+        if self.hide_user_data_from_log { "*redacted*".into() } else { String::from_utf8_lossy(data) }
+    }
+
     /// The directives that any of the patterns names, with their values, as CONFIG GET answers; each once.
     ///
     /// A name without glob characters also finds hidden directives. Aliases are found as names of their own.

@@ -66,6 +66,7 @@ const NO_MPTCP: &str = "Multipath TCP is not built in";
 const BY_FILE: &str = "a snapshot for replicas goes by way of a file";
 const AT_ONCE: &str = "a snapshot for replicas is begun at once";
 const RUSTLS: &str = "the TLS library decides this itself";
+const FREED_BY_THREAD: &str = "what is large is always freed by a thread";
 const INCREMENTAL: &str = "tables grow and shrink a segment at a time, with no work left over";
 
 directives! {
@@ -236,7 +237,7 @@ directives! {
     activerehashing: bool = "yes", live().ignored(INCREMENTAL);
     /// Release memory in a thread of jemalloc.
     jemalloc_bg_thread: bool = "yes", live().ignored("the allocator is not jemalloc");
-    /// The availability zone that INFO reports.
+    /// The availability zone that INFO and HELLO report, where there is one.
     availability_zone: Text = "", live().valkey();
     /// The seed of hash tables.
     hash_seed: Text = "", at_start().valkey().ignored("the seed is drawn anew at every start");
@@ -280,7 +281,7 @@ directives! {
     /// Microseconds to wait before each key that is loaded, for tests; below 0, keys per microsecond.
     key_load_delay: i32 = "0", live().within(i32::MIN as i128, i32::MAX as i128).hidden();
     /// Serve clients while loading after so many bytes.
-    loading_process_events_interval_bytes: i32 = "524288", live().within(1024, i32::MAX as i128).hidden();
+    loading_process_events_interval_bytes: i32 = "524288", live().within(1024, i32::MAX as i128).hidden().ignored("a server that loads goes by time");
 }
 
 "Append-only file" {
@@ -307,7 +308,7 @@ directives! {
     /// Force a rewrite to disk bit by bit while it is written.
     aof_rewrite_incremental_fsync: bool = "yes", live();
     /// Keep files that are no longer needed, for tests.
-    aof_disable_auto_gc: bool = "no", live().hidden();
+    aof_disable_auto_gc: bool = "no", live().hidden().ignored("files that are superseded are always removed");
 }
 
 "Shutdown" {
@@ -369,12 +370,12 @@ directives! {
     /// Let the primary alone evict.
     replica_ignore_maxmemory: bool = "yes", live().alias(&["slave-ignore-maxmemory"]);
     /// Free the old data in the background before a full synchronisation.
-    replica_lazy_flush: bool = "no", live().alias(&["slave-lazy-flush"]);
-    /// Go on as a replica when the disk fails.
+    replica_lazy_flush: bool = "no", live().alias(&["slave-lazy-flush"]).ignored("old data are always freed by a thread");
+    /// Follow the primary even while nothing can be written to disk; else the link waits for the disk.
     replica_ignore_disk_write_errors: bool = "no", live();
     /// Changes kept for a replica while it loads a snapshot.
     replica_full_sync_buffer_limit: i64 = "0", live().memory().since("8.0").ignored("client-output-buffer-limit bounds what waits for a replica");
-    /// What a replica does with a command that fails.
+    /// End where a command from the primary (`panic`, `panic-on-replicas`) or of the log (`panic`) fails.
     propagation_error_behavior: PropagationError = "ignore", live();
     /// Take data in from another server.
     import_mode: bool = "no", live().valkey().ignored("there is no import mode");
@@ -404,24 +405,24 @@ directives! {
     maxmemory_policy: MaxmemoryPolicy = "noeviction", live();
     /// Keys looked at to find the best one to evict.
     maxmemory_samples: i32 = "5", live().within(1, 64);
-    /// How long a command may evict: 0 briefly, 100 until there is room.
-    maxmemory_eviction_tenacity: i32 = "10", live().within(0, 100).ignored("keys are evicted until there is room");
+    /// How long one go at making room may take: 10 is half a millisecond, 100 until there is room.
+    maxmemory_eviction_tenacity: i32 = "10", live().within(0, 100);
     /// The most memory for clients, also as a part of maxmemory; 0 is without limit.
     maxmemory_clients: ClientsLimit = "0", live();
     /// How much is done to find expired keys.
     active_expire_effort: i32 = "1", live().within(1, 10);
     /// Expire keys that a script or command meets by the way.
-    lazyexpire_nested_arbitrary_keys: bool = "yes", live().hidden();
-    /// Evict in the background.
+    lazyexpire_nested_arbitrary_keys: bool = "yes", live().hidden().ignored("what a command finds lapsed is removed behind it");
+    /// Free evicted values by a thread, not at once, and journal their end as UNLINK.
     lazyfree_lazy_eviction: bool = "no", live();
-    /// Free expired keys in the background.
+    /// Journal the end of expired keys as UNLINK: a Redis that follows frees by a thread then.
     lazyfree_lazy_expire: bool = "no", live();
     /// Free overwritten values in the background.
-    lazyfree_lazy_server_del: bool = "no", live();
+    lazyfree_lazy_server_del: bool = "no", live().ignored(FREED_BY_THREAD);
     /// Let DEL do what UNLINK does.
-    lazyfree_lazy_user_del: bool = "no", live().ignored("what is large is always freed by a thread");
+    lazyfree_lazy_user_del: bool = "no", live().ignored(FREED_BY_THREAD);
     /// Let FLUSHALL and FLUSHDB work in the background.
-    lazyfree_lazy_user_flush: bool = "no", live().ignored("databases are always freed by a thread");
+    lazyfree_lazy_user_flush: bool = "no", live().ignored("databases are freed by a thread unless FLUSHALL or FLUSHDB says SYNC");
     /// How slowly the access counter of LFU grows.
     lfu_log_factor: i32 = "10", live();
     /// Minutes until it falls by one.

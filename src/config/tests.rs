@@ -399,3 +399,28 @@ fn every_directive_of_redis_and_valkey_is_known() {
         NAMES.split_whitespace().filter(|name| super::directive(name.as_bytes()).is_none()).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
 }
+
+/// All the source text that is no table of directives and no test.
+fn source(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).expect("the source is there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            source(&path, text);
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("config/table.rs") {
+            text.push_str(&std::fs::read_to_string(&path).expect("source text"));
+        }
+    }
+}
+
+#[test]
+fn every_directive_is_read_or_says_why_not() {
+    let mut text = String::new();
+    source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut text);
+    let words: HashSet<&str> = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').collect();
+    let read: HashSet<&str> = words.iter().flat_map(|word| word.split('.').skip(1)).collect();
+    let silent: Vec<_> = (DIRECTIVES.iter().filter(|directive| directive.facts.ignored.is_none()))
+        .map(|directive| directive.name.replace('-', "_"))
+        .filter(|field| !read.contains(field.as_str()))
+        .collect();
+    assert!(silent.is_empty(), "read nowhere, and no word about it: {silent:?}");
+}

@@ -63,6 +63,13 @@ const AT_ONCE_MAX: usize = 4 * 1024 * 1024;
 const PIECES_MAX: usize = 64;
 
 impl Connection {
+    /// The kernel may let a small packet wait until more is there to go with it. Best effort.
+    pub fn delay_small_packets(&self) {
+        if let Stream::Tcp(stream) = &self.stream {
+            let _ = stream.set_nodelay(false);
+        }
+    }
+
     pub fn new(stream: Stream, tls: Option<Box<Tls>>, session: SessionId, bell: Arc<Bell>) -> Self {
         Self {
             stream,

@@ -765,6 +765,12 @@ impl Net {
             HostRequest::Shutdown { force } => self.shut_down(force),
             HostRequest::Dial { host, port } => self.dial(host, port),
             HostRequest::StopDialing => self.dial = None,
+            HostRequest::DelaySmallPackets(id) => {
+                if let Some(connection) = self.hall.get_mut(self.hall.number_of(id)) {
+                    connection.delay_small_packets();
+                }
+            }
+            HostRequest::Fail(reason) => self.shutdown = Some(Ending::Fatal(Fatal(reason))),
             HostRequest::RewriteLog | HostRequest::LoadLog(_) | HostRequest::CloseLog => {
                 self.keeper.obey(&mut self.server, &request);
             }

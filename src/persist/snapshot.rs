@@ -117,7 +117,10 @@ pub fn start(
     let manner = Manner {
         checksums: config.rdbchecksum,
         compresses: config.rdbcompression && plan.requests.is_none(),
-        sync_as_it_goes: config.rdb_save_incremental_fsync,
+        sync_as_it_goes: match plan.is_aof_base {
+            true => config.aof_rewrite_incremental_fsync,
+            false => config.rdb_save_incremental_fsync,
+        },
     };
     let outlet = Outlet { sender, shared: Arc::clone(&shared), ring: Arc::clone(&ring) };
     let sink = RdbSink::new(outlet, &plan, manner.compresses, config, keyspace);

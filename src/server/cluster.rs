@@ -3,6 +3,8 @@
 //! With `cluster-enabled yes` this server is a healthy cluster node that owns every slot, so that clients of clusters can be developed against
 //! it. There is no bus and no second node. What clients are told is in `cmd::server::cluster`.
 
+use std::net::IpAddr;
+
 use super::host::Host;
 use super::session::{SessionId, Transaction};
 use super::{Server, hex_id};
@@ -200,32 +202,47 @@ impl Server {
         host.replace(&path, cluster.file_text(&address).as_bytes())
     }
 
-    /// The port that clients are told.
-    pub fn announced_port(&self) -> u16 {
+    /// The port of this node, as other nodes would be told.
+    fn announced_port(&self) -> u16 {
         or_else(self.config.cluster_announce_port, self.tcp_port())
     }
 
-    pub fn announced_tls_port(&self) -> u16 {
+    fn announced_tls_port(&self) -> u16 {
         or_else(self.config.cluster_announce_tls_port, self.config.tls_port)
     }
 
-    /// The address that a client is told: the announced one, or none, which means the one by which it came. As some clients do not
-    /// understand that, those of this machine are told how they came; others may have come through a translation of addresses.
+    /// The ports that clients are told, without and with TLS.
+    pub fn told_ports(&self) -> (u16, u16) {
+        let config = &self.config;
+        (
+            or_else(config.cluster_announce_client_port, self.announced_port()),
+            or_else(config.cluster_announce_client_tls_port, self.announced_tls_port()),
+        )
+    }
+
+    /// The address that a client is told: the one announced to clients of its kind, or to all, or none, which means the one by which it
+    /// came. As some clients do not understand that, those of this machine are told how they came; others may have come through a
+    /// translation of addresses.
     pub fn told_ip(&self, id: SessionId) -> String {
-        let announced = self.config.cluster_announce_ip.display();
-        if !announced.is_empty() {
-            return announced.into_owned();
-        }
+        let config = &self.config;
         let local = self.sessions.get(id).peer.local_address.parse::<std::net::SocketAddr>();
-        local.ok().filter(|local| local.ip().is_loopback()).map_or_else(String::new, |local| local.ip().to_string())
+        let local = local.ok().map(|local| local.ip().to_canonical());
+        let of_its_kind = match local {
+            Some(IpAddr::V4(_)) => &config.cluster_announce_client_ipv4,
+            _ => &config.cluster_announce_client_ipv6,
+        };
+        let announced = [of_its_kind, &config.cluster_announce_ip].map(|address| address.display());
+        match announced.into_iter().find(|address| !address.is_empty()) {
+            Some(address) => address.into_owned(),
+            None => local.filter(IpAddr::is_loopback).map_or_else(String::new, |local| local.to_string()),
+        }
     }
 
     /// `ip:port@bus-port[,hostname]`, as a client is told it, or the file.
     pub fn cluster_address(&self, told: Option<SessionId>) -> String {
         const BUS_ABOVE: u16 = 10_000;
         let config = &self.config;
-        let tls = told.is_some_and(|id| self.came_by_tls(id));
-        let port = if tls { self.announced_tls_port() } else { self.announced_port() };
+        let port = told.map_or_else(|| self.announced_port(), |id| self.told_port(id));
         let ip = told.map_or_else(|| config.cluster_announce_ip.display().into_owned(), |id| self.told_ip(id));
         let own = if config.tls_cluster { config.tls_port } else { self.tcp_port() };
         let bus =
@@ -233,6 +250,12 @@ impl Server {
         let host = config.cluster_announce_hostname.display();
         let separator = if host.is_empty() { "" } else { "," };
         format!("{ip}:{port}@{bus}{separator}{host}")
+    }
+
+    /// The port for clients like this one.
+    pub fn told_port(&self, id: SessionId) -> u16 {
+        let (plain, tls) = self.told_ports();
+        if self.came_by_tls(id) { tls } else { plain }
     }
 
     /// Every key in the request's slot, or not. Asked before every command of a client; other callers have rules of their own.
@@ -266,7 +289,7 @@ impl Server {
     }
 
     /// True where clients are to be told the port for TLS: those that came by it.
-    pub fn came_by_tls(&self, id: SessionId) -> bool {
+    fn came_by_tls(&self, id: SessionId) -> bool {
         let port = self.config.tls_port;
         let address = &self.sessions.get(id).peer.local_address;
         port > 0 && address.rsplit_once(':').is_some_and(|(_, at)| at.parse() == Ok(port))
@@ -274,7 +297,7 @@ impl Server {
 }
 
 pub fn is_ip_address(text: &str) -> bool {
-    text.parse::<std::net::IpAddr>().is_ok()
+    text.parse::<IpAddr>().is_ok()
 }
 
 fn or_else(announced: u16, own: u16) -> u16 {

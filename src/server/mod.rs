@@ -149,6 +149,10 @@ pub enum HostRequest {
     Dial { host: String, port: u16 },
     /// Or not, after all.
     StopDialing,
+    /// Let small packets to this session wait for more to go with them (`repl-disable-tcp-nodelay`).
+    DelaySmallPackets(SessionId),
+    /// End the process at once, as it is, for this reason.
+    Fail(String),
 }
 
 impl Server {

@@ -7,6 +7,7 @@ use super::Server;
 use super::dispatch::Caller;
 use super::session::{Peer, SessionId};
 use crate::cmd::table::{self, Entry};
+use crate::config::PropagationError;
 use crate::resp::reply::{Output, Reply};
 use crate::resp::request::Request;
 
@@ -37,17 +38,17 @@ impl Server {
     /// Runs one request. The error says why no server can.
     pub fn replay(&mut self, replay: &mut Replay, request: Request) -> Result<(), String> {
         let id = replay.session;
-        let name = || String::from_utf8_lossy(request.arg(0)).into_owned();
         // The log has the names that clients used.
         let found = self.names.find(request.arg(0)).or_else(|| table::top_level(request.arg(0)));
         let Some(found) = found else {
-            return Err(format!("Unknown command '{}' reading the append only file", name()));
+            let name = self.config.shown_in_log(request.arg(0));
+            return Err(format!("Unknown command '{name}' reading the append only file"));
         };
         replay.requests += 1;
         self.run_unasked(Caller::Replay, id, found, request, &mut replay.out)
             .map_err(|why| format!("{why} reading the append only file"))?;
         if replay.out.plain().is_none_or(|reply| reply.first() == Some(&b'-')) {
-            self.note_replay_error(replay);
+            self.note_replay_error(replay)?;
         }
         replay.out.clear();
         Ok(())
@@ -68,7 +69,7 @@ impl Server {
             Some(found)
         };
         let Some(entry) = entry.filter(|entry| entry.command.takes(request.len())) else {
-            let name = String::from_utf8_lossy(request.arg(0));
+            let name = self.config.shown_in_log(request.arg(0));
             return Err(format!("Command '{name}' with a wrong number of arguments"));
         };
         if self.sessions.get(id).transaction.is_some() && !super::admit::is_run_inside_multi(entry) {
@@ -81,13 +82,18 @@ impl Server {
         Ok(entry)
     }
 
-    fn note_replay_error(&mut self, replay: &mut Replay) {
+    fn note_replay_error(&self, replay: &mut Replay) -> Result<(), String> {
         let text = replay.out.to_vec();
-        if text.first() == Some(&b'-') {
-            replay.errors += 1;
-            let text = String::from_utf8_lossy(&text).trim_end().to_owned();
-            replay.first_error.get_or_insert(text);
+        if text.first() != Some(&b'-') {
+            return Ok(());
         }
+        let text = self.config.shown_in_log(text.trim_ascii_end()).into_owned();
+        if self.config.propagation_error_behavior == PropagationError::Panic {
+            return Err(format!("A request was answered with '{text}' (propagation-error-behavior is 'panic')"));
+        }
+        replay.errors += 1;
+        replay.first_error.get_or_insert(text);
+        Ok(())
     }
 
     /// Whether a transaction was begun and not ended yet.

@@ -266,7 +266,7 @@ impl Load {
                 Event::Empty => {
                     self.empty += 1;
                     if self.empty <= EMPTY_TOLD_MAX {
-                        tracing::info!("skipping empty key: {}", String::from_utf8_lossy(self.reader.key()));
+                        tracing::info!("skipping empty key: {}", server.config.shown_in_log(self.reader.key()));
                     }
                 }
                 Event::Module(name) => {
@@ -300,7 +300,7 @@ impl Load {
         load::set_last_use(&record, last_use(access, &server.config), &server.config, now);
         self.keys += 1;
         server.keyspace.load(self.db, record, self.keeping.replace).map_err(|record| {
-            let key = String::from_utf8_lossy(record.key()).into_owned();
+            let key = server.config.shown_in_log(record.key()).into_owned();
             self.malformed(format!("RDB has duplicated key '{key}' in DB {}", self.db))
         })
     }

@@ -370,8 +370,7 @@ fn endpoint(server: &Server, id: SessionId) -> Option<String> {
 fn slots(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -> Done {
     let node = node(server)?;
     let config = &server.config;
-    let tls = server.came_by_tls(id);
-    let port = if tls { server.announced_tls_port() } else { server.announced_port() };
+    let port = server.told_port(id);
     let preferred = config.cluster_preferred_endpoint_type;
     let (ip, host) = (server.told_ip(id), config.cluster_announce_hostname.display());
     let mut networks = Vec::new();
@@ -418,7 +417,8 @@ fn shards(server: &mut Server, id: SessionId, _: &mut Args, reply: &mut Reply) -
     let fields = reply.later();
     let mut count = 6;
     text_field(reply, "id", &node.node_id);
-    for (name, port) in [("port", server.announced_port()), ("tls-port", server.announced_tls_port())] {
+    let (plain, tls) = server.told_ports();
+    for (name, port) in [("port", plain), ("tls-port", tls)] {
         if port > 0 {
             reply.bulk(name.as_bytes());
             reply.int(i64::from(port));

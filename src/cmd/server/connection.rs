@@ -172,7 +172,8 @@ fn protocol(args: &mut Args) -> Result<Protocol, Stop> {
 
 fn introduce(server: &Server, id: SessionId, reply: &mut Reply) {
     let session = server.sessions.get(id);
-    reply.map(7);
+    let zone = &server.config.availability_zone;
+    reply.map(if zone.is_empty() { 7 } else { 8 });
     reply.bulk(b"server");
     reply.bulk(b"redis");
     reply.bulk(b"version");
@@ -184,9 +185,13 @@ fn introduce(server: &Server, id: SessionId, reply: &mut Reply) {
     reply.bulk(b"mode");
     reply.bulk(if server.cluster.is_some() { b"cluster" } else { b"standalone" });
     reply.bulk(b"role");
-    reply.bulk(b"master");
+    reply.bulk(if server.is_replica() { b"replica" } else { b"master" });
     reply.bulk(b"modules");
     reply.array(0);
+    if !zone.is_empty() {
+        reply.bulk(b"availability_zone");
+        reply.bulk(zone);
+    }
 }
 
 fn ping(server: &mut Server, id: SessionId, args: &mut Args, reply: &mut Reply) -> Done {

@@ -157,6 +157,9 @@ fn server_section(server: &Server, text: &mut Text) {
     text.put("executable", facts.executable);
     text.put("config_file", config.file.as_deref().unwrap_or("".as_ref()).display());
     text.put("io_threads_active", 0);
+    if !config.availability_zone.is_empty() {
+        text.put("availability_zone", config.availability_zone.display());
+    }
     if let Some(left_us) = server.ending.left_us(server.clock.monotonic_us) {
         text.put("shutdown_in_milliseconds", left_us / 1000);
     }

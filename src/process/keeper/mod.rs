@@ -639,7 +639,11 @@ impl Keeper {
             HostRequest::RewriteLog => self.rewrite(server),
             HostRequest::LoadLog(id) => self.load_again(server, *id),
             HostRequest::CloseLog => self.turn_off(server),
-            HostRequest::Shutdown { .. } | HostRequest::Dial { .. } | HostRequest::StopDialing => {}
+            HostRequest::Shutdown { .. }
+            | HostRequest::Dial { .. }
+            | HostRequest::StopDialing
+            | HostRequest::DelaySmallPackets(_)
+            | HostRequest::Fail(_) => {}
         }
         self.send_orders();
     }

@@ -55,7 +55,7 @@ impl Restore {
                 }
                 Ok(false) => {}
                 Err(error) => {
-                    let key = String::from_utf8_lossy(self.load.key()).into_owned();
+                    let key = server.config.shown_in_log(self.load.key()).into_owned();
                     tracing::warn!(
                         "Reading the RDB ended at offset {}, at the key '{key}': {}",
                         error.offset,

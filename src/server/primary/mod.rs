@@ -324,7 +324,11 @@ impl Server {
         let is_silent = now_us.saturating_sub(primary.heard_us.unwrap_or(0)) > patience_us;
         let is_due = now_us.saturating_sub(primary.told_us) >= SECOND_US;
         match primary.stage {
-            Stage::Apart if now_us >= primary.dial_at_us && !self.durability.is_loading() => self.dial_primary(),
+            Stage::Apart if now_us >= primary.dial_at_us && !self.durability.is_loading() => {
+                if self.is_without_disk().is_none() {
+                    self.dial_primary();
+                }
+            }
             Stage::Apart => {}
             Stage::Loading(_) if is_due => self.say_to_primary(b"\n"),
             Stage::Loading(_) => {}

@@ -3,10 +3,12 @@
 //! Nothing is admitted, refused or answered, and nothing lapses by itself: when a key's time is over the primary says so. A transaction
 //! counts as heard once its end has come, so that a link that breaks within one has it come again from its beginning.
 
-use super::{Server, SessionId};
+use super::{HostRequest, Server, SessionId};
 use crate::cmd::table::{self, Entry};
+use crate::config::PropagationError;
 use crate::resp::reply::Output;
 use crate::resp::request::{Request, write_bulk, write_header};
+use crate::server::admit::text_of;
 use crate::server::dispatch::{Behind, Caller, Consumed, TURN_COMMANDS_MAX};
 use crate::util::clock::ticks;
 
@@ -16,6 +18,10 @@ impl Server {
         if self.scripts.running.is_some() {
             // In the middle of a script nothing else changes.
             return Consumed { bytes: from, turn_over: true };
+        }
+        if let Some(why) = self.is_without_disk() {
+            self.give_up_on_primary(&why);
+            return Consumed { bytes: input.len(), turn_over: false };
         }
         if self.is_paused() {
             return self.hold_stream(id, input.len() - from, from);
@@ -77,6 +83,16 @@ impl Server {
         Consumed { bytes: used, turn_over }
     }
 
+    /// What is heard now could not be kept (`replica-ignore-disk-write-errors`). Redis ends the process; here the link waits for the disk, and
+    /// clients can still read.
+    pub(super) fn is_without_disk(&mut self) -> Option<String> {
+        if self.config.replica_ignore_disk_write_errors {
+            return None;
+        }
+        let refusal = self.refusal_for_durability()?;
+        Some(format!("what it sends cannot be written to disk ({})", String::from_utf8_lossy(&text_of(&refusal))))
+    }
+
     /// Commands that write are held back: what the primary has sent waits, too.
     fn hold_stream(&mut self, id: SessionId, unheard: usize, from: usize) -> Consumed {
         let session = self.sessions.get_mut(id);
@@ -95,16 +111,19 @@ impl Server {
     ) -> Result<(), String> {
         // It does not know what commands are called here.
         let Some(found) = table::top_level(request.arg(0)).or(found) else {
-            return Err(format!("unknown command '{}'", String::from_utf8_lossy(request.arg(0))));
+            return Err(format!("unknown command '{}'", self.config.shown_in_log(request.arg(0))));
         };
         let entry = self.run_unasked(Caller::Primary, id, found, request, out)?;
         if let Some(error) = out.plain().filter(|reply| reply.first() == Some(&b'-')) {
             self.stats.unexpected_errors += 1;
-            tracing::warn!(
-                "== CRITICAL == The primary's '{}' was answered here with an error: {}",
-                entry.full_name,
-                String::from_utf8_lossy(error).trim_end()
-            );
+            let error = self.config.shown_in_log(error.trim_ascii_end());
+            let trouble = format!("The primary's '{}' was answered here with an error: {error}", entry.full_name);
+            tracing::warn!("== CRITICAL == {trouble}");
+            if self.config.propagation_error_behavior != PropagationError::Ignore && self.config.replica_read_only {
+                let reason = format!("{trouble} (propagation-error-behavior is not 'ignore')");
+                self.outbox.requests.push(HostRequest::Fail(reason));
+                return Err("this server's data differ from the primary's".into());
+            }
         }
         out.clear();
         if self.waiting.has_ready() {

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use super::session::{Session, SessionId};
-use super::{Closing, Server};
+use super::{Closing, HostRequest, Server};
 use crate::persist::rdb::write::{self, Facts, Writer};
 use crate::persist::snapshot::Outcome;
 use crate::resp::request::{write_bulk, write_header};
@@ -231,6 +231,9 @@ impl Server {
         link.heard_us = now_us;
         self.replicas.links.push(id);
         let address = session.peer.address.clone();
+        if self.config.repl_disable_tcp_nodelay {
+            self.outbox.requests.push(HostRequest::DelaySmallPackets(id));
+        }
         // What was journaled until now is in its snapshot, or in the backlog.
         self.feed_replicas();
         if let Some((name, offset)) = history
