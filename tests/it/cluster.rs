@@ -1,8 +1,9 @@
 //! A cluster of one over a socket: its file, its ports, and what it does with a file that is not its own.
 
 use std::fs;
+use std::net::{IpAddr, Ipv6Addr};
 
-use crate::harness::{Folder, run, start, start_in, text};
+use crate::harness::{Client, Folder, run, start, start_in, text};
 
 const ON: &[&str] = &["--save", "", "--cluster-enabled", "yes"];
 
@@ -54,4 +55,19 @@ fn a_file_of_a_real_cluster_keeps_the_server_from_starting() {
     assert!(!ended.status.success());
     let said = text(&ended.stdout) + &text(&ended.stderr);
     assert!(said.contains("it tells of several nodes"), "{said}");
+}
+
+#[test]
+fn clients_are_told_the_address_for_their_kind() {
+    const V4: [&str; 4] = ["--cluster-announce-client-ipv4", "10.1.2.3", "--cluster-announce-client-port", "7777"];
+    let server = start(&[ON, &V4, &["--cluster-announce-ip", "192.168.0.9"]].concat());
+    let mut client = server.connect();
+    let told = |client: &mut Client| client.command(&["CLUSTER", "SLOTS"]);
+    assert!(told(&mut client).starts_with("[[:0 :16383 [10.1.2.3 :7777 "), "{}", told(&mut client));
+    assert!(client.command(&["CLUSTER", "NODES"]).contains(" 10.1.2.3:7777@"));
+    assert!(client.command(&["CLUSTER", "SHARDS"]).contains("port :7777 ip 10.1.2.3 endpoint 10.1.2.3 "));
+    let mut other = server.connect_at(IpAddr::V6(Ipv6Addr::LOCALHOST));
+    assert!(told(&mut other).contains("[192.168.0.9 :7777 "), "{}", told(&mut other));
+    assert_eq!(client.command(&["CONFIG", "SET", "cluster-announce-client-ipv6", "fd00::7"]), "OK");
+    assert!(told(&mut other).contains("[fd00::7 :7777 "), "{}", told(&mut other));
 }

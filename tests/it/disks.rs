@@ -303,3 +303,39 @@ fn a_vanished_folder_is_found_again() {
     wait_for_writes(&mut client);
     assert!(server.folder.path("data/dump.rdb").exists());
 }
+
+/// A replica that cannot keep what it hears lets its primary go until it can, unless told otherwise.
+#[test]
+fn the_link_to_a_primary_waits_for_the_disk() {
+    let folder = Folder::new();
+    let Some(disk) = SmallDisk::mount(&folder.path("small"), "size=1m") else {
+        return eprintln!("no file system can be mounted here: nothing tested");
+    };
+    let primary = start(&["--save", "", "--repl-backlog-size", "64mb"]);
+    let port = primary.port.to_string();
+    let options = ["--appendonly", "yes", "--appenddirname", "small", "--save", "", "--replicaof", "127.0.0.1", &port];
+    let replica = start_in(folder, &options, |_| {});
+    let (mut writer, mut reader) = (primary.connect(), replica.connect());
+    let wait_for_link = |reader: &mut Client, word: &str| {
+        wait_for("the link", || (reader.info("master_link_status") == word).then_some(()));
+    };
+    wait_for_link(&mut reader, "up");
+    wait_for("a full disk", || {
+        assert_eq!(refusal_of_many(&mut writer), None);
+        (reader.info("aof_last_write_status") == "err").then_some(())
+    });
+    wait_for("the link to go", || {
+        writer.command(&["SET", "more", "x"]);
+        (reader.info("master_link_status") == "down").then_some(())
+    });
+    assert!(replica.log().contains("what it sends cannot be written to disk (MISCONF "), "{}", replica.log());
+    reader.command(&["CONFIG", "SET", "replica-ignore-disk-write-errors", "yes"]);
+    wait_for_link(&mut reader, "up");
+    reader.command(&["CONFIG", "SET", "replica-ignore-disk-write-errors", "no"]);
+    writer.command(&["SET", "more", "y"]);
+    wait_for_link(&mut reader, "down");
+    disk.remount("size=200m", 0);
+    wait_for_link(&mut reader, "up");
+    assert_eq!(writer.command(&["SET", "more", "z"]), "OK");
+    wait_for("the change", || (reader.command(&["GET", "more"]) == "z").then_some(()));
+}

@@ -255,3 +255,34 @@ fn a_primary_that_asks_for_a_password_is_given_it() {
     client.command(&["CONFIG", "SET", "masteruser", "default", "masterauth", "secret"]);
     wait_for_link(&mut client);
 }
+
+#[test]
+fn a_command_that_fails_here_ends_the_server_where_that_is_wanted() {
+    let (primary, mut replica) = (start(&OPTIONS), start(&options(&["--hide-user-data-from-log", "yes"])));
+    let (mut writer, mut reader) = (primary.connect(), replica.connect());
+    follow(&mut reader, &primary);
+    for (key, behaviour) in [("one", "ignore"), ("other", "panic-on-replicas")] {
+        reader.command(&["CONFIG", "SET", "replica-read-only", "no", "propagation-error-behavior", behaviour]);
+        reader.command(&["SET", key, "no list"]);
+        reader.command(&["CONFIG", "SET", "replica-read-only", "yes"]);
+        assert_eq!(writer.command(&["RPUSH", key, "item"]), ":1");
+        if behaviour == "ignore" {
+            wait_for("the error", || (reader.info("unexpected_error_replies") == "1").then_some(()));
+        }
+    }
+    assert_eq!(replica.ended().code(), Some(1));
+    let log = replica.log();
+    assert!(log.contains("== CRITICAL == The primary's 'rpush' was answered here with an error: *redacted*"), "{log}");
+    assert!(log.contains("(propagation-error-behavior is not 'ignore')"), "{log}");
+}
+
+#[test]
+fn clients_hear_who_follows_and_where_it_is() {
+    let (primary, replica) = (start(&OPTIONS), start(&options(&["--availability-zone", "north-1"])));
+    let mut reader = replica.connect();
+    follow(&mut reader, &primary);
+    assert!(reader.command(&["HELLO"]).contains(" role replica "), "{}", reader.command(&["HELLO"]));
+    assert!(reader.command(&["HELLO"]).ends_with(" availability_zone north-1]"));
+    assert_eq!(reader.info("availability_zone"), "north-1");
+    assert!(primary.connect().command(&["HELLO"]).ends_with(" role master modules []]"));
+}

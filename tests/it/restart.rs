@@ -110,3 +110,25 @@ fn a_broken_file_keeps_the_server_from_starting() {
     let output = Command::new(&tool).arg(folder.path("dump.rdb")).output().unwrap();
     assert!(text(&output.stdout).contains("\\o/ RDB looks OK! \\o/\n[info] 1 keys read"), "{}", text(&output.stdout));
 }
+
+#[test]
+fn a_request_of_the_log_that_fails_ends_the_start_where_that_is_wanted() {
+    for (behaviour, starts) in [("panic-on-replicas", true), ("panic", false)] {
+        let folder = Folder::new();
+        fs::create_dir(folder.path("appendonlydir")).expect("a folder");
+        let text = "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nb\r\n*3\r\n$5\r\nRPUSH\r\n$1\r\na\r\n$1\r\nb\r\n";
+        fs::write(folder.path("appendonlydir/appendonly.aof.1.incr.aof"), text).expect("a log");
+        let manifest = "file appendonly.aof.1.incr.aof seq 1 type i\n";
+        fs::write(folder.path("appendonlydir/appendonly.aof.manifest"), manifest).expect("a manifest");
+        let options = ["--appendonly", "yes", "--propagation-error-behavior", behaviour];
+        if starts {
+            assert_eq!(start_in(folder, &options, |_| {}).connect().command(&["GET", "a"]), "b");
+        } else {
+            let port_file = folder.text("port");
+            let output = run(&folder, &[&options[..], &["--port", "0", "--port-file", &port_file]].concat());
+            assert_eq!(output.status.code(), Some(1));
+            let said = crate::harness::text(&output.stdout) + &crate::harness::text(&output.stderr);
+            assert!(said.contains("was answered with '-WRONGTYPE "), "{said}");
+        }
+    }
+}
