@@ -122,12 +122,12 @@ directives! {
     tls_key_file: Text = "", live();
     /// The password of `tls-key-file`.
     tls_key_file_pass: Text = "", live().secret();
-    /// The certificate shown as a client, to a primary.
-    tls_client_cert_file: Text = "", live().ignored("the link to a primary is not encrypted");
+    /// The certificate shown as a client, to a primary; without one it is that of `tls-cert-file`.
+    tls_client_cert_file: Text = "", live();
     /// The private key of `tls-client-cert-file`.
-    tls_client_key_file: Text = "", live().ignored("the link to a primary is not encrypted");
+    tls_client_key_file: Text = "", live();
     /// The password of `tls-client-key-file`.
-    tls_client_key_file_pass: Text = "", live().secret().ignored("the link to a primary is not encrypted");
+    tls_client_key_file_pass: Text = "", live().secret();
     /// Diffie-Hellman parameters for old clients.
     tls_dh_params_file: Text = "", live().ignored("only elliptic-curve key exchange is used");
     /// Certificates of the authorities that clients and peers are checked against.

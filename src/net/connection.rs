@@ -92,7 +92,11 @@ impl Connection {
                 Poll::Ready(Ok(0)) => Read::Ended,
                 Poll::Ready(Ok(count)) => Read::Bytes(count),
                 Poll::Ready(Err(error)) => {
-                    tracing::debug!("Error in a TLS connection: {error}");
+                    if tls.is_to_primary() {
+                        tracing::warn!("Error in the TLS connection to MASTER: {error}");
+                    } else {
+                        tracing::debug!("Error in a TLS connection: {error}");
+                    }
                     Read::Ended
                 }
                 Poll::Pending => Read::Pending,

@@ -79,8 +79,7 @@ impl NetHost {
 
     /// Reads certificates and keys again where one of their directives was named.
     fn change_tls(&self, new: &Config, changed: &[Changed]) -> Result<(), SetError> {
-        let Some(named) = changed.iter().find(|changed| is_about_tls(changed.name) || changed.name == "tls-port")
-        else {
+        let Some(named) = changed.iter().find(|changed| is_about_tls(changed.name)) else {
             return Ok(());
         };
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 
 use super::listener::{Accepted, Listener};
-use super::tls_rules::tls_rules;
+use super::tls_rules::{rules_to_primary, tls_rules};
 use super::wake::Bell;
 use crate::config::{Config, SetError};
 use crate::util::io_error;
@@ -30,10 +30,10 @@ impl Listeners {
     pub fn open(config: &Config, bell: Arc<Bell>) -> io::Result<Self> {
         let (tcp, tls) = (Vec::new(), Vec::new());
         let mut listeners = Self { tcp, tls, unix: None, port: config.port, rules: None, bell };
+        listeners
+            .change_tls_rules(config)
+            .map_err(|text| io::Error::other(format!("Failed to configure TLS: {text}")))?;
         if config.tls_port != 0 {
-            let rules =
-                tls_rules(config).map_err(|text| io::Error::other(format!("Failed to configure TLS: {text}")))?;
-            listeners.rules = Some(rules);
             listeners.open_tls(config).map_err(|Failed| {
                 io::Error::other(format!("Failed listening on port {} (tls), aborting.", config.tls_port))
             })?;
@@ -91,8 +91,12 @@ impl Listeners {
         Ok(())
     }
 
-    /// Makes new rules for the TLS clients to come, where there is a port for them.
+    /// Makes new rules for the TLS clients to come, where there is a port for them. The error is a sentence for the log.
     pub fn change_tls_rules(&mut self, config: &Config) -> Result<(), String> {
+        if config.tls_replication {
+            // Made when they are needed; here they are only tried.
+            rules_to_primary(config)?;
+        }
         self.rules = if config.tls_port == 0 { None } else { Some(tls_rules(config)?) };
         Ok(())
     }

@@ -19,6 +19,7 @@ mod wake;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -414,7 +415,7 @@ impl Net {
     fn tls_for(&self, wanted: bool) -> Result<Option<Box<Tls>>, String> {
         match self.listeners().tls_rules() {
             _ if !wanted => Ok(None),
-            Some(rules) => Tls::new(rules).map(Some).map_err(|error| error.to_string()),
+            Some(rules) => Tls::of_client(rules).map(Some).map_err(|error| error.to_string()),
             None => Err("tls-port was closed".into()),
         }
     }
@@ -660,14 +661,16 @@ impl Net {
         let Some(Poll::Ready(reached)) = self.dial.as_mut().map(Dial::poll) else { return };
         self.dial = None;
         let keepalive_s = u64::try_from(self.server.config.tcp_keepalive).unwrap_or(0);
+        let wants_tls = self.server.config.tls_replication;
         let reached = reached.and_then(|stream| {
             let address = stream.peer_addr()?;
-            listener::accepted_tcp(stream, address, false, keepalive_s)
+            let tls = if wants_tls { Some(self.tls_to_primary(address.ip())?) } else { None };
+            Ok((listener::accepted_tcp(stream, address, wants_tls, keepalive_s)?, tls))
         });
         match reached {
-            Ok(Accepted { stream, peer, .. }) => {
+            Ok((Accepted { stream, peer, .. }, tls)) => {
                 let Some(id) = self.server.primary_reached(peer) else { return };
-                let number = self.hall.put(stream, None, id);
+                let number = self.hall.put(stream, tls, id);
                 self.write_later(number);
                 self.serve_connection(number);
             }
@@ -675,10 +678,13 @@ impl Net {
         }
     }
 
+    /// Certificates and keys are read anew each time.
+    fn tls_to_primary(&self, address: IpAddr) -> io::Result<Box<Tls>> {
+        let rules = tls_rules::rules_to_primary(&self.server.config).map_err(io::Error::other)?;
+        Tls::of_primary(rules, address).map_err(io::Error::other)
+    }
+
     fn dial(&mut self, host: String, port: u16) {
-        if self.server.config.tls_replication {
-            return self.server.primary_not_reached("tls-replication is set, and there is no TLS for replicas here");
-        }
         let source = self.server.config.bind_source_addr.display().into_owned();
         self.dial = Some(Dial::new(host, port, source, Bell::new(DIAL, &self.ready_list)));
         self.hear_dial();

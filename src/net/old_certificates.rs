@@ -1,5 +1,5 @@
 //! Certificates of version 1, as `openssl x509 -req` makes them where nobody asks for extensions: the library refuses to read them, and Redis's users
-//! have them. A client that shows one is let in if an authority of ours has signed it and its time has come and is not over.
+//! have them. A client, or a primary, that shows one is good if an authority of ours has signed it and its time has come and is not over.
 //!
 //! Only what is signed by the authority itself counts; certificates in between have extensions, and are the library's affair.
 //!
@@ -10,21 +10,21 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
-use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
 /// Verifies as the library does, and certificates of version 1 besides.
 #[derive(Debug)]
-pub struct Verifier {
-    pub library: Arc<dyn ClientCertVerifier>,
+pub struct Verifier<L: ?Sized> {
+    pub library: Arc<L>,
     pub authorities: Vec<CertificateDer<'static>>,
     pub algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for Verifier {
+impl ClientCertVerifier for Verifier<dyn ClientCertVerifier> {
     fn offer_client_auth(&self) -> bool {
         self.library.offer_client_auth()
     }
@@ -59,15 +59,10 @@ impl ClientCertVerifier for Verifier {
         shown: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let Some(old) = Certificate::parse_old(shown) else {
-            return self.library.verify_tls12_signature(message, shown, signature);
-        };
-        let schemes = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
-        let is_right = schemes.flat_map(|(_, algorithms)| algorithms.iter()).any(|algorithm| {
-            *algorithm.public_key_alg_id() == *old.key_algorithm
-                && algorithm.verify_signature(old.key, message, signature.signature()).is_ok()
-        });
-        if is_right { Ok(HandshakeSignatureValid::assertion()) } else { Err(CertificateError::BadSignature.into()) }
+        match Certificate::parse_old(shown) {
+            Some(old) => self.verify_old_tls12(&old, message, signature),
+            None => self.library.verify_tls12_signature(message, shown, signature),
+        }
     }
 
     fn verify_tls13_signature(
@@ -77,16 +72,90 @@ impl ClientCertVerifier for Verifier {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         match Certificate::parse_old(shown) {
-            Some(old) => {
-                let key = SubjectPublicKeyInfoDer::from(old.key_info);
-                verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
-            }
+            Some(old) => self.verify_old_tls13(&old, message, signature),
             None => self.library.verify_tls13_signature(message, shown, signature),
         }
     }
 }
 
-impl Verifier {
+/// Any certificate of our authorities will do, whatever name is in it, as for Redis: primaries are known by address.
+impl ServerCertVerifier for Verifier<dyn ServerCertVerifier> {
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.library.supported_verify_schemes()
+    }
+
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        use CertificateError::{NotValidForName, NotValidForNameContext};
+
+        if let Some(old) = Certificate::parse_old(shown) {
+            return self.verify_old(&old, now).map(|()| ServerCertVerified::assertion());
+        }
+        match self.library.verify_server_cert(shown, between, name, ocsp, now) {
+            // The library looks at the name last.
+            Err(Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. })) => {
+                Ok(ServerCertVerified::assertion())
+            }
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match Certificate::parse_old(shown) {
+            Some(old) => self.verify_old_tls12(&old, message, signature),
+            None => self.library.verify_tls12_signature(message, shown, signature),
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        shown: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match Certificate::parse_old(shown) {
+            Some(old) => self.verify_old_tls13(&old, message, signature),
+            None => self.library.verify_tls13_signature(message, shown, signature),
+        }
+    }
+}
+
+impl<L: ?Sized> Verifier<L> {
+    fn verify_old_tls12(
+        &self,
+        old: &Certificate,
+        message: &[u8],
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let schemes = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
+        let is_right = schemes.flat_map(|(_, algorithms)| algorithms.iter()).any(|algorithm| {
+            *algorithm.public_key_alg_id() == *old.key_algorithm
+                && algorithm.verify_signature(old.key, message, signature.signature()).is_ok()
+        });
+        if is_right { Ok(HandshakeSignatureValid::assertion()) } else { Err(CertificateError::BadSignature.into()) }
+    }
+
+    fn verify_old_tls13(
+        &self,
+        old: &Certificate,
+        message: &[u8],
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = SubjectPublicKeyInfoDer::from(old.key_info);
+        verify_tls13_signature_with_raw_key(message, &key, signature, &self.algorithms)
+    }
+
     fn verify_old(&self, old: &Certificate, now: UnixTime) -> Result<(), Error> {
         if old.valid_from_s > now.as_secs() {
             return Err(CertificateError::NotValidYet.into());
@@ -280,7 +349,7 @@ mod tests {
         CertificateDer::from_pem_slice(pem).expect("a certificate")
     }
 
-    fn trusting(authorities: &[&[u8]]) -> Verifier {
+    fn trusting(authorities: &[&[u8]]) -> Verifier<dyn ClientCertVerifier> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let authorities: Vec<_> = authorities.iter().map(|pem| read(pem)).collect();
         let mut roots = rustls::RootCertStore::empty();
@@ -293,7 +362,11 @@ mod tests {
     /// 2027-01-01
     const NOW_S: u64 = 1_798_761_600;
 
-    fn verify(verifier: &Verifier, certificate: &CertificateDer<'_>, now_s: u64) -> Result<(), String> {
+    fn verify(
+        verifier: &Verifier<dyn ClientCertVerifier>,
+        certificate: &CertificateDer<'_>,
+        now_s: u64,
+    ) -> Result<(), String> {
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now_s));
         verifier.verify_client_cert(certificate, &[], now).map(drop).map_err(|error| format!("{error:?}"))
     }

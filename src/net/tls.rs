@@ -10,11 +10,13 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,14 +25,27 @@ use tokio::net::TcpStream;
 const CIPHER_BYTES: usize = 16 * 1024 + 512;
 
 pub struct Tls {
-    state: ServerConnection,
+    state: Connection,
     /// Ciphertext that was read but not taken, as there was no room for what it says.
     unfed: Vec<u8>,
 }
 
 impl Tls {
-    pub fn new(rules: &Arc<ServerConfig>) -> Result<Box<Self>, rustls::Error> {
-        Ok(Box::new(Self { state: ServerConnection::new(Arc::clone(rules))?, unfed: Vec::new() }))
+    /// For somebody who came in.
+    pub fn of_client(rules: &Arc<ServerConfig>) -> Result<Box<Self>, rustls::Error> {
+        let state = ServerConnection::new(Arc::clone(rules))?.into();
+        Ok(Box::new(Self { state, unfed: Vec::new() }))
+    }
+
+    /// For the connection to a primary at that address, which is not told by what name it was found.
+    pub fn of_primary(rules: Arc<ClientConfig>, address: IpAddr) -> Result<Box<Self>, rustls::Error> {
+        let state = ClientConnection::new(rules, ServerName::IpAddress(address.into()))?.into();
+        Ok(Box::new(Self { state, unfed: Vec::new() }))
+    }
+
+    /// This server began it, and somebody wants to know why it fails.
+    pub fn is_to_primary(&self) -> bool {
+        matches!(self.state, Connection::Client(_))
     }
 
     pub fn is_handshaking(&self) -> bool {

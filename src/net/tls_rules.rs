@@ -1,21 +1,24 @@
-//! What TLS clients meet: certificates, versions, ciphers and whom to let in, as the `tls-` directives say.
+//! What TLS clients meet, and what a primary is asked for: certificates, versions, ciphers and whom to trust, as the `tls-` directives say.
 //!
-//! Made at the start and anew whenever CONFIG SET changes one of them; connections that are in keep what they began with.
+//! Made at the start and anew whenever CONFIG SET changes one of them; connections that are there keep what they began with.
 
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 
 use super::old_certificates::{Verifier, is_about_key};
-use crate::config::{Config, TlsAuthClients};
+use crate::config::{Config, Text, TlsAuthClients};
 use crate::util::io_error;
 
 /// So many sessions are kept where `tls-session-cache-size` sets no limit.
@@ -31,20 +34,16 @@ pub fn tls_rules(config: &Config) -> Result<Arc<ServerConfig>, String> {
     let builder = match config.tls_auth_clients {
         TlsAuthClients::No => builder.with_no_client_auth(),
         who => {
-            let authorities = authorities(config)?;
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(authorities.iter().cloned());
-            if store.is_empty() {
-                return Err("No CA certificate that can be used was found".into());
-            }
-            let library = WebPkiClientVerifier::builder_with_provider(store.into(), Arc::clone(&provider));
+            let (authorities, store) = trusted(config)?;
+            let library = WebPkiClientVerifier::builder_with_provider(store, Arc::clone(&provider));
             let library = if who == TlsAuthClients::Optional { library.allow_unauthenticated() } else { library };
             let library = library.build().map_err(|error| format!("Failed to load CA: {error}"))?;
             let algorithms = provider.signature_verification_algorithms;
-            builder.with_client_cert_verifier(Arc::new(Verifier { library, authorities, algorithms }))
+            let verifier: Verifier<dyn ClientCertVerifier> = Verifier { library, authorities, algorithms };
+            builder.with_client_cert_verifier(Arc::new(verifier))
         }
     };
-    let identity = identity(config, &provider)?;
+    let identity = Identity::of_server(config).load(&provider)?;
     let mut rules = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
     rules.ignore_client_order = config.tls_prefer_server_ciphers;
     if config.tls_session_caching {
@@ -57,26 +56,84 @@ pub fn tls_rules(config: &Config) -> Result<Arc<ServerConfig>, String> {
     Ok(Arc::new(rules))
 }
 
-/// True where a change of directives needs new rules. Files are read again even if their names stayed.
-pub fn is_about_tls(directive: &str) -> bool {
-    directive.starts_with("tls-") && !matches!(directive, "tls-port" | "tls-replication" | "tls-cluster")
+/// The rules for the next connection to a primary. The error is a sentence for the log.
+pub fn rules_to_primary(config: &Config) -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(provider(config)?);
+    let versions = versions(&config.tls_protocols.display())?;
+    let (authorities, store) = trusted(config)?;
+    let library = WebPkiServerVerifier::builder_with_provider(store, Arc::clone(&provider));
+    let library = library.build().map_err(|error| format!("Failed to load CA: {error}"))?;
+    let algorithms = provider.signature_verification_algorithms;
+    let verifier: Verifier<dyn ServerCertVerifier> = Verifier { library, authorities, algorithms };
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&versions)
+        .map_err(|error| format!("tls-protocols and tls-ciphers do not go together: {error}"))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let identity = Identity::of_client(config).load(&provider)?;
+    Ok(Arc::new(builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity)))))
 }
 
-fn identity(config: &Config, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
-    let file = config.tls_cert_file.path_if_set().ok_or("No tls-cert-file configured!")?;
-    let chain = certificates(file).map_err(|error| format!("Failed to load certificate: {error}"))?;
-    let file = config.tls_key_file.path_if_set().ok_or("No tls-key-file configured!")?;
-    let key =
-        private_key(file, &config.tls_key_file_pass).map_err(|error| format!("Failed to load private key: {error}"))?;
-    let key = provider.key_provider.load_private_key(key);
-    let key = key.map_err(|error| format!("Failed to load private key: {}: {error}", file.display()))?;
-    let identity = CertifiedKey::new(chain, key);
-    // A certificate that cannot be read can be shown all the same: its clients decide.
-    let belongs = identity.key.public_key().and_then(|key| is_about_key(identity.cert.first()?, &key));
-    if belongs == Some(false) {
-        return Err("tls-key-file does not belong to tls-cert-file".into());
+/// True where a change of directives needs new rules. Files are read again even if their names stayed.
+pub fn is_about_tls(directive: &str) -> bool {
+    directive.starts_with("tls-") && directive != "tls-cluster"
+}
+
+/// A certificate and its key, as directives name them.
+struct Identity<'a> {
+    certificate: (&'static str, &'a Text),
+    key: (&'static str, &'a Text),
+    password: (&'static str, &'a [u8]),
+}
+
+impl<'a> Identity<'a> {
+    fn of_server(config: &'a Config) -> Self {
+        Self {
+            certificate: ("tls-cert-file", &config.tls_cert_file),
+            key: ("tls-key-file", &config.tls_key_file),
+            password: ("tls-key-file-pass", &config.tls_key_file_pass),
+        }
     }
-    Ok(identity)
+
+    /// Who has no other identity towards a primary has the same.
+    fn of_client(config: &'a Config) -> Self {
+        if config.tls_client_cert_file.is_empty() || config.tls_client_key_file.is_empty() {
+            return Self::of_server(config);
+        }
+        Self {
+            certificate: ("tls-client-cert-file", &config.tls_client_cert_file),
+            key: ("tls-client-key-file", &config.tls_client_key_file),
+            password: ("tls-client-key-file-pass", &config.tls_client_key_file_pass),
+        }
+    }
+
+    fn load(&self, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+        let not_set = |name| format!("No {name} configured!");
+        let file = self.certificate.1.path_if_set().ok_or_else(|| not_set(self.certificate.0))?;
+        let chain = certificates(file).map_err(|error| format!("Failed to load certificate: {error}"))?;
+        let file = self.key.1.path_if_set().ok_or_else(|| not_set(self.key.0))?;
+        let key = private_key(file, self.password).map_err(|error| format!("Failed to load private key: {error}"))?;
+        let key = provider.key_provider.load_private_key(key);
+        let key = key.map_err(|error| format!("Failed to load private key: {}: {error}", file.display()))?;
+        let identity = CertifiedKey::new(chain, key);
+        // A certificate that cannot be read can be shown all the same: the other side decides.
+        let belongs = identity.key.public_key().and_then(|key| is_about_key(identity.cert.first()?, &key));
+        if belongs == Some(false) {
+            return Err(format!("{} does not belong to {}", self.key.0, self.certificate.0));
+        }
+        Ok(identity)
+    }
+}
+
+/// The authorities, also as the library wants them.
+fn trusted(config: &Config) -> Result<(Vec<CertificateDer<'static>>, Arc<RootCertStore>), String> {
+    let authorities = authorities(config)?;
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(authorities.iter().cloned());
+    if store.is_empty() {
+        return Err("No CA certificate that can be used was found".into());
+    }
+    Ok((authorities, store.into()))
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -89,8 +146,9 @@ fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     }
 }
 
-/// The first key of the file; `password` opens one that is encrypted (PKCS #8, which is how OpenSSL has long written them).
-fn private_key(file: &Path, password: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+/// The first key of the file; the password, named by its directive, opens one that is encrypted (PKCS #8, which is how OpenSSL has long
+/// written them).
+fn private_key(file: &Path, password: (&str, &[u8])) -> Result<PrivateKeyDer<'static>, String> {
     let text = fs::read(file).map_err(|error| format!("{}: {}", file.display(), io_error::reason(&error)))?;
     let has = |word: &[u8]| memchr::memmem::find(&text, word).is_some();
     let key = if has(b"ENCRYPTED PRIVATE KEY") {
@@ -103,25 +161,25 @@ fn private_key(file: &Path, password: &[u8]) -> Result<PrivateKeyDer<'static>, S
     key.map_err(|error| format!("{}: {error}", file.display()))
 }
 
-fn decrypted(text: &[u8], password: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+fn decrypted(text: &[u8], (directive, password): (&str, &[u8])) -> Result<PrivateKeyDer<'static>, String> {
     if password.is_empty() {
-        return Err("the key is encrypted and tls-key-file-pass is not set".into());
+        return Err(format!("the key is encrypted and {directive} is not set"));
     }
     let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
     let begin = text.find("-----BEGIN ENCRYPTED").unwrap_or(0);
     let (_, sealed) = SecretDocument::from_pem(&text[begin..]).map_err(|error| error.to_string())?;
     let sealed = EncryptedPrivateKeyInfo::try_from(sealed.as_bytes()).map_err(|error| error.to_string())?;
-    let open = sealed.decrypt(password).map_err(|_| "tls-key-file-pass does not open it")?;
+    let open = sealed.decrypt(password).map_err(|_| format!("{directive} does not open it"))?;
     Ok(PrivatePkcs8KeyDer::from(open.as_bytes().to_vec()).into())
 }
 
-/// Those whose signature makes a client's certificate good.
+/// Those whose signature makes a certificate good.
 fn authorities(config: &Config) -> Result<Vec<CertificateDer<'static>>, String> {
     let mut all = Vec::new();
     let (file, folder) = (config.tls_ca_cert_file.path_if_set(), config.tls_ca_cert_dir.path_if_set());
     if file.is_none() && folder.is_none() {
         return Err(
-            "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-auth-clients is enabled!".into()
+            "Either tls-ca-cert-file or tls-ca-cert-dir must be specified when tls-cluster, tls-replication or tls-auth-clients are enabled!".into()
         );
     }
     if let Some(file) = file {

@@ -223,7 +223,7 @@ fn a_server_without_what_tls_needs_says_so_and_ends() {
         certificates.folder.text("server.key"),
         certificates.folder.text("ca.crt"),
     );
-    assert!(ended(&[]).contains("must be specified when tls-auth-clients is enabled"));
+    assert!(ended(&[]).contains("must be specified when tls-cluster, tls-replication or tls-auth-clients are enabled"));
     assert!(ended(&["--tls-auth-clients", "no"]).contains("No tls-cert-file configured!"));
     assert!(ended(&["--tls-ca-cert-file", &ca, "--tls-cert-file", &crt]).contains("No tls-key-file configured!"));
     assert!(
@@ -311,4 +311,89 @@ fn half_handshakes_and_noise_harm_nobody() {
     wait_for("their sockets to be closed", || (server.open_files() <= files_before).then_some(()));
     let memory_after = memory(&mut admin);
     assert!(memory_after < memory_before + 1_000_000, "{memory_before} bytes, then {memory_after}");
+}
+
+/// What a replica needs to follow by TLS, with the certificate of that name.
+fn to_primary(certificates: &Certificates, name: &str) -> Vec<String> {
+    let file = |kind: &str| certificates.folder.text(&format!("{name}.{kind}"));
+    let mut options = vec!["--tls-replication".to_owned(), "yes".to_owned(), "--save".to_owned(), String::new()];
+    options.extend(["--tls-ca-cert-file".to_owned(), certificates.folder.text("ca.crt")]);
+    options.extend(["--tls-cert-file".to_owned(), certificates.folder.text("other.crt")]);
+    options.extend(["--tls-key-file".to_owned(), certificates.folder.text("other.key")]);
+    options.extend(["--tls-client-cert-file".to_owned(), file("crt")]);
+    options.extend(["--tls-client-key-file".to_owned(), file("key")]);
+    options
+}
+
+#[test]
+fn a_replica_follows_by_tls() {
+    let certificates = Certificates::new();
+    let primary = certificates.start(&["--save", "", "--enable-debug-command", "yes"]);
+    let mut writer = primary.connect();
+    let value = "x".repeat(100_000);
+    (0..50).for_each(|number| assert_eq!(writer.command(&["SET", &format!("key:{number}"), &value]), "OK"));
+    let options = to_primary(&certificates, "client");
+    let mut options = options.iter().map(String::as_str).collect::<Vec<_>>();
+    options.extend(["--enable-debug-command", "yes"]);
+    let replica = start_in(Folder::new(), &options, |_| {});
+    let mut reader = replica.connect();
+    let port = certificates.port.to_string();
+    assert_eq!(reader.command(&["REPLICAOF", "127.0.0.1", &port]), "OK");
+    let wait_for_link = |reader: &mut Client| {
+        wait_for("the link", || (reader.info("master_link_status") == "up").then_some(()));
+    };
+    wait_for_link(&mut reader);
+    (0..50).for_each(|number| assert_eq!(writer.command(&["APPEND", &format!("key:{number}"), &value]), ":200000"));
+    assert_eq!(writer.command(&["WAIT", "1", "0"]), ":1");
+    assert_eq!(writer.command(&["DEBUG", "DIGEST"]), reader.command(&["DEBUG", "DIGEST"]));
+
+    // Lost, and found again.
+    assert_eq!(writer.command(&["CLIENT", "KILL", "TYPE", "replica"]), ":1");
+    writer.command(&["SET", "more", "data"]);
+    wait_for("the change", || (reader.command(&["GET", "more"]) == "data").then_some(()));
+    assert_eq!(writer.info("sync_partial_ok"), "1");
+
+    // Whoever is no primary of our authority's is not listened to, and the log says why.
+    let others = Certificates::new();
+    let _other = others.start(&["--tls-auth-clients", "no"]);
+    assert_eq!(reader.command(&["REPLICAOF", "127.0.0.1", &others.port.to_string()]), "OK");
+    wait_for("the complaint", || replica.log().contains("Error in the TLS connection to MASTER: ").then_some(()));
+    assert!(replica.log().contains("invalid peer certificate: "), "{}", replica.log());
+    assert_eq!(reader.command(&["REPLICAOF", "127.0.0.1", &port]), "OK");
+    wait_for_link(&mut reader);
+
+    let refused = reader.command(&["CONFIG", "SET", "tls-client-key-file", &certificates.folder.text("server.key")]);
+    assert!(refused.contains("(possibly related to argument 'tls-client-key-file')"), "{refused}");
+    assert!(replica.log().contains("tls-client-key-file does not belong to tls-client-cert-file"));
+}
+
+#[test]
+fn a_primary_with_a_certificate_of_version_1_is_good_too() {
+    let old = |name: &str| format!("{}/tests/it/old_certificates/{name}", env!("CARGO_MANIFEST_DIR"));
+    let certificates = Certificates::new();
+    let (ca, crt, key) = (old("authority.crt"), old("client.crt"), old("client.key"));
+    let files = ["--tls-ca-cert-file", &ca, "--tls-cert-file", &crt, "--tls-key-file", &key, "--save", ""];
+    for protocol in ["TLSv1.2", "TLSv1.3"] {
+        let _primary = certificates.start(&[&files[..], &["--tls-protocols", protocol]].concat());
+        let port = certificates.port.to_string();
+        let more = ["--tls-replication", "yes", "--replicaof", "localhost", &port];
+        let replica = start_in(Folder::new(), &[&files[..], &more].concat(), |_| {});
+        let mut reader = replica.connect();
+        wait_for("the link", || (reader.info("master_link_status") == "up").then_some(()));
+    }
+}
+
+#[test]
+fn following_by_tls_needs_what_tls_needs() {
+    let certificates = Certificates::new();
+    let output = run(&certificates.folder, &["--tls-replication", "yes", "--port", "1"]);
+    assert!(!output.status.success());
+    let said = text(&output.stdout);
+    assert!(
+        said.contains("Failed to configure TLS: Either tls-ca-cert-file or tls-ca-cert-dir must be specified"),
+        "{said}"
+    );
+    let server = start_in(Folder::new(), &[], |_| {});
+    let refused = server.connect().command(&["CONFIG", "SET", "tls-replication", "yes"]);
+    assert!(refused.ends_with("Unable to update TLS configuration. Check server logs."), "{refused}");
 }

@@ -35,6 +35,7 @@ impl Server {
     pub(super) fn ask(&mut self, question: Question) {
         let config = &self.config;
         let port = match config.replica_announce_port {
+            0 if config.tls_replication && config.tls_port != 0 => config.tls_port,
             0 => self.tcp_port(),
             announced => announced,
         };
