@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use super::{DbIndex, Keyspace};
 use crate::config::{Config, MaxmemoryPolicy};
 use crate::ds::record::Record as DsRecord;
-use crate::types::value::{Record, Values};
+use crate::types::value::{Record, RecordRef, Values};
 use crate::util::random::Random;
 
 /// What the 24 bits mean.
@@ -213,7 +213,7 @@ impl Pool {
     }
 }
 
-/// Shows about `count` records of a database that are in scope.
+/// Shows up to `count` records of a database that are in scope.
 fn sample(
     keyspace: &Keyspace,
     db: DbIndex,
@@ -223,38 +223,58 @@ fn sample(
     show: &mut impl FnMut(&Record),
 ) {
     let db = &keyspace.dbs[db];
-    let available = if scope == Scope::All { db.len() } else { db.volatile };
-    if available == 0 {
-        return;
+    let random = &mut || random.borrow_mut().next_u64();
+    let show = &mut |record: RecordRef<'_>| show(&record);
+    match scope {
+        Scope::All => db.table.sample(random, count, show),
+        // Segments have marks for fields of hashes, too.
+        Scope::Volatile if db.volatile > 0 => db.table.sample_flagged(random, count, show),
+        Scope::Volatile => {}
     }
-    // Volatile keys may be rare: look at more records until enough were seen, within bounds.
-    let mut left = count.min(available);
-    for _ in 0..64 {
-        let batch = if scope == Scope::All { left } else { 64 };
-        db.table.sample(&mut || random.borrow_mut().next_u64(), batch, &mut |record| {
-            if left > 0 && (scope == Scope::All || record.deadline().is_some()) {
-                left -= 1;
-                show(&record);
-            }
-        });
-        if left == 0 {
-            return;
-        }
-    }
-    if left == count.min(available) {
-        // Nothing found by luck: the marks know where deadlines are.
-        let mut position = 0;
-        while let Some(segment) = db.table.next_due(position, u64::MAX - 1) {
-            db.table.show_segment(segment, &mut |record| {
-                if left > 0 && record.deadline().is_some() {
-                    left -= 1;
-                    show(&record);
-                }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::testing::Playground;
+
+    /// Every key that may be shown is, sooner or later, and no other.
+    fn shown(playground: &Playground, scope: Scope) -> HashSet<Vec<u8>> {
+        let mut keys = HashSet::new();
+        for _ in 0..5000 {
+            let random = &playground.server.random;
+            sample(&playground.server.keyspace, 0, scope, 5, random, &mut |record| {
+                assert!(scope == Scope::All || record.deadline().is_some());
+                keys.insert(record.key().to_vec());
             });
-            match db.table.position_after(segment) {
-                Some(next) if left > 0 => position = next,
-                _ => return,
-            }
         }
+        keys
+    }
+
+    #[test]
+    fn samples_find_every_key_that_has_a_deadline_and_no_other() {
+        let mut playground = Playground::new(Config::default(), 7);
+        let mut run = |words: &[&str]| playground.run("", words.iter());
+        for number in 0..3000 {
+            run(&["SET", &format!("key:{number}"), "value"]);
+        }
+        assert_eq!(shown(&playground, Scope::Volatile), HashSet::new());
+        assert!(shown(&playground, Scope::All).len() > 2500);
+
+        let mut run = |words: &[&str]| playground.run("", words.iter());
+        for number in 0..60 {
+            run(&["EXPIRE", &format!("key:{number}"), "1000"]);
+        }
+        for number in 0..20 {
+            run(&["PERSIST", &format!("key:{number}")]);
+            run(&["SET", &format!("key:{}", number + 20), "value"]);
+        }
+        run(&["HSET", "hash", "field", "value"]);
+        run(&["HEXPIRE", "hash", "1000", "FIELDS", "1", "field"]);
+        let expected = (40..60).map(|number| format!("key:{number}").into_bytes()).collect::<HashSet<_>>();
+        assert_eq!(shown(&playground, Scope::Volatile), expected);
+        playground.server.keyspace.check();
     }
 }

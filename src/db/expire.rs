@@ -4,9 +4,9 @@
 //! within a budget; where it stopped, the next tick goes on. A million keys that lapse in one second are a million small steps.
 
 use super::view::has_lapsed;
-use super::{DbIndex, Keyspace};
+use super::{Db, DbIndex, Keyspace};
 use crate::types::hash::Hash;
-use crate::types::value::{self, Record};
+use crate::types::value::{self, Record, RecordRef};
 
 /// Where the sweep stands.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl Sweep {
     /// The lapsed keys of the next segment that has any. O(one segment) and a glance at the others' marks.
     pub fn next_slice(&mut self, keyspace: &mut Keyspace, now: u64) -> Slice {
         for _ in 0..=keyspace.dbs.len() {
-            let table = &mut keyspace.dbs[self.db].table;
+            let Db { table, timed_hashes, .. } = &mut keyspace.dbs[self.db];
             let Some(segment) = table.next_due(self.position, now.saturating_sub(1)) else {
                 self.position = 0;
                 self.db = (self.db + 1) % keyspace.dbs.len();
@@ -39,7 +39,7 @@ impl Sweep {
             };
             let (mut keys, mut hashes) = (Vec::new(), Vec::new());
             let mut earliest = u64::MAX;
-            table.show_segment(segment, &mut |record| {
+            let mut look = |record: RecordRef<'_>| {
                 if has_lapsed(&record, now) {
                     keys.push(record.key().into());
                     return;
@@ -49,7 +49,11 @@ impl Sweep {
                     hashes.push(record.key().into());
                 }
                 earliest = [record.deadline(), next_field].into_iter().flatten().fold(earliest, u64::min);
-            });
+            };
+            match timed_hashes {
+                0 => table.show_flagged(segment, &mut look),
+                _ => table.show_segment(segment, &mut look),
+            }
             // A segment with lapsed keys or fields is looked at once more after they are gone, which puts its mark right.
             if keys.is_empty() && hashes.is_empty() {
                 table.set_mark(segment, earliest);

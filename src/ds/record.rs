@@ -573,6 +573,13 @@ unsafe impl<F: Family> Slot for Record<F> {
         unsafe { Record::<F>::key_at(raw) }
     }
 
+    /// Those with a deadline are: a record that gets or loses one is another record.
+    #[inline]
+    unsafe fn is_flagged(raw: NonNull<u8>) -> bool {
+        // SAFETY: a live record, whose header has this byte.
+        unsafe { raw.add(1).read() & FLAG_DEADLINE != 0 }
+    }
+
     #[inline]
     unsafe fn view<'a>(raw: NonNull<u8>) -> RecordRef<'a, F>
     where

@@ -27,10 +27,10 @@ pub(super) const BUCKETS_MAX: usize = 64;
 /// One cache line of slots, filled from the front: slot 7 is taken if and only if the bucket is full.
 ///
 /// ```text
-///   slot   63      48 47                       0
-///          ┌─────────┬──────────────────────────┐
-///          │   tag   │  pointer to the entry    │   0 = free
-///          └─────────┴──────────────────────────┘
+///   slot   63      48 47                     1   0
+///          ┌─────────┬────────────────────────┬───┐
+///          │   tag   │  pointer to the entry  │ F │   0 = free; F: `Slot::is_flagged`
+///          └─────────┴────────────────────────┴───┘
 ///   home bucket = tag * buckets >> 16
 /// ```
 ///
@@ -47,10 +47,18 @@ pub struct Spot {
     pub slot: u8,
 }
 
-pub(super) fn pack(tag: u16, raw: NonNull<u8>) -> u64 {
+const ADDRESS: u64 = (1 << 48) - 2;
+const FLAG: u64 = 1;
+
+pub(super) fn pack(tag: u16, raw: NonNull<u8>, flagged: bool) -> u64 {
     let address = raw.as_ptr().expose_provenance() as u64;
-    assert!(address >> 48 == 0, "an entry lies beyond 48 bits of address space");
-    u64::from(tag) << 48 | address
+    assert!(address & !ADDRESS == 0, "an entry lies at an odd address, or beyond 48 bits of address space");
+    u64::from(tag) << 48 | address | if flagged { FLAG } else { 0 }
+}
+
+#[inline]
+pub(super) fn is_flagged(word: u64) -> bool {
+    word & FLAG != 0
 }
 
 #[inline]
@@ -60,7 +68,7 @@ pub(super) fn tag_of(word: u64) -> u16 {
 
 #[inline]
 pub(super) fn pointer_of(word: u64) -> Option<NonNull<u8>> {
-    NonNull::new(std::ptr::with_exposed_provenance_mut((word & ((1 << 48) - 1)) as usize))
+    NonNull::new(std::ptr::with_exposed_provenance_mut((word & ADDRESS) as usize))
 }
 
 #[inline]

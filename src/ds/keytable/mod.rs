@@ -36,7 +36,7 @@ use std::ptr::NonNull;
 pub use seed::{Hash, Keyed, Seed, Slot};
 pub use walk::{Pass, Visit};
 
-use bucket::{BUCKETS_MAX, Bucket, SLOTS, Spot, pack, pointer_of, tag_of};
+use bucket::{BUCKETS_MAX, Bucket, SLOTS, Spot, is_flagged, pack, pointer_of, tag_of};
 use directory::{Directory, Word};
 
 /// Buddies with no more entries than this together become one segment. A segment splits at 400 and more: only a
@@ -192,7 +192,7 @@ impl<E: Slot> Table<E> {
         let raw = entry.into_raw();
         // SAFETY: `raw` came from `into_raw` just now.
         debug_assert!(self.lookup(hash, unsafe { E::key(raw) }).is_none(), "inserted as new, but there");
-        self.insert_word(hash.0, pack(hash.tag(), raw));
+        self.insert_word(hash.0, Self::word_of(hash.tag(), raw));
         self.len += 1;
         // SAFETY: the entry is in the table, which is borrowed for this view alone.
         unsafe { E::view_mut(raw) }
@@ -275,6 +275,10 @@ impl<E: Slot> Table<E> {
             // SAFETY: the entry is in the table.
             unsafe { E::hash(raw, self.seed) }
         };
+        let flag_of = |word| {
+            // SAFETY: as above.
+            pointer_of(word).is_some_and(|raw| unsafe { E::is_flagged(raw) })
+        };
         for first in self.directory.firsts_from(0) {
             let word = self.directory.at(first);
             if word.buckets() == 0 {
@@ -286,6 +290,7 @@ impl<E: Slot> Table<E> {
             for &slot in array.iter().flat_map(Bucket::slots).filter(|&&slot| slot != 0) {
                 let hash = hash_of(slot);
                 assert_eq!(hash.tag(), tag_of(slot), "a slot's tag");
+                assert_eq!(flag_of(slot), is_flagged(slot), "a slot's flag");
                 assert_eq!(self.directory.first(self.directory.index(hash.0)), first, "an entry in a wrong segment");
             }
             len += word.entries();
@@ -429,9 +434,15 @@ impl<E: Slot> Table<E> {
 
 /// Changes of one slot.
 impl<E: Slot> Table<E> {
+    /// The word of a slot for an entry that is in nobody's hands.
+    fn word_of(tag: u16, raw: NonNull<u8>) -> u64 {
+        // SAFETY: `raw` came from `into_raw`, and is about to become the table's.
+        pack(tag, raw, unsafe { E::is_flagged(raw) })
+    }
+
     fn swap(&mut self, place: Place, raw: NonNull<u8>) -> NonNull<u8> {
         let old = self.word_at(place);
-        let new = pack(tag_of(old), raw);
+        let new = Self::word_of(tag_of(old), raw);
         match place {
             Place::Slot(index, spot) => {
                 let word = self.directory.at(index);

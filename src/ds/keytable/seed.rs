@@ -44,7 +44,7 @@ impl Hash {
 /// An owning thin pointer that a table can keep as 48 bits.
 ///
 /// # Safety
-/// - `into_raw` gives an address below 2^48 that stays valid until `from_raw` takes it back, once.
+/// - `into_raw` gives an even address below 2^48 that stays valid until `from_raw` takes it back, once.
 /// - `key`, `view` and `view_mut` read what lies there and follow the borrow they are given.
 /// - An entry's key and hash do not change while it is in a table.
 pub unsafe trait Slot: Sized {
@@ -80,6 +80,15 @@ pub unsafe trait Slot: Sized {
     unsafe fn view_mut<'a>(raw: NonNull<u8>) -> Self::Mut<'a>
     where
         Self: 'a;
+
+    /// Whether `sample_flagged` and `show_flagged` find it. It does not change while the entry is in a table.
+    ///
+    /// # Safety
+    /// As for `key`.
+    #[inline]
+    unsafe fn is_flagged(_raw: NonNull<u8>) -> bool {
+        false
+    }
 
     /// The hash under which the entry was inserted; asked for when a segment splits.
     ///

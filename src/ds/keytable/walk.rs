@@ -10,8 +10,8 @@ use std::ptr::NonNull;
 use super::bucket::{self, BUCKETS_MAX, Bucket, SLOTS, Spot, home, pointer_of, tag_of};
 use super::{Hash, Place, Segment, Slot, Table};
 
-/// Entries that `sample` asks the cache for before it shows the first.
-const SAMPLE_AHEAD: usize = 8;
+/// Entries that the cache is asked for before the first of them is shown.
+const SHOW_AHEAD: usize = 8;
 
 /// What to do with an entry that was visited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,19 +157,61 @@ impl<E: Slot> Table<E> {
         let index = below(random(), self.directory.len());
         let bucket = below(random(), self.directory.at(index).buckets().max(1));
         let strays = (0..self.strays.len()).map(Place::Stray);
-        let mut entries = self.places_from(index, bucket).chain(strays).take(count.min(self.len()));
-        // Entries lie anywhere in memory: the cache is asked for several before the first is shown.
-        let mut ahead = [NonNull::<u8>::dangling(); SAMPLE_AHEAD];
+        // From anywhere in the bucket on: else its last slots would not be seen while it is full.
+        let passed = below(random(), SLOTS).min(self.len().saturating_sub(count));
+        let places = self.places_from(index, bucket).chain(strays).skip(passed).take(count);
+        self.show_ahead(places.map(|place| self.raw_at(place)), show);
+    }
+
+    /// Shows up to `count` flagged entries of segments with a mark. O(entries of those segments), of which only the flagged are read, and
+    /// a glance at the marks.
+    pub fn sample_flagged(&self, random: &mut impl FnMut() -> u64, count: usize, show: &mut impl FnMut(E::Ref<'_>)) {
+        if self.is_empty() {
+            return;
+        }
+        let start = self.directory.first(below(random(), self.directory.len()));
+        let from = |index: usize| {
+            let next = move |at: usize| self.directory.next_due(at, u64::MAX - 1);
+            std::iter::successors(next(index), move |&at| next(self.directory.next(at)))
+        };
+        let segments = from(start).chain(from(0).take_while(|&index| index < start));
+        let flagged = segments.flat_map(|index| {
+            let array = self.array(self.directory.at(index));
+            let (last, first) = array.split_at(below(random(), array.len().max(1)));
+            self.flagged(index, first.iter().chain(last))
+        });
+        self.show_ahead(flagged.take(count), show);
+    }
+
+    /// Shows the flagged entries of a segment. Others are not read.
+    pub fn show_flagged(&self, segment: Segment, show: &mut impl FnMut(E::Ref<'_>)) {
+        let array = self.array(self.directory.at(segment.0));
+        self.show_ahead(self.flagged(segment.0, array.iter()), show);
+    }
+
+    fn flagged<'a>(
+        &'a self,
+        index: usize,
+        buckets: impl Iterator<Item = &'a Bucket>,
+    ) -> impl Iterator<Item = NonNull<u8>> {
+        let slots = buckets.flat_map(Bucket::slots).copied();
+        let strays = self.strays[self.strays_of(index)].iter().map(|stray| stray.word);
+        slots.chain(strays).filter(|&word| bucket::is_flagged(word)).filter_map(pointer_of)
+    }
+
+    /// Entries lie anywhere in memory: the cache is asked for several before the first is shown.
+    fn show_ahead(&self, mut raws: impl Iterator<Item = NonNull<u8>>, show: &mut impl FnMut(E::Ref<'_>)) {
+        let mut ahead = [NonNull::dangling(); SHOW_AHEAD];
         loop {
             let mut found = 0;
-            for (slot, place) in ahead.iter_mut().zip(entries.by_ref()) {
-                *slot = self.raw_at(place);
-                super::prefetch(slot.as_ptr());
+            for (slot, raw) in ahead.iter_mut().zip(raws.by_ref()) {
+                super::prefetch(raw.as_ptr());
+                *slot = raw;
                 found += 1;
             }
             // SAFETY: the entries are in the table, which is borrowed during the call.
             ahead[..found].iter().for_each(|raw| show(unsafe { E::view(*raw) }));
-            if found < SAMPLE_AHEAD {
+            if found < SHOW_AHEAD {
                 return;
             }
         }
