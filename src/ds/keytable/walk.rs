@@ -178,7 +178,7 @@ impl<E: Slot> Table<E> {
         let flagged = segments.flat_map(|index| {
             let array = self.array(self.directory.at(index));
             let (last, first) = array.split_at(below(random(), array.len().max(1)));
-            self.flagged(index, first.iter().chain(last))
+            self.flagged(index, first.iter().chain(last), below(random(), SLOTS))
         });
         self.show_ahead(flagged.take(count), show);
     }
@@ -186,15 +186,18 @@ impl<E: Slot> Table<E> {
     /// Shows the flagged entries of a segment. Others are not read.
     pub fn show_flagged(&self, segment: Segment, show: &mut impl FnMut(E::Ref<'_>)) {
         let array = self.array(self.directory.at(segment.0));
-        self.show_ahead(self.flagged(segment.0, array.iter()), show);
+        self.show_ahead(self.flagged(segment.0, array.iter(), 0), show);
     }
 
+    /// Those of a segment: of each of its buckets first those from that slot on.
     fn flagged<'a>(
         &'a self,
         index: usize,
         buckets: impl Iterator<Item = &'a Bucket>,
+        slot: usize,
     ) -> impl Iterator<Item = NonNull<u8>> {
-        let slots = buckets.flat_map(Bucket::slots).copied();
+        let slots =
+            buckets.map(Bucket::slots).flat_map(move |slots| slots[slot..].iter().chain(&slots[..slot])).copied();
         let strays = self.strays[self.strays_of(index)].iter().map(|stray| stray.word);
         slots.chain(strays).filter(|&word| bucket::is_flagged(word)).filter_map(pointer_of)
     }
