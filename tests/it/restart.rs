@@ -132,3 +132,29 @@ fn a_request_of_the_log_that_fails_ends_the_start_where_that_is_wanted() {
         }
     }
 }
+
+#[test]
+fn a_log_that_cannot_be_loaded_again_stays_as_it_is() {
+    let server = start(&["--appendonly", "yes", "--save", "", "--enable-debug-command", "yes"]);
+    let mut client = server.connect();
+    client.command(&["CONFIG", "SET", "propagation-error-behavior", "panic"]);
+    let library = "#!lua name=l\nredis.register_function('f', function() return 'here' end)";
+    assert_eq!(client.command(&["FUNCTION", "LOAD", library]), "l");
+    assert_eq!(client.command(&["SET", "key", "value"]), "OK");
+    assert_eq!(client.command(&["DEBUG", "LOADAOF"]), "OK");
+    assert_eq!([client.command(&["FCALL", "f", "0"]), client.command(&["GET", "key"])], ["here", "value"]);
+
+    let path = server.folder.path("appendonlydir/appendonly.aof.1.incr.aof");
+    let mut log = fs::read(&path).expect("a log");
+    log.extend_from_slice(b"*1\r\n$6\r\nNOSUCH\r\n");
+    fs::write(&path, &log).expect("a writable log");
+    let refused = client.command(&["DEBUG", "LOADAOF"]);
+    assert_eq!(refused, "-ERR Error trying to load the AOF files, check server logs");
+    assert_eq!(client.command(&["SET", "other", "value"]), "OK");
+    assert_eq!(client.command(&["CONFIG", "GET", "appendonly"]), "[appendonly no]");
+    assert_eq!(fs::read(&path).expect("a log"), log);
+    assert_eq!(client.command(&["CONFIG", "SET", "appendonly", "yes"]), "OK");
+    wait_for("a new log", || (client.info("aof_rewrite_in_progress") == "0").then_some(()));
+    assert_eq!(client.command(&["DEBUG", "LOADAOF"]), "OK");
+    assert_eq!(client.command(&["GET", "other"]), "value");
+}

@@ -650,19 +650,26 @@ impl Keeper {
 
     /// DEBUG LOADAOF.
     fn load_again(&mut self, server: &mut Server, id: SessionId) {
-        let answer = self.try_load_again(server).map_err(|reason| {
+        let had_log = self.log.is_some();
+        self.turn_off(server);
+        let answer = self.try_load_again(server, had_log).map_err(|reason| {
             tracing::warn!("DEBUG LOADAOF: {reason}");
+            if had_log {
+                // A log that began anew would hold what little was loaded, in the place of all that is in the files.
+                tracing::warn!("The append-only file is turned off, and its files are left as they are.");
+                server.config.appendonly = false;
+            }
+            server.durability.loading = None;
             "ERR Error trying to load the AOF files, check server logs".to_owned()
         });
         server.answer_from_host(id, answer);
     }
 
-    fn try_load_again(&mut self, server: &mut Server) -> Result<(), String> {
-        let had_log = self.log.is_some();
-        self.turn_off(server);
+    fn try_load_again(&mut self, server: &mut Server, had_log: bool) -> Result<(), String> {
         let places = places(&self.folder, &server.config);
         let manifest = log::find(&*self.disk, &places)?.unwrap_or_default();
         server.forget_data();
+        server.flush_libraries();
         let mut loader = Loader::new(server, &*self.disk, places, manifest)?;
         while !loader.load(server, &*self.disk, u64::MAX)? {}
         let (places, manifest) = loader.finish(server, &*self.disk).map_err(|error| error.to_string())?;
