@@ -72,7 +72,6 @@ fn serve(source: &Source) -> ExitCode {
     }
     log::report_panics();
     signals::install();
-    process::say_hello(&config);
     for notice in &notices {
         tracing::info!("{notice}");
     }

@@ -167,6 +167,7 @@ impl Net {
         let lent = Lent::default();
         let listeners_bell = Bell::new(LISTENERS, &ready_list);
         let listeners = Listeners::open(&server.config, Arc::clone(&listeners_bell))?;
+        process::say_hello(&server.config);
         let listeners = Arc::new(Mutex::new(listeners));
         let snapshot_bell = Bell::new(SNAPSHOT, &ready_list);
         let saver = Saver::new(Arc::new(RealDisk), Arc::new(move || snapshot_bell.ring()));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::config::Config;
 
-/// Before anything is opened: who is speaking, for those who look closer.
+/// Once connections are taken, if not served yet: who is speaking. Redis's own test suite connects when it reads the process's number.
 pub fn say_hello(config: &Config) {
     let source = match &config.file {
         Some(file) => format!("configuration file {}", file.display()),
