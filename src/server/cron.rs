@@ -201,7 +201,7 @@ impl Server {
         let is_weighed = |session: &&mut Session| !session.internal && !session.is_replica();
         let Some(session) = self.sessions.find_mut(id).filter(is_weighed) else { return };
         // A reply of usual length on its way is no burden: it would count or not as the moment has it.
-        let reply = session.output.len().min(USUAL_REPLY_BYTES);
+        let reply = Some(session.output.len()).filter(|bytes| *bytes <= USUAL_REPLY_BYTES).unwrap_or(0);
         let memory = if session.closing == Some(Closing::AtOnce) { 0 } else { session.memory() - reply };
         self.cron.clients_memory += memory;
         self.cron.clients_memory -= std::mem::replace(&mut session.weighed, memory);
